@@ -1,0 +1,238 @@
+/* How requests are sent: connection settings checked once, and the easy handles made of them. */
+#include "client.h"
+
+#include "failure.h"
+#include "transfer.h"
+#include "url.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+/* --- easy handles
+ * ---------------------------------------------------------------------------------- */
+
+CURL *cat_client_take(cat_client *client) {
+    return client->idle_count ? client->idle[--client->idle_count]
+                              : curl_easy_duphandle(client->model);
+}
+
+void cat_client_give(cat_client *client, CURL *easy) {
+    if (client->model && client->idle_count < CAT_CLIENT_IDLE) {
+        client->idle[client->idle_count++] = easy;
+    } else {
+        curl_easy_cleanup(easy);
+    }
+}
+
+static CURLcode set_long(CURL *easy, CURLoption option, long value, CURLcode so_far) {
+    return so_far == CURLE_OK ? curl_easy_setopt(easy, option, value) : so_far;
+}
+
+static CURLcode set_text(CURL *easy, CURLoption option, const char *value, CURLcode so_far) {
+    return so_far == CURLE_OK && value ? curl_easy_setopt(easy, option, value) : so_far;
+}
+
+/* What holds for every client. */
+static CURLcode set_rules(CURL *easy) {
+    CURLcode code =
+        set_long(easy, CURLOPT_NOSIGNAL, 1, CURLE_OK);  /* signals and threads do not mix */
+    code = set_long(easy, CURLOPT_QUICK_EXIT, 1, code); /* do not wait for a look-up that hangs */
+    /* HTTP/2 uploads of libcurl 7.88 spin while the stream's window is full. */
+    code = set_long(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1, code);
+    code = set_long(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2, code);
+    code = set_long(easy, CURLOPT_FOLLOWLOCATION, 0, code);
+    code = set_long(easy, CURLOPT_PATH_AS_IS, 1, code);
+    code = set_long(easy, CURLOPT_TCP_KEEPALIVE, 1, code);
+    code = set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, code);
+    return set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https", code);
+}
+
+static CURLcode set_sockets(CURL *easy, cat_engine *engine) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, cat_engine_open_socket);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, engine);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, cat_engine_close_socket);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine);
+    }
+    return code;
+}
+
+/* --- the client
+ * ------------------------------------------------------------------------------------ */
+
+static cat_client *check_client(lua_State *L) {
+    return luaL_checkudata(L, 1, CAT_CLIENT);
+}
+
+static int client_gc(lua_State *L) {
+    cat_client *client = check_client(L);
+    while (client->idle_count) {
+        curl_easy_cleanup(client->idle[--client->idle_count]);
+    }
+    curl_easy_cleanup(client->model);
+    client->model = NULL;
+    return 0;
+}
+
+static const char *text_field(lua_State *L, const char *name) {
+    lua_getfield(L, 1, name);
+    return luaL_optstring(L, -1, NULL); /* kept alive by the table */
+}
+
+static lua_Number number_field(lua_State *L, const char *name) {
+    lua_getfield(L, 1, name);
+    return luaL_checknumber(L, -1);
+}
+
+/* Reads the settings in the table at 1 into the model. */
+static CURLcode configure(lua_State *L, cat_client *client) {
+    double connect = number_field(L, "connect_timeout"), most = number_field(L, "max_reply");
+    client->max_reply = most < 1e15 ? (size_t)(most > 0 ? most : 0) : (size_t)1e15;
+    long milliseconds = connect < 1e6 ? (long)ceil(connect * 1000) : 1000000000L;
+    CURLcode code = set_rules(client->model);
+    code = set_long(client->model, CURLOPT_CONNECTTIMEOUT_MS, milliseconds, code);
+    code = set_text(client->model, CURLOPT_USERAGENT, text_field(L, "user_agent"), code);
+    code = set_text(client->model, CURLOPT_CAINFO, text_field(L, "ca_file"), code);
+    const char *proxy = text_field(L, "proxy");
+    /* "": no proxy, whatever http_proxy and the like say */
+    code = set_text(client->model, CURLOPT_PROXY, proxy ? proxy : "", code);
+    return code == CURLE_OK ? set_sockets(client->model, client->engine) : code;
+}
+
+/*** A client: connection settings.
+ * @function core.client.new
+ * @tparam table settings `connect_timeout` (seconds), `max_reply` (bytes), `user_agent`; `ca_file`
+ * and `proxy` when they are not the default
+ * @treturn[1] client
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` or `limit` */
+static int client_new(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    cat_client *client = lua_newuserdatauv(L, sizeof *client, 1);
+    memset(client, 0, sizeof *client);
+    luaL_setmetatable(L, CAT_CLIENT);
+    client->engine = cat_engine_push(L);
+    if (!client->engine) {
+        return 2;
+    }
+    lua_setiuservalue(L, 2, 1);
+    client->model = curl_easy_init();
+    if (!client->model) {
+        return luaL_error(L, "not enough memory");
+    }
+    CURLcode code = configure(L, client);
+    if (code == CURLE_OUT_OF_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    if (code != CURLE_OK) {
+        return cat_failure(L, "config", "libcurl refuses the settings: %s",
+                           curl_easy_strerror(code));
+    }
+    lua_settop(L, 2);
+    return 1;
+}
+
+/*** Submits one exchange.
+ * @function client:transfer
+ * @tparam string method
+ * @tparam string url whole and encoded
+ * @tparam headers headers of `core.client.headers`
+ * @tparam ?string body
+ * @tparam number seconds until the exchange is given up
+ * @treturn[1] transfer in flight
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` or `cancelled` */
+static int client_transfer(lua_State *L) {
+    cat_client *client = check_client(L);
+    if (!client->model) {
+        return cat_failure(L, "cancelled", "the client is closed");
+    }
+    return cat_transfer_start(L, client);
+}
+
+/*** The engine the client's transfers run in.
+ * @function client:engine
+ * @treturn engine */
+static int client_engine(lua_State *L) {
+    check_client(L);
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
+static int client_tostring(lua_State *L) {
+    cat_client *client = check_client(L);
+    lua_pushfstring(L, "catalog.client (%s)", client->model ? "open" : "closed");
+    return 1;
+}
+
+/* --- headers
+ * --------------------------------------------------------------------------------------- */
+
+static int headers_gc(lua_State *L) {
+    cat_headers *headers = luaL_checkudata(L, 1, CAT_HEADERS);
+    curl_slist_free_all(headers->list);
+    headers->list = NULL;
+    return 0;
+}
+
+static void append_header(lua_State *L, cat_headers *headers, const char *line) {
+    struct curl_slist *longer = curl_slist_append(headers->list, line);
+    if (!longer) {
+        luaL_error(L, "not enough memory");
+    }
+    headers->list = longer;
+}
+
+/*** A list of request headers, to be used for any number of transfers.
+ * @function core.client.headers
+ * @tparam {string,...} lines `name: value`, as made by `core.url.header`; `name:` keeps libcurl
+ * from sending a header of its own
+ * @treturn headers
+ * @raise a line has a control character in it */
+static int client_headers(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    cat_headers *headers = lua_newuserdatauv(L, sizeof *headers, 0);
+    headers->list = NULL;
+    luaL_setmetatable(L, CAT_HEADERS);
+    append_header(L, headers, "Expect:"); /* no waiting for 100 Continue */
+    for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+        size_t length;
+        const char *line = luaL_checklstring(L, -1, &length);
+        luaL_argcheck(L, cat_url_printable(line, length), 1, "a header has a control character");
+        append_header(L, headers, line);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, 2);
+    return 1;
+}
+
+int cat_client_open(lua_State *L) {
+    static const luaL_Reg methods[] = {{"transfer", client_transfer},
+                                       {"engine", client_engine},
+                                       {"close", client_gc},
+                                       {NULL, NULL}};
+    static const luaL_Reg events[] = {
+        {"__gc", client_gc}, {"__close", client_gc}, {"__tostring", client_tostring}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"new", client_new}, {"headers", client_headers}, {NULL, NULL}};
+    if (luaL_newmetatable(L, CAT_CLIENT)) {
+        luaL_setfuncs(L, events, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    if (luaL_newmetatable(L, CAT_HEADERS)) {
+        lua_pushcfunction(L, headers_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 2);
+    cat_transfer_setup(L);
+    luaL_newlib(L, functions);
+    return 1;
+}

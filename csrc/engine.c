@@ -1,0 +1,617 @@
+/* Every transfer in flight, behind one descriptor a host can poll.
+ *
+ * A curl_multi handle is driven by curl_multi_socket_action. Its callbacks only take notes: what a
+ * socket is to be watched for, and when a timer is due. `step` acts on the notes: due timers, then
+ * the changes of the watched sockets in one go, then epoll_wait. So a request that needs no change
+ * costs no system call for it, and a timer of 0 ms never meets timerfd_settime, for which 0 means
+ * "never". */
+#include "engine.h"
+
+#include "failure.h"
+#include "memory.h"
+#include "system.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define ENGINE "catalog.engine"
+#define NEVER  INT64_MAX
+
+/* Connections kept for reuse; libcurl would keep four for each transfer in flight. */
+#define IDLE_CONNECTIONS 128L
+#define EVENTS_A_WAIT    64
+
+/* What is known of a descriptor; its number is its place in the table. */
+typedef struct {
+    uint32_t wanted;     /* EPOLLIN and EPOLLOUT, as libcurl asked last */
+    uint32_t registered; /* as epoll knows it; 0: it does not */
+    bool ours;           /* opened by cat_engine_open_socket, so its end will be seen */
+    bool noted;          /* is in the list of changes */
+    int next;            /* the change noted before this one; -1: none */
+} watched;
+
+typedef struct {
+    cat_flight *first, *last;
+} queue;
+
+struct cat_engine {
+    lua_State *L; /* the main thread, for its allocator */
+    pid_t process;
+    CURLM *multi;
+    int epoll, timer;
+    watched *sockets;
+    size_t capacity;
+    int changes; /* the descriptor whose `wanted` changed last, the first of a list; -1: none */
+    int64_t curl_due;  /* when libcurl wants to be called, on the real clock; NEVER: not at all */
+    int64_t armed_for; /* what `timer` is set to, on the real clock; NEVER: nothing */
+    cat_heap deadlines;
+    queue flying, finished;
+    size_t finish_count; /* grows with each flight that ends */
+
+    /* The engine's clock: it stands still while the host neither steps nor waits on the descriptor,
+     * so that a host busy with other work does not use up the time a server has to answer. */
+    int64_t skew;      /* the real clock minus the engine's, while it runs */
+    int64_t left;      /* real time at which `step` was left */
+    int64_t wait_from; /* real time at which the host began to wait; NEVER: it does not */
+    int64_t horizon;   /* on the engine's clock: beyond it a waiting host is late, and that is not
+                          counted */
+    bool stepping;
+};
+
+/* The key of the engine in the registry. */
+static const char registry_key;
+
+/* --- the clock
+ * ------------------------------------------------------------------------------------- */
+
+static int64_t engine_now(const cat_engine *e, int64_t real) {
+    if (e->stepping) {
+        return real - e->skew;
+    }
+    int64_t stood = e->left - e->skew;
+    if (e->wait_from == NEVER || e->horizon <= stood) {
+        return stood;
+    }
+    int64_t waited = real - e->wait_from;
+    return waited < e->horizon - stood ? stood + waited : e->horizon;
+}
+
+static void clock_start(cat_engine *e) {
+    int64_t real = cat_monotonic();
+    e->skew = real - engine_now(e, real);
+    e->stepping = true;
+    e->wait_from = NEVER;
+}
+
+static void clock_stop(cat_engine *e) {
+    e->left = cat_monotonic();
+    e->stepping = false;
+}
+
+static int64_t add_time(int64_t at, int64_t more) {
+    return more > NEVER - at ? NEVER : at + more;
+}
+
+static int64_t nanoseconds(double seconds) {
+    return seconds >= 9e9 ? NEVER : seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
+}
+
+/* --- sockets
+ * --------------------------------------------------------------------------------------- */
+
+/* Makes room for a descriptor. False when there is no memory. */
+static bool reserve(cat_engine *e, size_t descriptor) {
+    if (descriptor < e->capacity) {
+        return true;
+    }
+    size_t capacity = e->capacity ? e->capacity : 256, unit = sizeof *e->sockets;
+    while (capacity <= descriptor) {
+        capacity *= 2;
+    }
+    watched *grown = cat_resize(e->L, e->sockets, e->capacity * unit, capacity * unit);
+    if (!grown) {
+        return false;
+    }
+    memset(grown + e->capacity, 0, (capacity - e->capacity) * unit);
+    e->sockets = grown;
+    e->capacity = capacity;
+    return true;
+}
+
+static void apply(cat_engine *e, int descriptor) {
+    watched *w = &e->sockets[descriptor];
+    if (w->wanted == w->registered) {
+        return;
+    }
+    int operation = w->wanted == 0       ? EPOLL_CTL_DEL
+                    : w->registered == 0 ? EPOLL_CTL_ADD
+                                         : EPOLL_CTL_MOD;
+    struct epoll_event event = {.events = w->wanted, .data.fd = descriptor};
+    int result = epoll_ctl(e->epoll, operation, descriptor, &event);
+    if (result != 0 && errno == ENOENT && operation == EPOLL_CTL_MOD) {
+        result = epoll_ctl(e->epoll, EPOLL_CTL_ADD, descriptor, &event);
+    } else if (result != 0 && errno == EEXIST && operation == EPOLL_CTL_ADD) {
+        result = epoll_ctl(e->epoll, EPOLL_CTL_MOD, descriptor, &event);
+    }
+    /* What cannot be watched is driven by libcurl's timers alone, and by the deadline at the
+     * latest. */
+    w->registered = result == 0 ? w->wanted : 0;
+}
+
+static void apply_changes(cat_engine *e) {
+    while (e->changes >= 0) {
+        int descriptor = e->changes;
+        e->changes = e->sockets[descriptor].next;
+        e->sockets[descriptor].noted = false;
+        apply(e, descriptor);
+    }
+}
+
+/* CURLMOPT_SOCKETFUNCTION */
+static int note_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *assigned) {
+    (void)easy, (void)assigned;
+    cat_engine *e = user;
+    if (socket < 0 || !reserve(e, (size_t)socket)) {
+        return 0; /* as in `apply`: the timers remain */
+    }
+    watched *w = &e->sockets[socket];
+    w->wanted = (what & CURL_POLL_REMOVE) ? 0
+                                          : ((what & CURL_POLL_IN) ? (uint32_t)EPOLLIN : 0) |
+                                                ((what & CURL_POLL_OUT) ? (uint32_t)EPOLLOUT : 0);
+    if (w->wanted == 0 && !w->ours) {
+        apply(e, socket); /* the resolver's: closed by the next line of its code, unseen by us */
+    } else if (!w->noted) {
+        w->noted = true;
+        w->next = e->changes;
+        e->changes = socket;
+    }
+    return 0;
+}
+
+curl_socket_t cat_engine_open_socket(void *user, curlsocktype purpose,
+                                     struct curl_sockaddr *address) {
+    (void)purpose;
+    cat_engine *e = user;
+    int descriptor = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (descriptor < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    if (!reserve(e, (size_t)descriptor)) {
+        close(descriptor);
+        return CURL_SOCKET_BAD;
+    }
+    e->sockets[descriptor].registered = 0;
+    e->sockets[descriptor].ours = true;
+    return descriptor;
+}
+
+int cat_engine_close_socket(void *user, curl_socket_t socket) {
+    cat_engine *e = user;
+    if ((size_t)socket < e->capacity) {
+        watched *w = &e->sockets[socket];
+        w->registered = w->wanted = 0; /* closing takes it out of epoll */
+        w->ours = false;
+    }
+    return close(socket);
+}
+
+/* --- timers
+ * ---------------------------------------------------------------------------------------- */
+
+/* CURLMOPT_TIMERFUNCTION */
+static int note_timer(CURLM *multi, long milliseconds, void *user) {
+    (void)multi;
+    cat_engine *e = user;
+    e->curl_due = milliseconds < 0 ? NEVER : cat_monotonic() + (int64_t)milliseconds * 1000000;
+    return 0;
+}
+
+static void run_due_timer(cat_engine *e, int64_t real) {
+    if (e->curl_due <= real) {
+        int running;
+        e->curl_due = NEVER; /* before the call, which may set the next */
+        curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+}
+
+static int64_t next_deadline(const cat_engine *e) {
+    return e->deadlines.count ? e->deadlines.entries[0]->at : NEVER;
+}
+
+/* When something is due at the latest, on the real clock, given that the engine's clock runs. */
+static int64_t next_due(const cat_engine *e, int64_t skew) {
+    int64_t ours = next_deadline(e) == NEVER ? NEVER : next_deadline(e) + skew;
+    return ours < e->curl_due ? ours : e->curl_due;
+}
+
+static bool arm(cat_engine *e, int64_t due) {
+    struct itimerspec setting = {0};
+    if (due == e->armed_for) {
+        return true;
+    }
+    if (due != NEVER) {
+        due = due > 0 ? due : 1; /* zero would disarm it */
+        setting.it_value.tv_sec = (time_t)(due / 1000000000);
+        setting.it_value.tv_nsec = (long)(due % 1000000000);
+    }
+    if (timerfd_settime(e->timer, TFD_TIMER_ABSTIME, &setting, NULL) != 0) {
+        return false;
+    }
+    e->armed_for = due;
+    return true;
+}
+
+/* --- flights
+ * --------------------------------------------------------------------------------------- */
+
+static void append(queue *q, cat_flight *flight) {
+    flight->previous = q->last;
+    flight->next = NULL;
+    *(q->last ? &q->last->next : &q->first) = flight;
+    q->last = flight;
+}
+
+static void unlink_flight(queue *q, cat_flight *flight) {
+    *(flight->previous ? &flight->previous->next : &q->first) = flight->next;
+    *(flight->next ? &flight->next->previous : &q->last) = flight->previous;
+    flight->previous = flight->next = NULL;
+}
+
+static void land(cat_engine *e, cat_flight *flight, CURLcode result) {
+    curl_multi_remove_handle(e->multi, flight->easy);
+    cat_heap_remove(&e->deadlines, &flight->deadline);
+    unlink_flight(&e->flying, flight);
+    append(&e->finished, flight);
+    flight->result = result;
+    flight->done = true;
+    e->finish_count++;
+}
+
+static void land_finished(cat_engine *e) {
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(e->multi, &left))) {
+        char *flight = NULL;
+        CURLcode result = message->data.result; /* the message dies with curl_multi_remove_handle */
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &flight);
+        land(e, (cat_flight *)(void *)flight, result);
+    }
+}
+
+static void land_late(cat_engine *e, int64_t now) {
+    while (next_deadline(e) <= now) {
+        cat_flight *flight = (cat_flight *)(void *)e->deadlines.entries[0];
+        flight->late = true;
+        land(e, flight, CURLE_OPERATION_TIMEDOUT);
+    }
+}
+
+int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index, double seconds) {
+    if (!e->multi) {
+        return cat_failure(L, "cancelled", "the engine is closed");
+    }
+    if (e->process != getpid()) {
+        return cat_failure(L, "config",
+                           "this client was made before a fork; make a new Lua state in the child");
+    }
+    index = lua_absindex(L, index);
+    if (!cat_heap_reserve(e->L, &e->deadlines)) {
+        return luaL_error(L, "not enough memory");
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
+    lua_getiuservalue(L, -1, 1);
+    lua_pushvalue(L, index);
+    lua_rawsetp(L, -2, flight);
+    lua_pop(L, 2);
+    CURLMcode code = curl_multi_add_handle(e->multi, flight->easy);
+    if (code == CURLM_OUT_OF_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    if (code != CURLM_OK) {
+        return cat_failure(L, "protocol", "libcurl refuses the transfer: %s",
+                           curl_multi_strerror(code));
+    }
+    flight->engine = e;
+    flight->done = flight->late = false;
+    flight->deadline.at = add_time(engine_now(e, cat_monotonic()), nanoseconds(seconds));
+    append(&e->flying, flight);
+    cat_heap_push(&e->deadlines, &flight->deadline);
+    return 0;
+}
+
+bool cat_engine_forget(cat_flight *flight) {
+    cat_engine *e = flight->engine;
+    if (!e) {
+        return true;
+    }
+    flight->engine = NULL;
+    if (flight->done) {
+        unlink_flight(&e->finished, flight);
+        return true;
+    }
+    if (e->process != getpid()) {
+        return false;
+    }
+    curl_multi_remove_handle(e->multi, flight->easy);
+    cat_heap_remove(&e->deadlines, &flight->deadline);
+    unlink_flight(&e->flying, flight);
+    return true;
+}
+
+/* --- one step
+ * -------------------------------------------------------------------------------------- */
+
+/* epoll_wait's milliseconds from now to `due`: rounded up, so that nothing is woken early to spin.
+ */
+static int milliseconds_to(int64_t due, int64_t real) {
+    if (due <= real) {
+        return 0;
+    }
+    int64_t left = (due - real - 1) / 1000000 + 1;
+    return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+static void act_on(cat_engine *e, const struct epoll_event *event) {
+    int descriptor = event->data.fd, running, what = 0;
+    if (descriptor == e->timer) {
+        arm(e, NEVER); /* it only wakes a host; this is the call it woke it for */
+        return;
+    }
+    /* A note of this same round may have taken interest back. */
+    if (e->sockets[descriptor].wanted == 0) {
+        return;
+    }
+    what |= event->events & (uint32_t)EPOLLIN ? CURL_CSELECT_IN : 0;
+    what |= event->events & (uint32_t)EPOLLOUT ? CURL_CSELECT_OUT : 0;
+    what |= event->events & (uint32_t)(EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0;
+    curl_multi_socket_action(e->multi, descriptor, what, &running);
+}
+
+/* Waits until `limit` (real) at most, and acts on what happens. Returns 0, or the error of the
+ * wait. */
+static int turn(cat_engine *e, int64_t limit) {
+    struct epoll_event events[EVENTS_A_WAIT];
+    size_t before = e->finish_count;
+    int64_t real = cat_monotonic();
+    run_due_timer(e, real);
+    land_finished(e);
+    if (e->finish_count != before) {
+        return 0;
+    }
+    apply_changes(e);
+    int64_t due = next_due(e, e->skew);
+    int wait = milliseconds_to(due < limit ? due : limit, real);
+    int count = epoll_wait(e->epoll, events, EVENTS_A_WAIT, wait);
+    if (count < 0) {
+        return errno;
+    }
+    for (int i = 0; i < count; i++) {
+        act_on(e, &events[i]);
+    }
+    land_finished(e);
+    land_late(e, cat_monotonic() - e->skew);
+    return 0;
+}
+
+static cat_engine *check_engine(lua_State *L) {
+    return luaL_checkudata(L, 1, ENGINE);
+}
+
+/* Raises unless the engine is open and this is the process that made it. */
+static cat_engine *check_usable(lua_State *L) {
+    cat_engine *e = check_engine(L);
+    if (!e->multi) {
+        luaL_error(L, "the engine is closed");
+    }
+    if (e->process != getpid()) {
+        luaL_error(L, "this engine was made before a fork; use a new Lua state in the child");
+    }
+    return e;
+}
+
+/*** Lets the transfers in flight go on, until one is done, the time is over, or a signal arrives.
+ * @function engine:step
+ * @tparam[opt=0] number seconds how long to wait at the most; 0: only what can be done at once
+ * @treturn integer how many transfers were done in this step
+ * @raise the engine is closed, or belongs to the process this one was forked from */
+static int engine_step(lua_State *L) {
+    cat_engine *e = check_usable(L);
+    int64_t wait = nanoseconds(luaL_optnumber(L, 2, 0));
+    size_t before = e->finish_count;
+    int64_t limit = add_time(cat_monotonic(), wait);
+    int error;
+    clock_start(e);
+    do {
+        error = turn(e, limit);
+    } while (error == 0 && e->finish_count == before && cat_monotonic() < limit);
+    clock_stop(e);
+    if (error != 0 && error != EINTR) { /* EINTR: a signal handler of the host wants its turn */
+        return luaL_error(L, "cannot wait for transfers: %s", strerror(error));
+    }
+    lua_pushinteger(L, (lua_Integer)(e->finish_count - before));
+    return 1;
+}
+
+/*** The descriptor a host polls for reading; when it is readable, `step` has work. It stays
+ * readable until every finished transfer was collected. To be asked for before each wait: that is
+ * when it is brought up to date.
+ * @function engine:fd
+ * @treturn integer
+ * @raise as `step` */
+static int engine_fd(lua_State *L) {
+    cat_engine *e = check_usable(L);
+    int64_t real = cat_monotonic(), now = engine_now(e, real);
+    e->skew = real - now;
+    e->left = e->wait_from = real;
+    e->horizon = next_deadline(e);
+    apply_changes(e);
+    if (!arm(e, e->finished.first ? 1 : next_due(e, e->skew))) {
+        return luaL_error(L, "cannot set the timer: %s", strerror(errno));
+    }
+    lua_pushinteger(L, e->epoll);
+    return 1;
+}
+
+/*** Gives a finished transfer nobody has asked for its reply yet, each once, in the order they were
+ * done.
+ * @function engine:collect
+ * @treturn ?transfer nil when there is none */
+static int engine_collect(lua_State *L) {
+    cat_engine *e = check_engine(L);
+    cat_flight *flight = e->finished.first;
+    if (!flight) {
+        lua_pushnil(L);
+        return 1;
+    }
+    cat_engine_forget(flight);
+    lua_getiuservalue(L, 1, 1);
+    lua_rawgetp(L, -1, flight);
+    return 1;
+}
+
+static void abandon(cat_engine *e, bool ours) {
+    for (cat_flight *flight; (flight = e->flying.first);) {
+        if (ours) {
+            land(e, flight, CURLE_ABORTED_BY_CALLBACK);
+        } else {
+            unlink_flight(&e->flying, flight);
+            flight->engine = NULL;
+            flight->easy = NULL; /* leaked: see below */
+        }
+    }
+    while (e->finished.first) {
+        cat_engine_forget(e->finished.first);
+    }
+}
+
+/* Ends the transfers in flight, as cancelled, and frees everything. In a forked child the handles
+ * are left as they are, and leak: to close them would take leave of the parent's servers in the
+ * parent's name. */
+static int engine_gc(lua_State *L) {
+    cat_engine *e = check_engine(L);
+    bool ours = e->process == getpid();
+    abandon(e, ours);
+    if (e->multi && ours) {
+        curl_multi_cleanup(e->multi); /* closes its sockets by cat_engine_close_socket */
+    }
+    e->multi = NULL;
+    if (e->epoll >= 0) {
+        close(e->epoll);
+    }
+    if (e->timer >= 0) {
+        close(e->timer);
+    }
+    e->epoll = e->timer = -1;
+    cat_heap_free(e->L, &e->deadlines);
+    if (e->sockets) {
+        cat_resize(e->L, e->sockets, e->capacity * sizeof *e->sockets, 0);
+    }
+    e->sockets = NULL;
+    e->capacity = 0;
+    return 0;
+}
+
+static int engine_tostring(lua_State *L) {
+    cat_engine *e = check_engine(L);
+    lua_pushfstring(L, "catalog.engine (%s)", e->multi ? "open" : "closed");
+    return 1;
+}
+
+/* A userdata that owns nothing yet, with its metatable and its table of transfers (weak: who drops
+ * a transfer is rid of it). */
+static cat_engine *push_closed(lua_State *L) {
+    cat_engine *e = lua_newuserdatauv(L, sizeof *e, 1);
+    memset(e, 0, sizeof *e);
+    e->epoll = e->timer = e->changes = -1;
+    e->curl_due = e->armed_for = e->wait_from = NEVER;
+    e->left = cat_monotonic();
+    e->process = getpid();
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    e->L = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    luaL_setmetatable(L, ENGINE);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_setiuservalue(L, -2, 1);
+    return e;
+}
+
+static bool watch_timer(cat_engine *e) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = e->timer};
+    return epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->timer, &event) == 0;
+}
+
+/* False with errno set. */
+static bool open_engine(cat_engine *e) {
+    e->epoll = epoll_create1(EPOLL_CLOEXEC);
+    e->timer = e->epoll < 0 ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (e->timer < 0 || !watch_timer(e)) {
+        return false;
+    }
+    errno = ENOMEM;
+    e->multi = curl_multi_init();
+    return e->multi &&
+           curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, note_socket) == CURLM_OK &&
+           curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e) == CURLM_OK &&
+           curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, note_timer) == CURLM_OK &&
+           curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e) == CURLM_OK &&
+           curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
+}
+
+cat_engine *cat_engine_push(lua_State *L) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TUSERDATA) {
+        cat_engine *known = lua_touserdata(L, -1);
+        if (known->multi && known->process == getpid()) {
+            return known;
+        }
+    }
+    lua_pop(L, 1);
+    cat_engine *e = push_closed(L);
+    if (!open_engine(e)) {
+        int why = errno;
+        lua_pop(L, 1);
+        if (why == ENOMEM) {
+            luaL_error(L, "not enough memory");
+        }
+        cat_failure(L, "limit", "cannot open what transfers are waited for with: %s",
+                    strerror(why));
+        return NULL;
+    }
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+    return e;
+}
+
+/*** The engine of this Lua state; clients share it.
+ * @function core.engine.get
+ * @treturn[1] engine
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `limit`: no descriptors are left */
+static int engine_get(lua_State *L) {
+    return cat_engine_push(L) ? 1 : 2;
+}
+
+int cat_engine_open(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"step", engine_step}, {"fd", engine_fd}, {"collect", engine_collect}, {NULL, NULL}};
+    static const luaL_Reg events[] = {
+        {"__gc", engine_gc}, {"__close", engine_gc}, {"__tostring", engine_tostring}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"get", engine_get}, {NULL, NULL}};
+    if (luaL_newmetatable(L, ENGINE)) {
+        luaL_setfuncs(L, events, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

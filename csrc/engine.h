@@ -1,0 +1,47 @@
+/* Every transfer in flight, behind one descriptor a host can poll. One engine a Lua state. */
+#ifndef CAT_ENGINE_H
+#define CAT_ENGINE_H
+
+#include "heap.h"
+
+#include <curl/curl.h>
+#include <lua.h>
+#include <stdbool.h>
+
+typedef struct cat_engine cat_engine;
+
+/* What the engine knows of a transfer: part of the transfer, which owns it. */
+typedef struct cat_flight {
+    cat_deadline deadline; /* first, so that an entry of the heap is the flight it belongs to */
+    cat_engine *engine;    /* NULL: the engine does not know it (not yet, or no more) */
+    CURL *easy;
+    CURLcode result; /* once `done` */
+    bool done;
+    bool late; /* it was ended by its deadline */
+    struct cat_flight *previous, *next;
+} cat_flight;
+
+/* Pushes the engine of this state, made at the first call, and returns it; or pushes nil and an
+ * error and returns NULL. */
+cat_engine *cat_engine_push(lua_State *L);
+
+/* Submits a flight whose easy handle is ready. The userdata at `index` is what engine:collect()
+ * gives when it is done. Returns 0; or pushes nil and an error and returns 2. */
+int cat_engine_submit(lua_State *L, cat_engine *engine, cat_flight *flight, int index,
+                      double seconds);
+
+/* Makes the engine forget a flight, done or not; then its easy handle is free for other use. False
+ * in a forked child: the handle's connections are the parent's, and it must be left alone for ever.
+ */
+bool cat_engine_forget(cat_flight *flight);
+
+/* CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION of every easy handle; user: the
+ * engine. */
+curl_socket_t cat_engine_open_socket(void *user, curlsocktype purpose,
+                                     struct curl_sockaddr *address);
+int cat_engine_close_socket(void *user, curl_socket_t socket);
+
+/* Pushes the table of functions that Lua sees as core.engine; returns 1. */
+int cat_engine_open(lua_State *L);
+
+#endif

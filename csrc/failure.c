@@ -1,0 +1,90 @@
+/* The error object: a plain table with the metatable below, so that callers read `err.kind` and may
+ * add fields of their own. */
+#include "failure.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+
+#define FAILURE "catalog.error"
+
+/* Gives the table on top of the stack the metatable of errors. */
+static void bless(lua_State *L) {
+    luaL_setmetatable(L, FAILURE);
+}
+
+int cat_failure(lua_State *L, const char *kind, const char *format, ...) {
+    lua_pushnil(L);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    va_list arguments;
+    va_start(arguments, format);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    lua_setfield(L, -2, "message");
+    bless(L);
+    return 2;
+}
+
+/* Pushes the separator that is due, `label` and the field, if the error at 1 has it. Returns the
+ * number of values pushed. */
+static int describe(lua_State *L, int said, const char *field, const char *label) {
+    if (lua_getfield(L, 1, field) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    lua_pushfstring(L, "%s%s%s", said ? ", " : " [", label, luaL_tolstring(L, -1, NULL));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return 1;
+}
+
+static int failure_tostring(lua_State *L) {
+    static const struct {
+        const char *field, *label;
+    } shown[] = {{"kind", ""}, {"status", "HTTP "}, {"code", "code "}, {"request_id", "request "}};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "message");
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "unknown error");
+    }
+    int said = 0;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        said += describe(L, said, shown[i].field, shown[i].label);
+    }
+    int ambiguous = lua_getfield(L, 1, "ambiguous") != LUA_TNIL && lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (ambiguous) {
+        lua_pushstring(L, said ? ", ambiguous" : " [ambiguous");
+        said++;
+    }
+    if (said) {
+        lua_pushliteral(L, "]");
+    }
+    lua_concat(L, lua_gettop(L) - 1);
+    return 1;
+}
+
+/*** Makes a table an error.
+ * @function core.failure.new
+ * @tparam table fields at least `kind` and `message`
+ * @treturn table the same table, with the metatable of errors */
+static int failure_new(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    bless(L);
+    return 1;
+}
+
+int cat_failure_open(lua_State *L) {
+    if (luaL_newmetatable(L, FAILURE)) {
+        lua_pushcfunction(L, failure_tostring);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_pop(L, 1);
+    static const luaL_Reg functions[] = {{"new", failure_new}, {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,18 @@
+/* Memory of our own, taken from the Lua state's allocator: a host that limits its states limits us
+ * too, and a spec that lets allocations fail reaches these as well. What is got here belongs to a
+ * userdata that existed before it, and is given back in that userdata's __gc. */
+#ifndef CAT_MEMORY_H
+#define CAT_MEMORY_H
+
+#include <lua.h>
+#include <stddef.h>
+
+/* As realloc: `block` of `old` bytes becomes `size` bytes (0 frees). NULL when there is no memory;
+ * `block` is then as it was. Never raises. */
+static inline void *cat_resize(lua_State *L, void *block, size_t old, size_t size) {
+    void *ud;
+    lua_Alloc allocate = lua_getallocf(L, &ud);
+    return allocate(ud, block, block ? old : 0, size);
+}
+
+#endif

@@ -1,0 +1,130 @@
+/* What plain Lua lacks and we need of the system. */
+#include "system.h"
+
+#include "failure.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t read_clock(clockid_t id) {
+    struct timespec now;
+    clock_gettime(id, &now); /* cannot fail for the two clocks asked for here */
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t cat_monotonic(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+/*** A clock that only goes forward.
+ * @function core.system.monotonic
+ * @treturn number seconds since some point in the past */
+static int system_monotonic(lua_State *L) {
+    lua_pushnumber(L, (lua_Number)cat_monotonic() / 1e9);
+    return 1;
+}
+
+/*** The time of day.
+ * @function core.system.now
+ * @treturn integer milliseconds since the epoch */
+static int system_now(lua_State *L) {
+    lua_pushinteger(L, read_clock(CLOCK_REALTIME) / 1000000);
+    return 1;
+}
+
+/*** Random bytes of the system, good enough for ids nobody may guess.
+ * @function core.system.random
+ * @tparam integer count 1 to 256 bytes
+ * @treturn string the bytes */
+static int system_random(lua_State *L) {
+    char bytes[256]; /* up to 256 bytes come whole or not at all: getrandom(2) */
+    lua_Integer count = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, count >= 1 && count <= (lua_Integer)sizeof bytes, 1, "1 to 256 expected");
+    if (getrandom(bytes, (size_t)count, 0) != (ssize_t)count) {
+        return luaL_error(L, "no random bytes: %s", strerror(errno));
+    }
+    lua_pushlstring(L, bytes, (size_t)count);
+    return 1;
+}
+
+/*** Makes a directory; one that is there already is as good.
+ * @function core.system.mkdir
+ * @tparam string path
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` */
+static int system_mkdir(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    struct stat found;
+    if (mkdir(path, 0777) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    int why = errno;
+    if (why == EEXIST && stat(path, &found) == 0) {
+        if (S_ISDIR(found.st_mode)) {
+            lua_pushboolean(L, 1);
+            return 1;
+        }
+        why = ENOTDIR;
+    }
+    return cat_failure(L, "config", "cannot make the directory %s: %s", path, strerror(why));
+}
+
+/* The open directory, owned by a userdata so that an error in between cannot leak it. */
+static int directory_gc(lua_State *L) {
+    DIR **directory = lua_touserdata(L, 1);
+    if (*directory) {
+        closedir(*directory);
+        *directory = NULL;
+    }
+    return 0;
+}
+
+/*** The names in a directory, in no order, without `.` and `..`.
+ * @function core.system.list
+ * @tparam string path
+ * @treturn[1] {string,...} the names
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` */
+static int system_list(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    DIR **directory = lua_newuserdatauv(L, sizeof *directory, 0);
+    *directory = NULL;
+    if (luaL_newmetatable(L, "catalog.directory")) {
+        lua_pushcfunction(L, directory_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, directory_gc);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_setmetatable(L, 2);
+    lua_toclose(L, 2);
+    *directory = opendir(path);
+    if (!*directory) {
+        return cat_failure(L, "config", "cannot read the directory %s: %s", path, strerror(errno));
+    }
+    lua_newtable(L);
+    struct dirent *entry;
+    for (lua_Integer count = 0; (entry = readdir(*directory));) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            lua_pushstring(L, entry->d_name);
+            lua_rawseti(L, -2, ++count);
+        }
+    }
+    return 1;
+}
+
+int cat_system_open(lua_State *L) {
+    static const luaL_Reg functions[] = {{"monotonic", system_monotonic}, {"now", system_now},
+                                         {"random", system_random},       {"mkdir", system_mkdir},
+                                         {"list", system_list},           {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,333 @@
+/* One HTTP exchange: request, reply, timings. */
+#include "transfer.h"
+
+#include "body.h"
+#include "failure.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define TRANSFER "catalog.transfer"
+
+/* What a transfer keeps alive, as user values. */
+enum { USES_CLIENT = 1, USES_HEADERS, USES_BODY, USES_METHOD, USES_URL, USES_COUNT = USES_URL };
+
+typedef struct {
+    cat_flight flight;
+    cat_client *client;
+    cat_source source;
+    cat_sink sink;
+    double seconds;  /* allowed */
+    int sends;       /* how often libcurl was about to send the request */
+    bool repeatable; /* a second send by libcurl does no harm */
+    char detail[CURL_ERROR_SIZE];
+} transfer;
+
+static transfer *check_transfer(lua_State *L) {
+    return luaL_checkudata(L, 1, TRANSFER);
+}
+
+/* A transfer that was started and not closed; raises for others. */
+static transfer *check_open(lua_State *L) {
+    transfer *t = check_transfer(L);
+    luaL_argcheck(L, t->flight.easy != NULL, 1, "the transfer is closed");
+    return t;
+}
+
+static transfer *check_done(lua_State *L) {
+    transfer *t = check_open(L);
+    luaL_argcheck(L, t->flight.done, 1, "the transfer is not done");
+    return t;
+}
+
+/* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
+ * again by itself when a reused connection dies before the first byte of an answer, and by then the
+ * server may have done the work: a creation would happen twice. */
+static int before_request(void *user, char *remote, char *local, int remote_port, int local_port) {
+    (void)remote, (void)local, (void)remote_port, (void)local_port;
+    transfer *t = user;
+    return ++t->sends == 1 || t->repeatable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+static CURLcode prepare(transfer *t, const char *method, const char *url,
+                        const cat_headers *headers) {
+    CURL *easy = t->flight.easy;
+    CURLcode code = cat_source_attach(easy, method, &t->source);
+    if (code == CURLE_OK) {
+        code = cat_sink_attach(easy, &t->sink);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_URL, url);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers->list);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->detail);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, (void *)&t->flight);
+    }
+    return code;
+}
+
+/* Gives the easy handle back. It must not point at this transfer any more. */
+static int transfer_close(lua_State *L) {
+    transfer *t = check_transfer(L);
+    CURL *easy = t->flight.easy;
+    bool ours = cat_engine_forget(&t->flight);
+    t->flight.easy = NULL;
+    if (easy && ours) {
+        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+        cat_client_give(t->client, easy);
+    }
+    cat_sink_free(&t->sink);
+    return 0;
+}
+
+/* A transfer that holds nothing yet; it keeps alive the arguments 1 to 5 of client:transfer. */
+static transfer *push_closed(lua_State *L, cat_client *client) {
+    transfer *t = lua_newuserdatauv(L, sizeof *t, USES_COUNT);
+    static const struct {
+        int use, argument;
+    } kept[] = {
+        {USES_CLIENT, 1}, {USES_METHOD, 2}, {USES_URL, 3}, {USES_HEADERS, 4}, {USES_BODY, 5}};
+    memset(t, 0, offsetof(transfer, detail) + 1);
+    t->client = client;
+    luaL_setmetatable(L, TRANSFER);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        lua_pushvalue(L, kept[i].argument);
+        lua_setiuservalue(L, -2, kept[i].use);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    t->sink.L = lua_tothread(L, -1);
+    t->sink.most = client->max_reply;
+    lua_pop(L, 1);
+    return t;
+}
+
+int cat_transfer_start(lua_State *L, cat_client *client) {
+    const char *method = luaL_checkstring(L, 2);
+    const char *url = luaL_checkstring(L, 3);
+    const cat_headers *headers = luaL_checkudata(L, 4, CAT_HEADERS);
+    size_t length = 0;
+    const char *body = luaL_optlstring(L, 5, NULL, &length);
+    lua_Number seconds = luaL_checknumber(L, 6);
+    lua_settop(L, 6);
+    transfer *t = push_closed(L, client);
+    t->source.kind = body ? CAT_SOURCE_STRING : CAT_SOURCE_NONE;
+    t->source.text = body;
+    t->source.length = length;
+    t->seconds = seconds;
+    t->repeatable = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    t->flight.easy = cat_client_take(client);
+    CURLcode code = t->flight.easy ? prepare(t, method, url, headers) : CURLE_OUT_OF_MEMORY;
+    if (code == CURLE_OUT_OF_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    if (code != CURLE_OK) {
+        return cat_failure(L, "config", "libcurl refuses %s %s: %s", method, url,
+                           curl_easy_strerror(code));
+    }
+    int pushed = cat_engine_submit(L, client->engine, &t->flight, 7, seconds);
+    return pushed ? pushed : 1;
+}
+
+/*** Whether the exchange is over.
+ * @function transfer:done
+ * @treturn boolean */
+static int transfer_done(lua_State *L) {
+    lua_pushboolean(L, check_transfer(L)->flight.done);
+    return 1;
+}
+
+/* --- what went wrong
+ * ------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *kind, *what;
+} fault;
+
+/* libcurl's codes in our terms. Its words follow; `what` says the rest, and what to do. */
+static fault fault_of(const transfer *t) {
+    if (t->sends > 1 && !t->repeatable) {
+        return (fault){"network", "the connection was closed before an answer came"};
+    }
+    if (t->sink.over) {
+        return (fault){"limit", "the reply is larger than max_reply allows"};
+    }
+    switch (t->flight.result) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return (fault){"timeout", t->flight.late ? NULL : "no connection in time"};
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return (fault){"network", "the host's name is not known; check the URL and the network"};
+    case CURLE_COULDNT_CONNECT:
+        return (fault){"network", "cannot connect; check the URL, and whether the server runs"};
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        return (fault){"tls",
+                       "the server's certificate is not accepted; ca_file names the authorities "
+                       "to trust"};
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_USE_SSL_FAILED:
+        return (fault){"tls", "no secure connection"};
+    case CURLE_PARTIAL_FILE:
+        return (fault){"protocol", "the reply was cut short"};
+    case CURLE_GOT_NOTHING:
+        return (fault){"network", "the connection was closed before an answer came"};
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_HTTP2:
+        return (fault){"protocol", "the answer is not HTTP as it should be"};
+    case CURLE_ABORTED_BY_CALLBACK:
+        return (fault){"cancelled", "the transfer was ended on this side"};
+    case CURLE_URL_MALFORMAT:
+        return (fault){"config", "the URL cannot be used"};
+    default:
+        return (fault){"network", "the connection broke"};
+    }
+}
+
+/* Whether the server may have got the request. */
+static bool sent(const transfer *t) {
+    long bytes = 0;
+    if (t->sends > 1) {
+        return true;
+    }
+    curl_easy_getinfo(t->flight.easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return t->sends > 0 && bytes > 0;
+}
+
+/* 60, not 60.0 */
+static void push_seconds(lua_State *L, double seconds) {
+    lua_Integer whole;
+    if (lua_numbertointeger(seconds, &whole) && (double)whole == seconds) {
+        lua_pushinteger(L, whole);
+    } else {
+        lua_pushnumber(L, seconds);
+    }
+}
+
+static void push_message(lua_State *L, const transfer *t, const fault *f) {
+    lua_getiuservalue(L, 1, USES_METHOD);
+    lua_getiuservalue(L, 1, USES_URL);
+    const char *method = lua_tostring(L, -2), *url = lua_tostring(L, -1);
+    if (t->flight.late) {
+        push_seconds(L, t->seconds);
+        lua_pushfstring(L, "%s %s: no answer within %s seconds", method, url, lua_tostring(L, -1));
+        lua_remove(L, -2);
+    } else {
+        const char *detail = *t->detail ? t->detail : curl_easy_strerror(t->flight.result);
+        lua_pushfstring(L, "%s %s: %s (%s)", method, url, f->what, detail);
+    }
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+static int push_fault(lua_State *L, transfer *t) {
+    if (t->sink.short_of_memory || t->flight.result == CURLE_OUT_OF_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    fault f = fault_of(t);
+    push_message(L, t, &f);
+    cat_failure(L, f.kind, "%s", lua_tostring(L, -1));
+    if (!t->repeatable && sent(t)) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "ambiguous");
+    }
+    lua_getiuservalue(L, 1, USES_METHOD);
+    lua_setfield(L, -2, "method");
+    lua_getiuservalue(L, 1, USES_URL);
+    lua_setfield(L, -2, "url");
+    return 2;
+}
+
+/*** What came of the exchange; asked for once it is done.
+ * @function transfer:reply
+ * @treturn[1] integer the HTTP status
+ * @treturn[1] string the body
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `network`, `timeout`, `tls`, `protocol`, `limit` or `cancelled`,
+ * with `method` and `url`, and `ambiguous` when the server may have acted on it
+ * @raise the transfer is not done, or closed; no memory */
+static int transfer_reply(lua_State *L) {
+    transfer *t = check_done(L);
+    long status = 0;
+    cat_engine_forget(&t->flight);
+    if (t->flight.result != CURLE_OK) {
+        return push_fault(L, t);
+    }
+    curl_easy_getinfo(t->flight.easy, CURLINFO_RESPONSE_CODE, &status);
+    lua_pushinteger(L, status);
+    lua_pushlstring(L, t->sink.text ? t->sink.text : "", t->sink.length);
+    return 2;
+}
+
+/*** A header of the reply.
+ * @function transfer:header
+ * @tparam string name in any case
+ * @treturn ?string its value; nil when the reply has none
+ * @raise the transfer is not done, or closed */
+static int transfer_header(lua_State *L) {
+    transfer *t = check_done(L);
+    struct curl_header *header;
+    const char *name = luaL_checkstring(L, 2);
+    if (curl_easy_header(t->flight.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+        lua_pushstring(L, header->value);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+/*** How long the exchange took.
+ * @function transfer:seconds
+ * @treturn number seconds
+ * @raise the transfer is not done, or closed */
+static int transfer_seconds(lua_State *L) {
+    transfer *t = check_done(L);
+    curl_off_t microseconds = 0;
+    curl_easy_getinfo(t->flight.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
+    lua_pushnumber(L, (lua_Number)microseconds / 1e6);
+    return 1;
+}
+
+static int transfer_tostring(lua_State *L) {
+    transfer *t = check_transfer(L);
+    lua_getiuservalue(L, 1, USES_METHOD);
+    lua_getiuservalue(L, 1, USES_URL);
+    lua_pushfstring(L, "catalog.transfer (%s %s, %s)", lua_tostring(L, -2), lua_tostring(L, -1),
+                    !t->flight.easy  ? "closed"
+                    : t->flight.done ? "done"
+                                     : "in flight");
+    return 1;
+}
+
+void cat_transfer_setup(lua_State *L) {
+    static const luaL_Reg methods[] = {{"done", transfer_done},     {"reply", transfer_reply},
+                                       {"header", transfer_header}, {"seconds", transfer_seconds},
+                                       {"close", transfer_close},   {NULL, NULL}};
+    static const luaL_Reg events[] = {{"__gc", transfer_close},
+                                      {"__close", transfer_close},
+                                      {"__tostring", transfer_tostring},
+                                      {NULL, NULL}};
+    if (luaL_newmetatable(L, TRANSFER)) {
+        luaL_setfuncs(L, events, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_pop(L, 1);
+}

@@ -1,0 +1,218 @@
+/* URLs and header lines: what may go into them, and how. */
+#include "url.h"
+
+#include "failure.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <lauxlib.h>
+#include <string.h>
+
+bool cat_url_printable(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* RFC 3986, 2.3: the characters that never need encoding. */
+static bool unreserved(unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           strchr("-._~", c) != NULL;
+}
+
+static void add_encoded(luaL_Buffer *out, const char *text, size_t length) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c && unreserved(c)) {
+            luaL_addchar(out, (char)c);
+        } else {
+            luaL_addchar(out, '%');
+            luaL_addchar(out, digits[c >> 4]);
+            luaL_addchar(out, digits[c & 15]);
+        }
+    }
+}
+
+/*** Percent-encodes a text for a query or a form.
+ * @function core.url.encode
+ * @tparam string text any bytes
+ * @treturn string the text with all but letters, digits and `-._~` encoded */
+static int url_encode(lua_State *L) {
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    luaL_Buffer out;
+    luaL_buffinit(L, &out);
+    add_encoded(&out, text, length);
+    luaL_pushresult(&out);
+    return 1;
+}
+
+/*** Percent-encodes one segment of a path.
+ * @function core.url.segment
+ * @tparam string text the id or name; may hold any character, a slash is encoded too
+ * @tparam string what what it is, for the message: `batch id`
+ * @treturn[1] string
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `data`: empty, `.` or `..`, which a server would take as a step
+ * in the path */
+static int url_segment(lua_State *L) {
+    const char *text = luaL_checkstring(L, 1);
+    const char *what = luaL_checkstring(L, 2);
+    if (*text == '\0' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
+        return cat_failure(L, "data", "'%s' cannot be used as a %s", text, what);
+    }
+    return url_encode(L);
+}
+
+/*** One header line.
+ * @function core.url.header
+ * @tparam string name the header
+ * @tparam string value its value
+ * @tparam string what what the value is to the caller, for the message: `token`
+ * @treturn[1] string `name: value`
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config`, without the value: it has control characters, such as a
+ * newline, with which other headers could be slipped in, or it is empty */
+static int url_header(lua_State *L) {
+    size_t length;
+    const char *name = luaL_checkstring(L, 1);
+    const char *value = luaL_checklstring(L, 2, &length);
+    const char *what = luaL_checkstring(L, 3);
+    if (length == 0) {
+        return cat_failure(L, "config", "%s is empty", what);
+    }
+    if (!cat_url_printable(value, length)) {
+        return cat_failure(L, "config",
+                           "%s has a newline or another control character in it, which cannot be "
+                           "sent; was it read from a file with its last newline?",
+                           what);
+    }
+    lua_pushfstring(L, "%s: %s", name, value);
+    return 1;
+}
+
+/* A parsed URL, owned by a userdata so that an error in between cannot leak it or its parts. */
+typedef struct {
+    CURLU *url;
+    char *scheme, *host, *whole;
+} parsed;
+
+static int parsed_gc(lua_State *L) {
+    parsed *p = lua_touserdata(L, 1);
+    curl_free(p->scheme);
+    curl_free(p->host);
+    curl_free(p->whole);
+    curl_url_cleanup(p->url);
+    memset(p, 0, sizeof *p);
+    return 0;
+}
+
+static parsed *push_parsed(lua_State *L) {
+    parsed *p = lua_newuserdatauv(L, sizeof *p, 0);
+    memset(p, 0, sizeof *p);
+    if (luaL_newmetatable(L, "catalog.url")) {
+        lua_pushcfunction(L, parsed_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, parsed_gc);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_setmetatable(L, -2);
+    lua_toclose(L, -1);
+    p->url = curl_url();
+    return p;
+}
+
+static bool has_part(CURLU *url, CURLUPart part) {
+    char *text = NULL;
+    CURLUcode code = curl_url_get(url, part, &text, 0);
+    curl_free(text);
+    return code == CURLUE_OK;
+}
+
+/* An address, not a name that begins like one: 127.0.0.1.example.com is somebody's host. */
+static bool loopback(const char *host) {
+    struct in_addr address;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127);
+}
+
+/* Why a parsed base URL cannot be used, or NULL. */
+static const char *base_fault(const parsed *p, bool insecure) {
+    if (strcmp(p->scheme, "https") != 0 && strcmp(p->scheme, "http") != 0) {
+        return "its scheme is neither https nor http";
+    }
+    if (has_part(p->url, CURLUPART_USER) || has_part(p->url, CURLUPART_PASSWORD)) {
+        return "it holds a user name or a password; credentials have options of their own";
+    }
+    if (has_part(p->url, CURLUPART_QUERY) || has_part(p->url, CURLUPART_FRAGMENT)) {
+        return "it has a query or a fragment";
+    }
+    if (strcmp(p->scheme, "http") == 0 && !loopback(p->host) && !insecure) {
+        return "plain http would send the token unencrypted; use https (or say insecure = true)";
+    }
+    return NULL;
+}
+
+/*** Checks the URL of a service.
+ * @function core.url.base
+ * @tparam string text `https://platform.adobe.io`; a path is allowed
+ * @tparam string name the option, for the message: `base_url`
+ * @tparam boolean insecure plain http is allowed for any host, not only for loopback
+ * @treturn[1] string the URL without its last slash
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` */
+static int url_base(lua_State *L) {
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    const char *name = luaL_checkstring(L, 2);
+    bool insecure = lua_toboolean(L, 3);
+    if (!cat_url_printable(text, length) || strlen(text) != length) {
+        return cat_failure(L, "config", "%s has a control character in it", name);
+    }
+    parsed *p = push_parsed(L);
+    CURLUcode code = p->url ? curl_url_set(p->url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME)
+                            : CURLUE_OUT_OF_MEMORY;
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_SCHEME, &p->scheme, 0);
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_HOST, &p->host, 0);
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_URL, &p->whole, 0);
+    }
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    /* No URL in these messages: a text that is no URL may hold a password all the same. */
+    if (code != CURLUE_OK || p->host[0] == '\0') {
+        return cat_failure(L, "config", "%s is not a URL such as https://platform.adobe.io (%s)",
+                           name,
+                           code == CURLUE_OK ? "No host part in the URL" : curl_url_strerror(code));
+    }
+    const char *fault = base_fault(p, insecure);
+    if (fault) {
+        return cat_failure(L, "config", "%s cannot be used: %s", name, fault);
+    }
+    size_t used = strlen(p->whole);
+    while (used > 0 && p->whole[used - 1] == '/') {
+        used--;
+    }
+    lua_pushlstring(L, p->whole, used);
+    return 1;
+}
+
+int cat_url_open(lua_State *L) {
+    static const luaL_Reg functions[] = {{"encode", url_encode},
+                                         {"segment", url_segment},
+                                         {"header", url_header},
+                                         {"base", url_base},
+                                         {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}

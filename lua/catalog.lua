@@ -1,0 +1,84 @@
+--- Gets data into Adobe Experience Platform.
+--
+-- Every call that depends on more than its arguments' types returns nil and an error table when it does not
+-- succeed: `kind`, `message`, and what else is known (README, Errors). A misspelt option raises.
+-- @module catalog
+local Client = require "catalog.client"
+local core = require "catalog.core"
+local version = require "catalog.version"
+
+local catalog = {
+  --- The version of the module.
+  _VERSION = "catalog " .. version,
+  --- JSON's null, in what the service sends and in what it is sent.
+  null = core.json.null,
+  --- An array without elements: `[]` in JSON, where an empty table is `{}`.
+  empty_array = core.json.empty_array,
+  --- Marks a table as an array in JSON, also when it is empty.
+  -- @function array
+  -- @tparam[opt={}] table list
+  -- @treturn table the same table
+  array = core.json.array,
+}
+
+-- The default client, made when it is first needed, or by `configure`.
+local default
+
+--- Makes a client.
+-- @tparam ?table config as in the README; what is not in it comes from the environment
+-- @treturn[1] catalog.client
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+-- @raise an option is unknown or has a wrong type
+-- @usage local client = assert(catalog.client { org = "...", api_key = "...", token = "..." })
+function catalog.client(config)
+  return Client.new(config, 2)
+end
+
+--- Sets the default client, which `create_batch` and `batch` of the module use.
+-- @tparam ?table config as for `client`
+-- @treturn[1] catalog.client
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`; the default client is as it was
+-- @raise an option is unknown or has a wrong type
+function catalog.configure(config)
+  local client, err = Client.new(config, 2)
+  if not client then return nil, err end
+  default = client
+  return client
+end
+
+local function default_client()
+  if default then return default end
+  local err
+  default, err = Client.new({})
+  return default, err
+end
+
+--- Creates a batch with the default client.
+-- @tparam table options as in `catalog.client:create_batch`
+-- @treturn[1] catalog.batch
+-- @treturn[2] nil
+-- @treturn[2] table error; `ambiguous` when the batch may exist
+-- @raise an option is unknown or has a wrong type
+-- @usage local batch = assert(catalog.create_batch { dataset = "5c8c3c555033b814b69f947f" })
+function catalog.create_batch(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:create_batch(options)
+end
+
+--- Attaches to an existing batch with the default client, without a call.
+-- @tparam string id
+-- @tparam ?table options as in `catalog.client:batch`
+-- @treturn[1] catalog.batch
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+-- @raise the id is not a string, an option is unknown or has a wrong type
+function catalog.batch(id, options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:batch(id, options)
+end
+
+return catalog

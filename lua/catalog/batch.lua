@@ -1,0 +1,154 @@
+--- Batches: plain tables with every field the service sent; what can be done with them is in the metatable.
+-- @classmod catalog.batch
+local core = require "catalog.core"
+local options = require "catalog.options"
+local reply = require "catalog.reply"
+
+local batch = {}
+
+-- The methods. None may have the name of a field the service knows.
+local methods = {}
+
+local SCHEMA <const> = {
+  dataset = "string", format = "string", multiline = "boolean", csv = "table", external_id = "string",
+  replay = "table", tags = "table", error_diagnostics = "boolean", partial_ingestion = "number", sandbox = "string",
+  timeout = "number", extra = "table",
+}
+
+local NESTED <const> = {
+  csv = {
+    delimiter = "string", quote = "string", escape = "string", charset = "string", header = "boolean|string|table",
+    null_marker = "string",
+  },
+  replay = { predecessors = "table", predecessors_by_external_id = "table", reason = "string" },
+}
+
+--- Checks the options of a creation: names and types.
+-- @tparam ?table given
+-- @tparam integer level who is to blame, as in `error`, seen from the caller of `check`
+-- @treturn table the options
+-- @raise an option is unknown or has a wrong type
+function batch.check(given, level)
+  local checked = options.check(given, SCHEMA, "create_batch", level)
+  for name, schema in pairs(NESTED) do
+    if checked[name] then options.check(checked[name], schema, "create_batch." .. name, level) end
+  end
+  return checked
+end
+
+local function describe(self)
+  return ("batch %s (%s)"):format(self.id, self.status or "not looked up")
+end
+
+-- The metatable of batches of a client and a sandbox; what a method needs to know of them is in it, so that
+-- `pairs(batch)` shows the service's fields and nothing else.
+local function type_of(client, sandbox)
+  local known = client.batch_types[sandbox]
+  if not known then
+    known = { __name = "catalog.batch", __index = methods, __tostring = describe, client = client, sandbox = sandbox }
+    client.batch_types[sandbox] = known
+  end
+  return known
+end
+
+local function check_timeout(timeout)
+  local positive = timeout == nil or timeout > 0 -- NaN is not
+  if not positive then
+    return nil, core.failure.new { kind = "config", message = "timeout must be more than 0" }
+  end
+  return true
+end
+
+--- The request that creates a batch.
+-- @tparam table given checked options
+-- @treturn[1] table for `client:send`
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data` or `config`
+function batch.creation(given)
+  local ok, wrong = check_timeout(given.timeout)
+  if not ok then return nil, wrong end
+  local payload, err = core.batch.payload(given)
+  if not payload then return nil, err end
+  return {
+    method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = payload,
+    sandbox = given.sandbox, timeout = given.timeout,
+  }
+end
+
+--- The batch in the answer to a creation.
+-- @tparam catalog.client client
+-- @tparam table request what was sent
+-- @tparam table answer what came
+-- @treturn[1] catalog.batch
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `protocol`, ambiguous
+function batch.created(client, request, answer)
+  local created, err = core.batch.parse(answer.body)
+  if not created then return nil, reply.unreadable(request, answer, err) end
+  return setmetatable(created, type_of(client, request.sandbox or client.sandbox))
+end
+
+--- Creates a batch.
+-- @tparam catalog.client client
+-- @tparam table given checked options
+-- @treturn[1] catalog.batch
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.create(client, given)
+  local request, err = batch.creation(given)
+  if not request then return nil, err end
+  local answer, failed = client:send(request)
+  if not answer then return nil, failed end
+  return batch.created(client, request, answer)
+end
+
+--- A handle for a batch that exists.
+-- @tparam catalog.client client
+-- @tparam string id
+-- @tparam ?string sandbox the client's when nil
+-- @treturn catalog.batch
+function batch.attach(client, id, sandbox)
+  return setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
+end
+
+local function missing(request, answer, id)
+  return nil, reply.unreadable(request, answer, core.failure.new {
+    kind = "batch", message = ("there is no batch %s in it"):format(id),
+  })
+end
+
+--- Looks the batch up in the catalog.
+-- @function catalog.batch:get
+-- @tparam ?table given `timeout` (seconds)
+-- @treturn[1] catalog.batch a fresh table; the one it was asked of stays as it was
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `http` with status 404, or `batch`, when the catalog does not know it (yet)
+-- @raise an option is unknown or has a wrong type
+function methods:get(given)
+  local checked = options.check(given, { timeout = "number" }, "get", 2)
+  local ok, wrong = check_timeout(checked.timeout)
+  if not ok then return nil, wrong end
+  local kind = getmetatable(self)
+  local segment, err = core.url.segment(self.id, "batch id")
+  if not segment then return nil, err end
+  local request = {
+    method = "GET", path = "/data/foundation/catalog/batches/" .. segment, sandbox = kind.sandbox,
+    timeout = checked.timeout,
+  }
+  local answer, failed = kind.client:send(request)
+  if not answer then return nil, failed end
+  local found, unreadable = core.json.decode(answer.body)
+  if type(found) ~= "table" then
+    unreadable = unreadable or core.failure.new { kind = "protocol", message = "the reply is not a catalog answer" }
+    return nil, reply.unreadable(request, answer, unreadable)
+  end
+  local fields = found[self.id]
+  if type(fields) ~= "table" then return missing(request, answer, self.id) end
+  fields.id = fields.id or self.id -- the service names it only as the key
+  return setmetatable(fields, kind)
+end
+
+--- The names of the methods.
+batch.methods = methods
+
+return batch

@@ -1,0 +1,266 @@
+--- A client: one configuration, and the one place that sends.
+-- @classmod catalog.client
+local auth = require "catalog.auth"
+local await = require "catalog.await"
+local batch = require "catalog.batch"
+local core = require "catalog.core"
+local options = require "catalog.options"
+local reply = require "catalog.reply"
+local version = require "catalog.version"
+
+local Client = { __name = "catalog.client" }
+Client.__index = Client
+
+local SCHEMA <const> = {
+  base_url = "string", org = "string", sandbox = "string", api_key = "string", token = "string|callable",
+  client_secret = "string", scopes = "string|table", ims_url = "string", timeout = "number",
+  connect_timeout = "number", retry = "table|boolean", rate = "number|boolean", parallel = "integer",
+  loop = "table", on_request = "callable", ca_file = "string", proxy = "string", user_agent = "string",
+  insecure = "boolean", max_reply = "integer",
+}
+
+local ENVIRONMENT <const> = {
+  base_url = "AEP_BASE_URL", org = "AEP_ORG", sandbox = "AEP_SANDBOX", api_key = "AEP_API_KEY",
+  token = "AEP_ACCESS_TOKEN", client_secret = "AEP_CLIENT_SECRET", scopes = "AEP_SCOPES", ims_url = "AEP_IMS_URL",
+}
+
+local DEFAULTS <const> = {
+  base_url = "https://platform.adobe.io", sandbox = "prod", ims_url = "https://ims-na1.adobelogin.com",
+  timeout = 60, connect_timeout = 10, parallel = 4, user_agent = "catalog-lua/" .. version,
+  insecure = false, max_reply = 64 * 1024 * 1024,
+}
+
+local function failure(format, ...)
+  return nil, core.failure.new { kind = "config", message = format:format(...) }
+end
+
+-- The table wins over the environment, the environment over the defaults. Credentials go together: a secret in
+-- the table is not overruled by a token in the environment.
+local function merge(given)
+  local settings = {}
+  for name, value in pairs(DEFAULTS) do settings[name] = value end
+  for name, variable in pairs(ENVIRONMENT) do
+    local value = os.getenv(variable)
+    if value and value ~= "" then settings[name] = value end
+  end
+  if given.client_secret ~= nil and given.token == nil then settings.token = nil end
+  for name, value in pairs(given) do settings[name] = value end
+  return settings
+end
+
+local function check_required(settings)
+  for _, name in ipairs { "org", "api_key" } do
+    if not settings[name] or settings[name] == "" then
+      return failure("%s is missing: set it in the client's table, or %s in the environment", name, ENVIRONMENT[name])
+    end
+  end
+  return true
+end
+
+local function check_header_values(settings)
+  for _, name in ipairs { "org", "api_key", "sandbox", "user_agent" } do
+    local line, err = core.url.header("x", settings[name], name)
+    if not line then return nil, err end
+  end
+  if type(settings.token) == "string" then return core.url.header("x", settings.token, "token") end
+  return true
+end
+
+local function check_times(settings)
+  for _, name in ipairs { "timeout", "connect_timeout", "max_reply", "parallel" } do
+    local positive = settings[name] > 0 -- NaN is not
+    if not positive then return failure("%s must be more than 0", name) end
+  end
+  return true
+end
+
+local function check_urls(settings)
+  for _, name in ipairs { "base_url", "ims_url" } do
+    local url, err = core.url.base(settings[name], name, settings.insecure)
+    if not url then return nil, err end
+    settings[name] = url
+  end
+  return true
+end
+
+local function check_files(settings)
+  if settings.ca_file then
+    local file, why = io.open(settings.ca_file, "rb")
+    if not file then return failure("ca_file cannot be read: %s", why) end
+    file:close()
+  end
+  return true
+end
+
+local CHECKS <const> = { check_required, check_header_values, check_times, check_urls, check_files }
+
+--- Makes a client.
+-- @tparam ?table config as in the README: `org`, `api_key`, `token`, ...
+-- @tparam[opt=1] integer level who is to blame for an unknown option, as in `error`
+-- @treturn[1] catalog.client
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+-- @raise an option is unknown or has a wrong type
+function Client.new(config, level)
+  local settings = merge(options.check(config, SCHEMA, "client", (level or 1) + 1))
+  for _, check in ipairs(CHECKS) do
+    local ok, err = check(settings)
+    if not ok then return nil, err end
+  end
+  local source, no_source = auth.source(settings)
+  if not source then return nil, no_source end
+  local connection, no_connection = core.client.new(settings)
+  if not connection then return nil, no_connection end
+  return setmetatable({
+    base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
+    on_request = settings.on_request, logs = os.getenv "AEP_LOG" == "1",
+    org = settings.org, api_key = settings.api_key,
+    token = source, connection = connection, engine = connection:engine(),
+    known_headers = {}, batch_types = {},
+  }, Client)
+end
+
+-- The headers of a request that needs no credentials.
+local function anonymous_headers(request)
+  return core.client.headers { "accept: application/json", "content-type: " .. request.content_type }
+end
+
+-- Source: Adobe's batch ingestion guide; the order is the guide's.
+local function make_headers(client, token, sandbox, content_type)
+  local authorization, err = core.url.header("Authorization", "Bearer " .. token, "token")
+  if not authorization then return nil, err end
+  local named, wrong = core.url.header("x-sandbox-name", sandbox, "sandbox")
+  if not named then return nil, wrong end
+  return core.client.headers {
+    "accept: application/json", content_type and "content-type: " .. content_type or "content-type:",
+    authorization, "x-api-key: " .. client.api_key, "x-gw-ims-org-id: " .. client.org, named,
+  }
+end
+
+-- One list for all requests of a sandbox and a content type, for as long as the token is the same.
+local function headers_of(client, request)
+  if request.anonymous then return anonymous_headers(request) end
+  local token, no_token = client.token(client)
+  if not token then return nil, no_token end
+  if token ~= client.known_token then client.known_headers, client.known_token = {}, token end
+  local sandbox, content_type = request.sandbox or client.sandbox, request.content_type
+  local known = client.known_headers[sandbox]
+  if not known then
+    known = {}
+    client.known_headers[sandbox] = known
+  end
+  local headers = known[content_type or false]
+  if not headers then
+    local err
+    headers, err = make_headers(client, token, sandbox, content_type)
+    if not headers then return nil, err end
+    known[content_type or false] = headers
+  end
+  return headers
+end
+
+local function log(exchange)
+  io.stderr:write(("catalog: %s %s %s %.3f s%s%s\n"):format(exchange.method, exchange.url,
+    exchange.status or "-", exchange.seconds, exchange.request_id and " request " .. exchange.request_id or "",
+    exchange.error and " " .. exchange.error.message or ""))
+end
+
+-- A host's observer that fails must not take the answer with it: the batch exists.
+local function observe(client, exchange)
+  if client.logs then log(exchange) end
+  if client.on_request then
+    local ok, message = pcall(client.on_request, exchange)
+    if not ok then warn("catalog: on_request failed: ", tostring(message)) end
+  end
+end
+
+--- Submits a request: the first half of `send`.
+-- @tparam table request as in `send`
+-- @treturn[1] transfer in flight
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `auth`, `config` or `cancelled`
+function Client:start(request)
+  local headers, err = headers_of(self, request)
+  if not headers then return nil, err end
+  if not request.url then request.url = self.base_url .. request.path end
+  return self.connection:transfer(request.method, request.url, headers, request.body,
+    request.timeout or self.timeout)
+end
+
+--- Reads the reply of a finished transfer: the second half of `send`.
+-- @tparam table request as in `send`
+-- @tparam transfer transfer done
+-- @treturn[1] table `status`, `body`, `request_id`
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:finish(request, transfer)
+  local status, body = transfer:reply()
+  local answer, err
+  if not status then
+    err = body
+    err.retryable = err.kind == "network" or err.kind == "timeout" or nil
+  elseif status >= 200 and status < 300 then
+    answer = { status = status, body = body, request_id = transfer:header "x-request-id" }
+  else
+    err = reply.failure(request, status, body, function(name) return transfer:header(name) end)
+  end
+  local observed = (self.on_request or self.logs) and {
+    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = 1,
+    request_id = (answer or err).request_id, error = err,
+  }
+  transfer:close()
+  if observed then observe(self, observed) end
+  return answer, err
+end
+
+--- Sends a request and gives the answer: the one place that does.
+-- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
+--   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them)
+-- @treturn[1] table `status` (200 to 299), `body`, `request_id`
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:send(request)
+  local transfer, err = self:start(request)
+  if not transfer then return nil, err end
+  await(transfer, self.engine)
+  return self:finish(request, transfer)
+end
+
+--- Creates a batch.
+-- @tparam table given `dataset` (required); `format` (`json`, `parquet`, `csv`), `multiline`, `csv` (`delimiter`,
+--   `quote`, `escape`, `charset`, `header`, `null_marker`), `external_id`, `replay` (`predecessors`,
+--   `predecessors_by_external_id`, `reason`), `tags`, `error_diagnostics`, `partial_ingestion` (percent), `sandbox`,
+--   `timeout` (seconds), `extra` (merged into the payload as it is)
+-- @treturn[1] catalog.batch every field the service sent
+-- @treturn[2] nil
+-- @treturn[2] table error; `ambiguous` when the batch may exist
+-- @raise an option is unknown or has a wrong type
+-- @usage local batch = assert(client:create_batch { dataset = "5c8c3c555033b814b69f947f" })
+function Client:create_batch(given)
+  return batch.create(self, batch.check(given, 3))
+end
+
+--- Attaches to an existing batch, without a call.
+-- @tparam string id
+-- @tparam ?table given `sandbox`
+-- @treturn catalog.batch with nothing but its id; `get` fetches the rest
+-- @raise the id is not a string, an option is unknown or has a wrong type
+function Client:batch(id, given)
+  if type(id) ~= "string" then
+    error(("bad argument to batch (the id is a string, got %s)"):format(type(id)), 2)
+  end
+  return batch.attach(self, id, options.check(given, { sandbox = "string" }, "batch", 2).sandbox)
+end
+
+--- Frees what the client holds. Its transfers in flight are not waited for.
+function Client:close()
+  self.connection:close()
+end
+
+Client.__close = Client.close
+
+function Client:__tostring()
+  return ("catalog.client (%s, sandbox %s)"):format(self.base_url, self.sandbox)
+end
+
+return Client

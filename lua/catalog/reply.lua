@@ -1,0 +1,118 @@
+--- What a reply that is no success means. The service answers faults in three shapes (gateway, service, and
+-- whatever lies in between); callers see one error table.
+-- @module catalog.reply
+local core = require "catalog.core"
+
+local reply = {}
+
+-- What the gateway's codes ask of the reader. Source: Adobe's API troubleshooting guide.
+local ADVICE <const> = {
+  ["403010"] = "set token, or AEP_ACCESS_TOKEN",
+  ["401013"] = "the token is wrong or has expired; get a new one",
+  ["403000"] = "set api_key, or AEP_API_KEY",
+  ["403003"] = "check api_key, or AEP_API_KEY",
+  ["400003"] = "set org, or AEP_ORG",
+  ["403025"] = "check org, or ask for access to it",
+}
+
+-- Statuses after which the same request may succeed a little later.
+local PASSING <const> = {
+  [408] = true, [425] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true,
+}
+
+local LONGEST_EXCERPT <const> = 160
+
+-- One line of a page: what a reader would see of it, without markup.
+local function excerpt(body)
+  local text = body:gsub("<!%-%-.-%-%->", " "):gsub("<[hH][eE][aA][dD].-</[hH][eE][aA][dD]>", " ")
+    :gsub("<[sS][cC][rR][iI][pP][tT].-</[sS][cC][rR][iI][pP][tT]>", " "):gsub("<[^>]*>", " ")
+    :gsub("[%c%s]+", " "):match("^ ?(.-) ?$")
+  if #text > LONGEST_EXCERPT then
+    local cut = text:sub(1, LONGEST_EXCERPT)
+    -- not in the middle of a character
+    text = cut:sub(1, utf8.len(cut) and #cut or (select(2, utf8.len(cut)) or 1) - 1) .. "..."
+  end
+  return text
+end
+
+local function text_of(value)
+  if type(value) == "string" and value ~= "" then return value end
+  if type(value) == "number" then return ("%.14g"):format(value) end
+end
+
+-- code, message and detail of a body, whichever shape it has. No message: the body is not one of them.
+local function read(body)
+  local fields = body:find "^%s*{" and core.json.decode(body)
+  if type(fields) ~= "table" then return end
+  if text_of(fields.error_code) then
+    return text_of(fields.error_code), text_of(fields.message)
+  elseif text_of(fields.title) or text_of(fields.detail) then
+    return nil, text_of(fields.title), text_of(fields.detail)
+  elseif text_of(fields.error) then
+    return text_of(fields.error), text_of(fields.error_description)
+  end
+  return nil, text_of(fields.message)
+end
+
+local function is_json(body)
+  return core.json.decode(body) ~= nil
+end
+
+-- Whether a request that was sent may have been acted on: nobody who knows has answered.
+local function unknown_outcome(request, status, body)
+  if request.method == "GET" or request.method == "HEAD" or status < 500 then return false end
+  return status == 502 or status == 504 or not is_json(body)
+end
+
+local function describe(status, code, message, detail, body)
+  if status >= 300 and status < 400 then
+    return ("the server answered %d, a redirect, which is not followed; check base_url"):format(status)
+  end
+  local said = message and detail and message ~= detail and message .. ": " .. detail or detail or message
+  if not said then
+    local seen = excerpt(body)
+    said = seen ~= "" and "not the service's own answer: " .. seen or "no explanation"
+  end
+  local advice = ADVICE[code]
+  -- the codes of the gateway are digits; IMS's are words, and say something
+  local named = code and not code:find "^%d+$" and code .. ": " or ""
+  return ("the server answered %d: %s%s%s"):format(status, named, (said:gsub("[%c%s]+", " ")),
+    advice and " (" .. advice .. ")" or "")
+end
+
+--- The error a reply stands for.
+-- @tparam table request what was sent: `method`, `url`
+-- @tparam integer status the HTTP status, not a success
+-- @tparam string body
+-- @tparam function header gives a header of the reply by its name, or nil
+-- @treturn table error of kind `auth` or `http`, with `status`, and `code`, `detail`, `request_id`, `retry_after`
+--   (as sent: seconds or a date), `retryable`, `ambiguous` where they apply
+function reply.failure(request, status, body, header)
+  local code, message, detail = read(body)
+  local refused = status == 401 or status == 403 or ADVICE[code] ~= nil or code == "invalid_client"
+  return core.failure.new {
+    kind = refused and "auth" or "http",
+    message = ("%s %s: %s"):format(request.method, request.url, describe(status, code, message, detail, body)),
+    status = status, code = code, detail = detail,
+    request_id = header "x-request-id", retry_after = header "retry-after",
+    retryable = PASSING[status], ambiguous = unknown_outcome(request, status, body) or nil,
+    method = request.method, url = request.url,
+  }
+end
+
+--- Completes an error about the body of a success.
+-- @tparam table request what was sent: `method`, `url`
+-- @tparam table answer what came: `status`, `request_id`
+-- @tparam table err the error, which gets `status`, `request_id`, `method`, `url`, and `ambiguous` when the request
+--   was not a mere question
+-- @treturn table err
+function reply.unreadable(request, answer, err)
+  err.message = ("%s %s: the server answered %d, but %s"):format(request.method, request.url, answer.status,
+    err.message)
+  err.status, err.request_id = answer.status, answer.request_id
+  err.method, err.url = request.method, request.url
+  err.ambiguous = request.method ~= "GET" and request.method ~= "HEAD" or nil
+  return err
+end
+
+return reply
