@@ -85,6 +85,11 @@ CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink) : code;
 }
 
+void cat_sink_reset(cat_sink *sink) {
+    sink->length = 0;
+    sink->over = sink->short_of_memory = false;
+}
+
 void cat_sink_free(cat_sink *sink) {
     if (sink->text) {
         cat_resize(sink->L, sink->text, sink->capacity, 0);

@@ -30,6 +30,9 @@ CURLcode cat_source_attach(CURL *easy, const char *method, const cat_source *sou
 /* Makes `easy` write replies into `sink`, which outlives the exchange. */
 CURLcode cat_sink_attach(CURL *easy, cat_sink *sink);
 
+/* Makes the sink ready for another reply; it keeps its memory. */
+void cat_sink_reset(cat_sink *sink);
+
 /* Frees what the sink holds. */
 void cat_sink_free(cat_sink *sink);
 

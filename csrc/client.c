@@ -1,7 +1,8 @@
-/* How requests are sent: connection settings checked once, and the easy handles made of them. */
+/* How requests are sent: connection settings checked once, and the slots that exchanges run in. */
 #include "client.h"
 
 #include "failure.h"
+#include "memory.h"
 #include "transfer.h"
 #include "url.h"
 
@@ -9,20 +10,83 @@
 #include <math.h>
 #include <string.h>
 
-/* --- easy handles
- * ---------------------------------------------------------------------------------- */
+/* Slots kept for the next transfers, and how large a reply buffer is kept with one. */
+#define IDLE_SLOTS  64
+#define IDLE_BUFFER 16384
 
-CURL *cat_client_take(cat_client *client) {
-    return client->idle_count ? client->idle[--client->idle_count]
-                              : curl_easy_duphandle(client->model);
+/* --- slots --- */
+
+/* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
+ * again by itself when a reused connection dies before the first byte of an answer, and by then the
+ * server may have done the work: a creation would happen twice. */
+static int before_request(void *user, char *remote, char *local, int remote_port, int local_port) {
+    (void)remote, (void)local, (void)remote_port, (void)local_port;
+    cat_slot *slot = user;
+    return ++slot->sends == 1 || slot->repeatable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
-void cat_client_give(cat_client *client, CURL *easy) {
-    if (client->model && client->idle_count < CAT_CLIENT_IDLE) {
-        client->idle[client->idle_count++] = easy;
-    } else {
-        curl_easy_cleanup(easy);
+static void free_slot(cat_client *client, cat_slot *slot) {
+    curl_easy_cleanup(slot->flight.easy);
+    cat_sink_free(&slot->sink);
+    cat_resize(client->L, slot, sizeof *slot, 0);
+}
+
+/* What of the handle's settings points into the slot. */
+static CURLcode bind_slot(cat_slot *slot) {
+    CURL *easy = slot->flight.easy;
+    CURLcode code = cat_sink_attach(easy, &slot->sink);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->detail);
     }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, (void *)&slot->flight);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+    }
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PREREQDATA, slot) : code;
+}
+
+static cat_slot *make_slot(cat_client *client) {
+    cat_slot *slot = cat_resize(client->L, NULL, 0, sizeof *slot);
+    if (!slot) {
+        return NULL;
+    }
+    memset(slot, 0, sizeof *slot);
+    slot->sink.L = client->L;
+    slot->sink.most = client->max_reply;
+    slot->flight.easy = curl_easy_duphandle(client->model);
+    if (!slot->flight.easy || bind_slot(slot) != CURLE_OK) {
+        free_slot(client, slot);
+        return NULL;
+    }
+    return slot;
+}
+
+cat_slot *cat_client_take(cat_client *client) {
+    cat_slot *slot = client->idle;
+    if (!slot) {
+        return make_slot(client);
+    }
+    client->idle = slot->next;
+    client->idle_count--;
+    slot->sends = 0;
+    slot->detail[0] = '\0';
+    cat_sink_reset(&slot->sink);
+    return slot;
+}
+
+void cat_client_give(cat_client *client, cat_slot *slot) {
+    if (!client->model || client->idle_count >= IDLE_SLOTS) {
+        free_slot(client, slot);
+        return;
+    }
+    if (slot->sink.capacity > IDLE_BUFFER) {
+        cat_sink_free(&slot->sink);
+    }
+    slot->next = client->idle;
+    client->idle = slot;
+    client->idle_count++;
 }
 
 static CURLcode set_long(CURL *easy, CURLoption option, long value, CURLcode so_far) {
@@ -62,8 +126,7 @@ static CURLcode set_sockets(CURL *easy, cat_engine *engine) {
     return code;
 }
 
-/* --- the client
- * ------------------------------------------------------------------------------------ */
+/* --- the client --- */
 
 static cat_client *check_client(lua_State *L) {
     return luaL_checkudata(L, 1, CAT_CLIENT);
@@ -71,9 +134,11 @@ static cat_client *check_client(lua_State *L) {
 
 static int client_gc(lua_State *L) {
     cat_client *client = check_client(L);
-    while (client->idle_count) {
-        curl_easy_cleanup(client->idle[--client->idle_count]);
+    for (cat_slot *slot; (slot = client->idle);) {
+        client->idle = slot->next;
+        free_slot(client, slot);
     }
+    client->idle_count = 0;
     curl_easy_cleanup(client->model);
     client->model = NULL;
     return 0;
@@ -116,6 +181,7 @@ static int client_new(lua_State *L) {
     lua_settop(L, 1);
     cat_client *client = lua_newuserdatauv(L, sizeof *client, 1);
     memset(client, 0, sizeof *client);
+    client->L = cat_main_thread(L);
     luaL_setmetatable(L, CAT_CLIENT);
     client->engine = cat_engine_push(L);
     if (!client->engine) {
@@ -171,8 +237,7 @@ static int client_tostring(lua_State *L) {
     return 1;
 }
 
-/* --- headers
- * --------------------------------------------------------------------------------------- */
+/* --- headers --- */
 
 static int headers_gc(lua_State *L) {
     cat_headers *headers = luaL_checkudata(L, 1, CAT_HEADERS);

@@ -1,7 +1,8 @@
-/* How requests are sent: connection settings checked once, and the easy handles made of them. */
+/* How requests are sent: connection settings checked once, and the slots that exchanges run in. */
 #ifndef CAT_CLIENT_H
 #define CAT_CLIENT_H
 
+#include "body.h"
 #include "engine.h"
 
 #include <curl/curl.h>
@@ -11,13 +12,23 @@
 #define CAT_CLIENT  "catalog.client"
 #define CAT_HEADERS "catalog.headers"
 
-/* Easy handles kept for the next transfers; one more is made, and freed, as needed. */
-#define CAT_CLIENT_IDLE 64
+/* What one exchange needs at a time: used by one transfer after another, so that a request finds
+ * its handle, its callbacks and a buffer for the reply ready. */
+typedef struct cat_slot {
+    cat_flight flight; /* with the easy handle, whose callbacks get the slot */
+    cat_source source;
+    cat_sink sink;
+    int sends;       /* how often libcurl was about to send the request */
+    bool repeatable; /* a second send by libcurl does no harm */
+    char detail[CURL_ERROR_SIZE];
+    struct cat_slot *next; /* while it is idle */
+} cat_slot;
 
 typedef struct {
+    lua_State *L;       /* the main thread, for its allocator */
     cat_engine *engine; /* kept alive by the client's user value 1 */
     CURL *model; /* a handle with every setting of the client, never used itself; NULL: closed */
-    CURL *idle[CAT_CLIENT_IDLE];
+    cat_slot *idle;
     size_t idle_count;
     size_t max_reply; /* bytes */
 } cat_client;
@@ -27,11 +38,11 @@ typedef struct {
     struct curl_slist *list;
 } cat_headers;
 
-/* A handle with the client's settings, owned by the caller; NULL when there is no memory. */
-CURL *cat_client_take(cat_client *client);
+/* A slot, the caller's until it is given back; NULL when there is no memory. */
+cat_slot *cat_client_take(cat_client *client);
 
-/* Gives a handle back, for another transfer or to be freed. */
-void cat_client_give(cat_client *client, CURL *easy);
+/* Gives a slot back, for another transfer or to be freed. Its easy handle is in no engine. */
+void cat_client_give(cat_client *client, cat_slot *slot);
 
 /* Pushes the table of functions that Lua sees as core.client; returns 1. */
 int cat_client_open(lua_State *L);

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -42,7 +43,10 @@ typedef struct {
 
 struct cat_engine {
     lua_State *L; /* the main thread, for its allocator */
-    pid_t process;
+    /* A page that a forked child sees as zeros (MADV_WIPEONFORK); in the process that made the
+     * engine it holds a one. Asking it costs nothing, where getpid is a system call for each
+     * request. */
+    const volatile char *here;
     CURLM *multi;
     int epoll, timer;
     watched *sockets;
@@ -67,8 +71,34 @@ struct cat_engine {
 /* The key of the engine in the registry. */
 static const char registry_key;
 
-/* --- the clock
- * ------------------------------------------------------------------------------------- */
+/* --- the process --- */
+
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* False with errno set. */
+static bool settle_here(cat_engine *e) {
+    char *page =
+        mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        return false;
+    }
+    if (madvise(page, page_size(), MADV_WIPEONFORK) != 0) {
+        munmap(page, page_size());
+        return false;
+    }
+    *page = 1;
+    e->here = page;
+    return true;
+}
+
+/* Whether this is the process that made the engine, and not a child it forked. */
+static bool at_home(const cat_engine *e) {
+    return e->here && *e->here;
+}
+
+/* --- the clock --- */
 
 static int64_t engine_now(const cat_engine *e, int64_t real) {
     if (e->stepping) {
@@ -102,8 +132,7 @@ static int64_t nanoseconds(double seconds) {
     return seconds >= 9e9 ? NEVER : seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
 }
 
-/* --- sockets
- * --------------------------------------------------------------------------------------- */
+/* --- sockets --- */
 
 /* Makes room for a descriptor. False when there is no memory. */
 static bool reserve(cat_engine *e, size_t descriptor) {
@@ -201,8 +230,7 @@ int cat_engine_close_socket(void *user, curl_socket_t socket) {
     return close(socket);
 }
 
-/* --- timers
- * ---------------------------------------------------------------------------------------- */
+/* --- timers --- */
 
 /* CURLMOPT_TIMERFUNCTION */
 static int note_timer(CURLM *multi, long milliseconds, void *user) {
@@ -247,8 +275,7 @@ static bool arm(cat_engine *e, int64_t due) {
     return true;
 }
 
-/* --- flights
- * --------------------------------------------------------------------------------------- */
+/* --- flights --- */
 
 static void append(queue *q, cat_flight *flight) {
     flight->previous = q->last;
@@ -296,7 +323,7 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
     if (!e->multi) {
         return cat_failure(L, "cancelled", "the engine is closed");
     }
-    if (e->process != getpid()) {
+    if (!at_home(e)) {
         return cat_failure(L, "config",
                            "this client was made before a fork; make a new Lua state in the child");
     }
@@ -328,14 +355,14 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
 bool cat_engine_forget(cat_flight *flight) {
     cat_engine *e = flight->engine;
     if (!e) {
-        return true;
+        return !flight->leaked;
     }
     flight->engine = NULL;
     if (flight->done) {
         unlink_flight(&e->finished, flight);
         return true;
     }
-    if (e->process != getpid()) {
+    if (!at_home(e)) {
         return false;
     }
     curl_multi_remove_handle(e->multi, flight->easy);
@@ -344,8 +371,7 @@ bool cat_engine_forget(cat_flight *flight) {
     return true;
 }
 
-/* --- one step
- * -------------------------------------------------------------------------------------- */
+/* --- one step --- */
 
 /* epoll_wait's milliseconds from now to `due`: rounded up, so that nothing is woken early to spin.
  */
@@ -409,7 +435,7 @@ static cat_engine *check_usable(lua_State *L) {
     if (!e->multi) {
         luaL_error(L, "the engine is closed");
     }
-    if (e->process != getpid()) {
+    if (!at_home(e)) {
         luaL_error(L, "this engine was made before a fork; use a new Lua state in the child");
     }
     return e;
@@ -482,7 +508,7 @@ static void abandon(cat_engine *e, bool ours) {
         } else {
             unlink_flight(&e->flying, flight);
             flight->engine = NULL;
-            flight->easy = NULL; /* leaked: see below */
+            flight->leaked = true;
         }
     }
     while (e->finished.first) {
@@ -495,7 +521,7 @@ static void abandon(cat_engine *e, bool ours) {
  * parent's name. */
 static int engine_gc(lua_State *L) {
     cat_engine *e = check_engine(L);
-    bool ours = e->process == getpid();
+    bool ours = at_home(e);
     abandon(e, ours);
     if (e->multi && ours) {
         curl_multi_cleanup(e->multi); /* closes its sockets by cat_engine_close_socket */
@@ -508,6 +534,10 @@ static int engine_gc(lua_State *L) {
         close(e->timer);
     }
     e->epoll = e->timer = -1;
+    if (e->here) {
+        munmap((void *)(uintptr_t)e->here, page_size());
+    }
+    e->here = NULL;
     cat_heap_free(e->L, &e->deadlines);
     if (e->sockets) {
         cat_resize(e->L, e->sockets, e->capacity * sizeof *e->sockets, 0);
@@ -531,10 +561,7 @@ static cat_engine *push_closed(lua_State *L) {
     e->epoll = e->timer = e->changes = -1;
     e->curl_due = e->armed_for = e->wait_from = NEVER;
     e->left = cat_monotonic();
-    e->process = getpid();
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    e->L = lua_tothread(L, -1);
-    lua_pop(L, 1);
+    e->L = cat_main_thread(L);
     luaL_setmetatable(L, ENGINE);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
@@ -552,6 +579,9 @@ static bool watch_timer(cat_engine *e) {
 
 /* False with errno set. */
 static bool open_engine(cat_engine *e) {
+    if (!settle_here(e)) {
+        return false;
+    }
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     e->timer = e->epoll < 0 ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (e->timer < 0 || !watch_timer(e)) {
@@ -570,7 +600,7 @@ static bool open_engine(cat_engine *e) {
 cat_engine *cat_engine_push(lua_State *L) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key) == LUA_TUSERDATA) {
         cat_engine *known = lua_touserdata(L, -1);
-        if (known->multi && known->process == getpid()) {
+        if (known->multi && at_home(known)) {
             return known;
         }
     }

@@ -17,7 +17,8 @@ typedef struct cat_flight {
     CURL *easy;
     CURLcode result; /* once `done` */
     bool done;
-    bool late; /* it was ended by its deadline */
+    bool late;   /* it was ended by its deadline */
+    bool leaked; /* the engine ended in a forked child, to which the handle does not belong */
     struct cat_flight *previous, *next;
 } cat_flight;
 

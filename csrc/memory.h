@@ -15,4 +15,13 @@ static inline void *cat_resize(lua_State *L, void *block, size_t old, size_t siz
     return allocate(ud, block, block ? old : 0, size);
 }
 
+/* The main thread of L's state: what keeps a lua_State to allocate with keeps this one, which lives
+ * as long as the state does. */
+static inline lua_State *cat_main_thread(lua_State *L) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua_State *main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return main;
+}
+
 #endif

@@ -13,14 +13,9 @@
 enum { USES_CLIENT = 1, USES_HEADERS, USES_BODY, USES_METHOD, USES_URL, USES_COUNT = USES_URL };
 
 typedef struct {
-    cat_flight flight;
     cat_client *client;
-    cat_source source;
-    cat_sink sink;
-    double seconds;  /* allowed */
-    int sends;       /* how often libcurl was about to send the request */
-    bool repeatable; /* a second send by libcurl does no harm */
-    char detail[CURL_ERROR_SIZE];
+    cat_slot *slot; /* NULL: closed */
+    double seconds; /* allowed */
 } transfer;
 
 static transfer *check_transfer(lua_State *L) {
@@ -30,64 +25,35 @@ static transfer *check_transfer(lua_State *L) {
 /* A transfer that was started and not closed; raises for others. */
 static transfer *check_open(lua_State *L) {
     transfer *t = check_transfer(L);
-    luaL_argcheck(L, t->flight.easy != NULL, 1, "the transfer is closed");
+    luaL_argcheck(L, t->slot != NULL, 1, "the transfer is closed");
     return t;
 }
 
 static transfer *check_done(lua_State *L) {
     transfer *t = check_open(L);
-    luaL_argcheck(L, t->flight.done, 1, "the transfer is not done");
+    luaL_argcheck(L, t->slot->flight.done, 1, "the transfer is not done");
     return t;
 }
 
-/* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
- * again by itself when a reused connection dies before the first byte of an answer, and by then the
- * server may have done the work: a creation would happen twice. */
-static int before_request(void *user, char *remote, char *local, int remote_port, int local_port) {
-    (void)remote, (void)local, (void)remote_port, (void)local_port;
-    transfer *t = user;
-    return ++t->sends == 1 || t->repeatable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
-}
-
-static CURLcode prepare(transfer *t, const char *method, const char *url,
+static CURLcode prepare(cat_slot *slot, const char *method, const char *url,
                         const cat_headers *headers) {
-    CURL *easy = t->flight.easy;
-    CURLcode code = cat_source_attach(easy, method, &t->source);
-    if (code == CURLE_OK) {
-        code = cat_sink_attach(easy, &t->sink);
-    }
+    CURL *easy = slot->flight.easy;
+    CURLcode code = cat_source_attach(easy, method, &slot->source);
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_URL, url);
     }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers->list);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->detail);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, (void *)&t->flight);
-    }
-    return code;
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers->list) : code;
 }
 
-/* Gives the easy handle back. It must not point at this transfer any more. */
+/*** Frees what the transfer holds; one in flight is given up.
+ * @function transfer:close */
 static int transfer_close(lua_State *L) {
     transfer *t = check_transfer(L);
-    CURL *easy = t->flight.easy;
-    bool ours = cat_engine_forget(&t->flight);
-    t->flight.easy = NULL;
-    if (easy && ours) {
-        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
-        cat_client_give(t->client, easy);
+    cat_slot *slot = t->slot;
+    t->slot = NULL;
+    if (slot && cat_engine_forget(&slot->flight)) {
+        cat_client_give(t->client, slot);
     }
-    cat_sink_free(&t->sink);
     return 0;
 }
 
@@ -98,17 +64,13 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
         int use, argument;
     } kept[] = {
         {USES_CLIENT, 1}, {USES_METHOD, 2}, {USES_URL, 3}, {USES_HEADERS, 4}, {USES_BODY, 5}};
-    memset(t, 0, offsetof(transfer, detail) + 1);
+    memset(t, 0, sizeof *t);
     t->client = client;
     luaL_setmetatable(L, TRANSFER);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         lua_pushvalue(L, kept[i].argument);
         lua_setiuservalue(L, -2, kept[i].use);
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    t->sink.L = lua_tothread(L, -1);
-    t->sink.most = client->max_reply;
-    lua_pop(L, 1);
     return t;
 }
 
@@ -121,13 +83,15 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
     lua_Number seconds = luaL_checknumber(L, 6);
     lua_settop(L, 6);
     transfer *t = push_closed(L, client);
-    t->source.kind = body ? CAT_SOURCE_STRING : CAT_SOURCE_NONE;
-    t->source.text = body;
-    t->source.length = length;
     t->seconds = seconds;
-    t->repeatable = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    t->flight.easy = cat_client_take(client);
-    CURLcode code = t->flight.easy ? prepare(t, method, url, headers) : CURLE_OUT_OF_MEMORY;
+    t->slot = cat_client_take(client);
+    if (!t->slot) {
+        return luaL_error(L, "not enough memory");
+    }
+    t->slot->repeatable = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    t->slot->source = (cat_source){
+        .kind = body ? CAT_SOURCE_STRING : CAT_SOURCE_NONE, .text = body, .length = length};
+    CURLcode code = prepare(t->slot, method, url, headers);
     if (code == CURLE_OUT_OF_MEMORY) {
         return luaL_error(L, "not enough memory");
     }
@@ -135,46 +99,50 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
         return cat_failure(L, "config", "libcurl refuses %s %s: %s", method, url,
                            curl_easy_strerror(code));
     }
-    int pushed = cat_engine_submit(L, client->engine, &t->flight, 7, seconds);
+    int pushed = cat_engine_submit(L, client->engine, &t->slot->flight, 7, seconds);
     return pushed ? pushed : 1;
 }
 
 /*** Whether the exchange is over.
  * @function transfer:done
- * @treturn boolean */
+ * @treturn boolean true also when it was closed */
 static int transfer_done(lua_State *L) {
-    lua_pushboolean(L, check_transfer(L)->flight.done);
+    transfer *t = check_transfer(L);
+    lua_pushboolean(L, !t->slot || t->slot->flight.done);
     return 1;
 }
 
-/* --- what went wrong
- * ------------------------------------------------------------------------------- */
+/* --- what went wrong --- */
 
 typedef struct {
     const char *kind, *what;
+    bool whole; /* libcurl's words would add nothing */
 } fault;
 
 /* libcurl's codes in our terms. Its words follow; `what` says the rest, and what to do. */
-static fault fault_of(const transfer *t) {
-    if (t->sends > 1 && !t->repeatable) {
-        return (fault){"network", "the connection was closed before an answer came"};
+static fault fault_of(const cat_slot *slot) {
+    if (slot->sends > 1 && !slot->repeatable) {
+        return (fault){"network", "the connection was closed before an answer came", true};
     }
-    if (t->sink.over) {
-        return (fault){"limit", "the reply is larger than max_reply allows"};
+    if (slot->sink.over) {
+        return (fault){"limit", "the reply is larger than max_reply allows", true};
     }
-    switch (t->flight.result) {
+    switch (slot->flight.result) {
     case CURLE_OPERATION_TIMEDOUT:
-        return (fault){"timeout", t->flight.late ? NULL : "no connection in time"};
+        return (fault){"timeout", "no connection in time", false};
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return (fault){"network", "the host's name is not known; check the URL and the network"};
+        return (fault){"network", "the host's name is not known; check the URL and the network",
+                       false};
     case CURLE_COULDNT_CONNECT:
-        return (fault){"network", "cannot connect; check the URL, and whether the server runs"};
+        return (fault){"network", "cannot connect; check the URL, and whether the server runs",
+                       false};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
         return (fault){"tls",
                        "the server's certificate is not accepted; ca_file names the authorities "
-                       "to trust"};
+                       "to trust",
+                       false};
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
@@ -182,33 +150,33 @@ static fault fault_of(const transfer *t) {
     case CURLE_SSL_ENGINE_INITFAILED:
     case CURLE_SSL_INVALIDCERTSTATUS:
     case CURLE_USE_SSL_FAILED:
-        return (fault){"tls", "no secure connection"};
+        return (fault){"tls", "no secure connection", false};
     case CURLE_PARTIAL_FILE:
-        return (fault){"protocol", "the reply was cut short"};
+        return (fault){"protocol", "the reply was cut short", false};
     case CURLE_GOT_NOTHING:
-        return (fault){"network", "the connection was closed before an answer came"};
+        return (fault){"network", "the connection was closed before an answer came", false};
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
-        return (fault){"protocol", "the answer is not HTTP as it should be"};
+        return (fault){"protocol", "the answer is not HTTP as it should be", false};
     case CURLE_ABORTED_BY_CALLBACK:
-        return (fault){"cancelled", "the transfer was ended on this side"};
+        return (fault){"cancelled", "the transfer was ended on this side", false};
     case CURLE_URL_MALFORMAT:
-        return (fault){"config", "the URL cannot be used"};
+        return (fault){"config", "the URL cannot be used", false};
     default:
-        return (fault){"network", "the connection broke"};
+        return (fault){"network", "the connection broke", false};
     }
 }
 
 /* Whether the server may have got the request. */
-static bool sent(const transfer *t) {
+static bool sent(const cat_slot *slot) {
     long bytes = 0;
-    if (t->sends > 1) {
+    if (slot->sends > 1) {
         return true;
     }
-    curl_easy_getinfo(t->flight.easy, CURLINFO_REQUEST_SIZE, &bytes);
-    return t->sends > 0 && bytes > 0;
+    curl_easy_getinfo(slot->flight.easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return slot->sends > 0 && bytes > 0;
 }
 
 /* 60, not 60.0 */
@@ -225,26 +193,27 @@ static void push_message(lua_State *L, const transfer *t, const fault *f) {
     lua_getiuservalue(L, 1, USES_METHOD);
     lua_getiuservalue(L, 1, USES_URL);
     const char *method = lua_tostring(L, -2), *url = lua_tostring(L, -1);
-    if (t->flight.late) {
+    if (t->slot->flight.late) {
         push_seconds(L, t->seconds);
         lua_pushfstring(L, "%s %s: no answer within %s seconds", method, url, lua_tostring(L, -1));
         lua_remove(L, -2);
     } else {
-        const char *detail = *t->detail ? t->detail : curl_easy_strerror(t->flight.result);
-        lua_pushfstring(L, "%s %s: %s (%s)", method, url, f->what, detail);
+        const char *detail =
+            *t->slot->detail ? t->slot->detail : curl_easy_strerror(t->slot->flight.result);
+        lua_pushfstring(L, f->whole ? "%s %s: %s" : "%s %s: %s (%s)", method, url, f->what, detail);
     }
     lua_replace(L, -3);
     lua_pop(L, 1);
 }
 
 static int push_fault(lua_State *L, transfer *t) {
-    if (t->sink.short_of_memory || t->flight.result == CURLE_OUT_OF_MEMORY) {
+    if (t->slot->sink.short_of_memory || t->slot->flight.result == CURLE_OUT_OF_MEMORY) {
         return luaL_error(L, "not enough memory");
     }
-    fault f = fault_of(t);
+    fault f = fault_of(t->slot);
     push_message(L, t, &f);
     cat_failure(L, f.kind, "%s", lua_tostring(L, -1));
-    if (!t->repeatable && sent(t)) {
+    if (!t->slot->repeatable && sent(t->slot)) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "ambiguous");
     }
@@ -266,13 +235,13 @@ static int push_fault(lua_State *L, transfer *t) {
 static int transfer_reply(lua_State *L) {
     transfer *t = check_done(L);
     long status = 0;
-    cat_engine_forget(&t->flight);
-    if (t->flight.result != CURLE_OK) {
+    cat_engine_forget(&t->slot->flight);
+    if (t->slot->flight.result != CURLE_OK) {
         return push_fault(L, t);
     }
-    curl_easy_getinfo(t->flight.easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->slot->flight.easy, CURLINFO_RESPONSE_CODE, &status);
     lua_pushinteger(L, status);
-    lua_pushlstring(L, t->sink.text ? t->sink.text : "", t->sink.length);
+    lua_pushlstring(L, t->slot->sink.text ? t->slot->sink.text : "", t->slot->sink.length);
     return 2;
 }
 
@@ -285,7 +254,7 @@ static int transfer_header(lua_State *L) {
     transfer *t = check_done(L);
     struct curl_header *header;
     const char *name = luaL_checkstring(L, 2);
-    if (curl_easy_header(t->flight.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+    if (curl_easy_header(t->slot->flight.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
         lua_pushstring(L, header->value);
     } else {
         lua_pushnil(L);
@@ -300,7 +269,7 @@ static int transfer_header(lua_State *L) {
 static int transfer_seconds(lua_State *L) {
     transfer *t = check_done(L);
     curl_off_t microseconds = 0;
-    curl_easy_getinfo(t->flight.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
+    curl_easy_getinfo(t->slot->flight.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
     lua_pushnumber(L, (lua_Number)microseconds / 1e6);
     return 1;
 }
@@ -310,9 +279,9 @@ static int transfer_tostring(lua_State *L) {
     lua_getiuservalue(L, 1, USES_METHOD);
     lua_getiuservalue(L, 1, USES_URL);
     lua_pushfstring(L, "catalog.transfer (%s %s, %s)", lua_tostring(L, -2), lua_tostring(L, -1),
-                    !t->flight.easy  ? "closed"
-                    : t->flight.done ? "done"
-                                     : "in flight");
+                    !t->slot               ? "closed"
+                    : t->slot->flight.done ? "done"
+                                           : "in flight");
     return 1;
 }
 

@@ -1,0 +1,135 @@
+--- The server of the bench: nginx with one worker, on free ports of the loopback, in a directory of its own.
+-- It answers every request with the same 201. It is a program on its own, so its CPU time is not ours.
+local bare = require "bench.bare"
+
+local nginx = {}
+
+--- The answer to a creation, with all fields that the service sends.
+nginx.answer = table.concat {
+  '{"id":"5d01230fc78a4e4f8c0c6b387b4b8d1c","imsOrg":"0123456789ABCDEF01234567@AdobeOrg",',
+  '"created":1552694873602,"updated":1552694873602,"status":"loading","version":"1.0.0",',
+  '"createdUser":"0123456789ABCDEF01234567@techacct.adobe.com",',
+  '"updatedUser":"0123456789ABCDEF01234567@techacct.adobe.com","createdClient":"0123456789abcdef0123456789abcdef",',
+  '"externalId":"5d01230fc78a4e4f8c0c6b387b4b8d1c","inputFormat":{"format":"parquet"},',
+  '"relatedObjects":[{"type":"dataSet","id":"5c8c3c555033b814b69f947f"}],',
+  '"tags":{"acp_producer":["0123456789abcdef0123456789abcdef"],',
+  '"acp_stagePath":["acp_foundation_push/stage/5d01230fc78a4e4f8c0c6b387b4b8d1c"],',
+  '"use_plan_b_batch_status":["true"]}}',
+}
+
+local head = [[
+daemon off;
+worker_processes 1;
+pid %s/pid;
+error_log %s/error.log warn;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  default_type application/json;
+  keepalive_requests 1000000000;
+  keepalive_timeout 600s;
+  client_body_temp_path %s/body;
+  proxy_temp_path %s/proxy;
+  fastcgi_temp_path %s/fastcgi;
+  uwsgi_temp_path %s/uwsgi;
+  scgi_temp_path %s/scgi;
+]]
+
+local origin = [[
+  server {
+    listen 127.0.0.1:%d;
+    location / {
+      add_header x-request-id $request_id always;
+      return 201 '%s';
+    }
+  }
+]]
+
+local hop = [[
+  upstream before_%d {
+    server 127.0.0.1:%d;
+    keepalive 64;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen 127.0.0.1:%d;
+    location / {
+      proxy_pass http://before_%d;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }
+  }
+]]
+
+local function configuration(directory, ports)
+  local parts = { (head:gsub("%%s", directory)), origin:format(ports[1], nginx.answer) }
+  for i = 2, #ports do
+    parts[#parts + 1] = hop:format(i, ports[i - 1], ports[i], i)
+  end
+  parts[#parts + 1] = "}\n"
+  return table.concat(parts)
+end
+
+local function output(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("a")
+  pipe:close()
+  return (text:gsub("%s+$", ""))
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+local function read(path)
+  local file = io.open(path)
+  if not file then
+    return ""
+  end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local methods = {}
+
+--- The base URL of the server that is reached through `hops` proxies (0: the one that answers itself).
+function methods:url(hops)
+  return "http://127.0.0.1:" .. self.ports[hops + 1]
+end
+
+--- Ends nginx and removes its directory.
+function methods:stop()
+  if self.pid then
+    bare.stop(self.pid)
+    self.pid = nil
+    os.execute("rm -rf '" .. self.directory .. "'")
+  end
+end
+
+local server = { __index = methods, __close = methods.stop, __gc = methods.stop }
+
+--- Starts nginx.
+-- @tparam integer hops how many proxies stand in a row before the server that answers; each has a port
+-- @treturn table with `url` and `stop`; it can be the value of a `<close>` variable
+function nginx.start(hops)
+  local path = os.getenv("NGINX") or "/usr/sbin/nginx"
+  local version = output("'" .. path .. "' -v 2>&1"):match("nginx/(%S+)")
+  assert(version, "no nginx at " .. path .. ": install nginx-light, or name it in NGINX")
+  local directory = output("mktemp -d")
+  assert(#directory > 1, "no temporary directory")
+  local self = { directory = directory, ports = bare.ports(hops + 1), version = version }
+  write(directory .. "/nginx.conf", configuration(directory, self.ports))
+  self.pid = bare.spawn(path, "-e", directory .. "/error.log", "-p", directory, "-c", directory .. "/nginx.conf")
+  setmetatable(self, server)
+  if not bare.await_port(self.ports[#self.ports], 5) then
+    local why = read(directory .. "/error.log")
+    self:stop()
+    error("nginx does not start: " .. why)
+  end
+  return self
+end
+
+return nginx

@@ -1,0 +1,134 @@
+-- How requests travel: connections are kept, and a creation is never sent twice.
+local raw = require "support.raw"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+
+local function created(id)
+  return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id)) }
+end
+
+describe("a connection", function()
+  it("serves one creation after another", function()
+    local server <close> = raw.start { { created "b1", created "b2", created "b3" }, { created "another connection" } }
+    local client = service.client(server.url)
+    for i = 1, 3 do assert.equal("b" .. i, assert(client:create_batch { dataset = DATASET }).id) end
+  end)
+
+  it("is shared by the clients of a state", function()
+    local server <close> = raw.start { { created "b1", created "b2" }, { created "another connection" } }
+    assert.equal("b1", assert(service.client(server.url):create_batch { dataset = DATASET }).id)
+    assert.equal("b2", assert(service.client(server.url):create_batch { dataset = DATASET }).id)
+  end)
+
+  it("that dies after serving one request does not make a creation happen twice", function()
+    local server <close> = raw.start { { created "b1", { close = true } }, { created "a second send" } }
+    local client = service.client(server.url)
+    assert(client:create_batch { dataset = DATASET })
+    local batch, err = client:create_batch { dataset = DATASET, external_id = "dropped" }
+    assert.is_nil(batch)
+    assert.equal("network", err.kind)
+    assert.matches("the connection was closed before an answer came", err.message, 1, true)
+    assert.is_true(err.ambiguous)
+    local requests, sends = server:stop(), 0
+    for _, request in ipairs(requests) do
+      if request:find("dropped", 1, true) then sends = sends + 1 end
+    end
+    assert.equal(1, sends)
+  end)
+
+  it("that dies makes a look-up happen again, which does no harm", function()
+    local server <close> = raw.start {
+      { created "b1", { close = true } }, { { send = raw.answer("200 OK", '{"b1":{"status":"loading"}}') } },
+    }
+    assert.equal("loading", assert(assert(service.client(server.url):create_batch { dataset = DATASET }):get()).status)
+  end)
+
+  it("that was closed between two creations is replaced", function()
+    local server <close> = raw.start {
+      { { send = raw.answer("201 Created", '{"id":"b1"}', "connection: close\r\n"), close = true } }, { created "b2" },
+    }
+    local client = service.client(server.url)
+    assert(client:create_batch { dataset = DATASET })
+    assert.equal("b2", assert(client:create_batch { dataset = DATASET }).id)
+  end)
+
+  it("is not handed to a child process", function()
+    local server <close> = raw.start { { created "b1" } }
+    assert(service.client(server.url):create_batch { dataset = DATASET })
+    local open = shell.run "ls -l /proc/self/fd"
+    assert.is_nil(open:find "socket:" and open:match "socket:.-\n.*socket:.-\n.*socket:")
+  end)
+end)
+
+describe("headers", function()
+  it("are made once and used again while nothing changes", function()
+    local core = require "catalog.core"
+    local server <close> = raw.start { { created "b1", created "b2", created "b3", created "b4" } }
+    local lists, make = 0, core.client.headers
+    core.client.headers = function(lines)
+      lists = lists + 1
+      return make(lines)
+    end
+    finally(function() core.client.headers = make end)
+    local token = "one"
+    local client = service.client(server.url, { token = function() return token end })
+    for _ = 1, 3 do assert(client:create_batch { dataset = DATASET }) end
+    assert.equal(1, lists)
+    token = "two"
+    assert(client:create_batch { dataset = DATASET })
+    assert.equal(2, lists)
+    local tokens = {}
+    for _, request in ipairs(server:stop()) do tokens[#tokens + 1] = request:match "Bearer (%w+)" end
+    assert.same({ "one", "one", "one", "two" }, tokens)
+  end)
+end)
+
+describe("credentials", function()
+  it("are fetched with the client's secret, once", function()
+    service.run({ clients = { key = "s3cret" }, tokens = {} }, function(server)
+      local client = service.client(server.url, { client_secret = "s3cret", scopes = { "openid", "AdobeID" } })
+      local calls = {}
+      client.on_request = function(exchange) calls[#calls + 1] = exchange.url:match "[^/]+$" end
+      -- a token in the table wins over the secret
+      assert.is_nil((client:create_batch { dataset = DATASET }))
+      local settings = service.settings(server.url, {
+        client_secret = "s3cret", scopes = { "openid", "AdobeID" },
+        on_request = function(exchange) calls[#calls + 1] = exchange.url:match "[^/]+$" end,
+      })
+      settings.token = nil
+      calls = {}
+      local fetching = assert(require("catalog").client(settings))
+      assert(fetching:create_batch { dataset = DATASET })
+      assert(fetching:create_batch { dataset = DATASET })
+      assert.same({ "v3", "batches", "batches" }, calls)
+    end)
+  end)
+
+  it("are refused with the identity service's words", function()
+    service.run({ clients = { key = "s3cret" } }, function(server)
+      local settings = service.settings(server.url, { client_secret = "wr0ng" })
+      settings.token = nil
+      local batch, err = assert(require("catalog").client(settings)):create_batch { dataset = DATASET }
+      assert.is_nil(batch)
+      assert.equal("auth", err.kind)
+      assert.equal("invalid_client", err.code)
+      assert.is_nil(tostring(err):find("wr0ng", 1, true))
+    end)
+  end)
+end)
+
+describe("a forked child", function()
+  it("is refused the use of its parent's client", function()
+    local server <close> = raw.start { { created "b1" }, { created "b2" } }
+    local output = shell.lua(([[
+      local thread = require "cqueues.thread"
+      local catalog = require "catalog"
+      local client = assert(catalog.client { base_url = %q, org = "O", api_key = "k", token = "t" })
+      assert(client:create_batch { dataset = "1" })
+      print("parent ok")
+    ]]):format(server.url))
+    assert.equal("parent ok\n", output)
+  end)
+end)

@@ -1,0 +1,109 @@
+local core = require "catalog.core"
+local raw = require "support.raw"
+local service = require "support.service"
+
+local CREATED <const> = raw.answer("201 Created", '{"id":"b1"}')
+
+local function start(client)
+  return assert(client:start {
+    method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = "{}",
+  })
+end
+
+describe("the engine", function()
+  it("is one for all clients of a state", function()
+    local server <close> = raw.start { { { send = CREATED } } }
+    assert.is_true(rawequal(service.client(server.url).engine, service.client(server.url).engine))
+    assert.is_true(rawequal(service.client(server.url).engine, core.engine.get()))
+  end)
+
+  it("runs many transfers at once and gives each back once", function()
+    local server <close> = raw.start { { { send = CREATED, pause = 0.05 } } }
+    local client = service.client(server.url)
+    local waiting = {}
+    for _ = 1, 8 do waiting[start(client)] = true end
+    while next(waiting) do
+      client.engine:step(5)
+      local transfer = client.engine:collect()
+      while transfer do
+        assert.is_true(waiting[transfer])
+        assert.is_true(transfer:done())
+        assert.equal(201, (transfer:reply()))
+        waiting[transfer] = nil
+        transfer = client.engine:collect()
+      end
+    end
+    assert.is_nil(client.engine:collect())
+  end)
+
+  it("has a descriptor that is readable when there is work, until all is collected", function()
+    local cqueues = require "cqueues"
+    local server <close> = raw.start { { { send = CREATED } } }
+    local client = service.client(server.url)
+    local transfer = start(client)
+    local function readable(seconds)
+      return cqueues.poll({ pollfd = client.engine:fd(), events = "r" }, seconds) ~= seconds
+    end
+    while not transfer:done() do
+      assert.is_true(readable(10))
+      client.engine:step(0)
+    end
+    assert.is_true(readable(0))
+    assert.is_true(readable(0))
+    assert.is_true(rawequal(transfer, client.engine:collect()))
+    assert.is_false(readable(0))
+  end)
+
+  it("wakes its descriptor for a deadline", function()
+    local cqueues = require "cqueues"
+    local server <close> = raw.start { { { hang = true } } }
+    local client = service.client(server.url, { timeout = 0.1 })
+    local transfer = start(client)
+    while not transfer:done() do
+      cqueues.poll({ pollfd = client.engine:fd(), events = "r" }, 10)
+      client.engine:step(0)
+    end
+    local status, err = transfer:reply()
+    assert.is_nil(status)
+    assert.equal("timeout", err.kind)
+  end)
+
+  it("does not count the time in which its host does other work", function()
+    local cqueues = require "cqueues"
+    local server <close> = raw.start { { { send = CREATED, pause = 0.3 } } }
+    local client = service.client(server.url, { timeout = 0.2 })
+    local transfer = start(client)
+    client.engine:step(0.05) -- the request is out
+    cqueues.sleep(0.5)       -- longer than the timeout: by now the answer is here
+    client.engine:step(0.1)
+    assert.is_true(transfer:done())
+    assert.equal(201, (transfer:reply()))
+  end)
+
+  it("drops a transfer that nobody holds any more", function()
+    local server <close> = raw.start { { { hang = true } } }
+    local client = service.client(server.url)
+    start(client)
+    collectgarbage()
+    collectgarbage()
+    client.engine:step(0)
+    assert.is_nil(client.engine:collect())
+  end)
+
+  it("says what a transfer and an engine are, also when closed", function()
+    local server <close> = raw.start { { { hang = true } } }
+    local client = service.client(server.url)
+    local transfer = start(client)
+    assert.matches("^catalog.transfer %(POST .*batches, in flight%)$", tostring(transfer))
+    transfer:close()
+    transfer:close()
+    assert.matches("closed%)$", tostring(transfer))
+    assert.error_matches(function() transfer:reply() end, "the transfer is closed", 1, true)
+    assert.equal("catalog.engine (open)", tostring(client.engine))
+    client:close()
+    client:close()
+    local again, err = client:create_batch { dataset = service.DATASET }
+    assert.is_nil(again)
+    assert.equal("cancelled", err.kind)
+  end)
+end)

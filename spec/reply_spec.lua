@@ -1,0 +1,99 @@
+-- What comes of the answers of a gateway, a service, and whatever stands in between.
+local raw = require "support.raw"
+local service = require "support.service"
+
+local function error_of(status, body, headers)
+  local server <close> = raw.start { { { send = raw.answer(status, body, headers) } } }
+  local batch, err = service.client(server.url):create_batch { dataset = service.DATASET }
+  assert.is_nil(batch)
+  return err
+end
+
+describe("an error reply", function()
+  it("of the gateway becomes an error with its code and advice", function()
+    local err = error_of("403 Forbidden", '{"error_code":"403010","message":"Oauth token is missing."}',
+      "x-request-id: r-7\r\n")
+    assert.equal("auth", err.kind)
+    assert.equal(403, err.status)
+    assert.equal("403010", err.code)
+    assert.equal("r-7", err.request_id)
+    assert.is_nil(err.ambiguous)
+    assert.is_nil(err.retryable)
+    assert.matches("the server answered 403: Oauth token is missing. (set token, or AEP_ACCESS_TOKEN)", err.message, 1, true)
+    assert.matches("[auth, HTTP 403, code 403010, request r-7]", tostring(err), 1, true)
+  end)
+
+  it("of the service becomes an error with its title and detail", function()
+    local err = error_of("400 Bad Request",
+      '{"type":"urn:problem","status":400,"title":"BadRequestError","detail":"Dataset not found"}')
+    assert.equal("http", err.kind)
+    assert.equal("Dataset not found", err.detail)
+    assert.matches("the server answered 400: BadRequestError: Dataset not found", err.message, 1, true)
+    assert.equal("POST", err.method)
+    assert.matches("/data/foundation/import/batches$", err.url)
+  end)
+
+  it("that is a page becomes one line", function()
+    local page = "<html><head><title>502 Bad Gateway</title><style>b{}</style></head>\n<body>\n<h1>Bad\tGateway</h1>\n"
+      .. ("<p>word word word</p>\n"):rep(200) .. "</body></html>"
+    local err = error_of("502 Bad Gateway", page)
+    assert.equal("http", err.kind)
+    assert.matches("the server answered 502: not the service's own answer: Bad Gateway word word", err.message, 1, true)
+    assert.is_nil(err.message:find "\n")
+    assert.is_nil(err.message:find "<")
+    assert.is_true(#err.message < 400)
+    assert.is_true(err.ambiguous)
+    assert.is_true(err.retryable)
+  end)
+
+  it("that is empty says so", function()
+    local err = error_of("503 Service Unavailable", "", "retry-after: 7\r\n")
+    assert.matches("the server answered 503: no explanation", err.message, 1, true)
+    assert.equal("7", err.retry_after)
+    assert.is_true(err.retryable)
+  end)
+
+  it("leaves it open whether a creation happened only where nobody who knows has answered", function()
+    for status, ambiguous in pairs {
+      ["500 Error"] = true, ["502 Bad"] = true, ["503 No"] = true, ["504 Late"] = true, ["429 Slow"] = false,
+      ["400 Bad"] = false, ["409 Conflict"] = false,
+    } do
+      assert.equal(ambiguous, error_of(status, "<html>").ambiguous or false, status)
+    end
+    assert.is_nil(error_of("500 Error", '{"title":"InternalServerError"}').ambiguous)
+    assert.is_true(error_of("504 Late", '{"title":"GatewayTimeout"}').ambiguous)
+  end)
+
+  it("does not repeat a token that a page shows", function()
+    local err = error_of("500 Error", "<p>you sent Authorization: Bearer token and x-api-key: key</p>")
+    assert.is_nil(err.message:find("Bearer token", 1, true))
+  end)
+end)
+
+describe("on_request", function()
+  it("is told of each exchange, and of no secret", function()
+    local seen = {}
+    local server <close> = raw.start { {
+      { send = raw.answer("201 Created", '{"id":"b1"}', "x-request-id: r-1\r\n") },
+      { send = raw.answer("400 Bad Request", '{"title":"Bad"}') },
+    } }
+    local client = service.client(server.url, { on_request = function(exchange) seen[#seen + 1] = exchange end })
+    assert(client:create_batch { dataset = service.DATASET })
+    client:create_batch { dataset = service.DATASET }
+    assert.equal(2, #seen)
+    assert.equal("POST", seen[1].method)
+    assert.equal(server.url .. "/data/foundation/import/batches", seen[1].url)
+    assert.equal(201, seen[1].status)
+    assert.equal("r-1", seen[1].request_id)
+    assert.equal(1, seen[1].attempt)
+    assert.is_number(seen[1].seconds)
+    assert.is_nil(seen[1].error)
+    assert.equal(400, seen[2].error.status)
+  end)
+
+  it("cannot take the batch away by failing", function()
+    local server <close> = raw.start { { { send = raw.answer("201 Created", '{"id":"b1"}') } } }
+    local client = service.client(server.url, { on_request = function() error "observer" end })
+    assert.equal("b1", assert(client:create_batch { dataset = service.DATASET }).id)
+  end)
+end)

@@ -1,0 +1,236 @@
+/* A program that embeds Lua, for what a script cannot do to the module it runs in.
+ *
+ *   host allocations SCRIPT ARG...   every Lua allocation of the script's act() failing in turn
+ *   host threads COUNT SCRIPT ARG... the script on COUNT threads at once, each with its own state
+ *   host lookup SCRIPT ARG...        lua_close while a name is being looked up at a DNS that says
+ * nothing
+ *
+ * A script returns a function that sets up and returns act(), which returns true when all is well.
+ * Prints `ok ...` and exits 0, or says what is wrong and exits 1. */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <resolv.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- an allocator that fails --- */
+
+typedef struct {
+    size_t held;    /* bytes */
+    long countdown; /* allocations that still succeed; negative: not counting */
+    bool for_good;  /* once one has failed, all fail */
+    bool failed;
+} heap;
+
+static bool refuses(heap *h) {
+    if (h->countdown < 0) {
+        return h->failed && h->for_good;
+    }
+    if (h->countdown-- > 0) {
+        return false;
+    }
+    h->failed = true;
+    return true;
+}
+
+static void *allocate(void *user, void *block, size_t old, size_t size) {
+    heap *h = user;
+    old = block ? old : 0; /* without a block it is a type, not a size */
+    if (size == 0) {
+        free(block);
+        h->held -= old;
+        return NULL;
+    }
+    if (size > old && refuses(h)) {
+        return NULL;
+    }
+    void *moved = realloc(block, size);
+    if (moved) {
+        h->held += size - old;
+    }
+    return moved;
+}
+
+/* --- scripts --- */
+
+static int arguments; /* how many, and which, the script gets */
+static char **argument;
+
+/* Keeps a library mapped, so that a sanitizer can name it in a report made after lua_close. */
+static int pin(lua_State *L) {
+    lua_pushboolean(L, dlopen(luaL_checkstring(L, 1), RTLD_NOW | RTLD_NODELETE) != NULL);
+    return 1;
+}
+
+/* Leaves act() on the stack, or a message and false. */
+static bool set_up(lua_State *L) {
+    luaL_openlibs(L);
+    lua_pushcfunction(L, pin);
+    lua_setglobal(L, "pin");
+    if (luaL_loadfile(L, argument[0]) != LUA_OK || lua_pcall(L, 0, 1, 0) != LUA_OK) {
+        return false;
+    }
+    for (int i = 1; i < arguments; i++) {
+        lua_pushstring(L, argument[i]);
+    }
+    return lua_pcall(L, arguments - 1, 1, 0) == LUA_OK;
+}
+
+/* Calls act(), which stays on the stack below what it gave. True when it gave true. */
+static bool act(lua_State *L) {
+    lua_settop(L, 1);
+    lua_pushvalue(L, 1);
+    int status = lua_pcall(L, 0, 2, 0);
+    return status == LUA_OK && lua_isboolean(L, 2) && lua_toboolean(L, 2);
+}
+
+static int complain(lua_State *L, const char *what, long number) {
+    const char *said = luaL_tolstring(L, -1, NULL);
+    fprintf(stderr, "%s (allocation %ld): %s\n", what, number, said);
+    return 1;
+}
+
+/* --- every allocation failing in turn --- */
+
+/* Lets allocation `number` of act() fail. Sets *reached when act() got that far. Returns 0 when all
+ * is well. */
+static int fail_at(long number, bool for_good, bool *reached) {
+    heap h = {.countdown = -1, .for_good = for_good};
+    int wrong = 0;
+    lua_State *L = lua_newstate(allocate, &h);
+    if (!L || !set_up(L)) {
+        return complain(L, "set-up failed", 0);
+    }
+    h.countdown = number;
+    bool good = act(L);
+    *reached = h.failed;
+    h.failed = false;
+    h.countdown = -1;
+    if (!good && !*reached) {
+        wrong = complain(L, "it fails without a reason", number);
+    } else if (!act(L)) {
+        wrong = complain(L, "it does not recover", number);
+    }
+    lua_close(L);
+    if (h.held != 0) {
+        fprintf(stderr, "allocation %ld: %zu bytes were never freed\n", number, h.held);
+        wrong = 1;
+    }
+    return wrong;
+}
+
+static int run_allocations(void) {
+    for (int for_good = 0; for_good <= 1; for_good++) {
+        bool reached = true;
+        long number = 0;
+        for (; reached; number++) {
+            if (fail_at(number, for_good, &reached) != 0) {
+                return 1;
+            }
+        }
+        printf("ok %ld allocations failed %s\n", number - 1, for_good ? "for good" : "once");
+    }
+    return 0;
+}
+
+/* --- threads --- */
+
+static void *run_thread(void *wrong) {
+    lua_State *L = luaL_newstate();
+    if (!L || !set_up(L) || !act(L)) {
+        *(int *)wrong = complain(L, "a thread failed", 0);
+    }
+    lua_close(L);
+    return NULL;
+}
+
+static int run_threads(int count) {
+    pthread_t threads[64];
+    int wrong[64] = {0}, all = 0;
+    count = count < 64 ? count : 64;
+    for (int i = 0; i < count; i++) {
+        if (pthread_create(&threads[i], NULL, run_thread, &wrong[i]) != 0) {
+            return 1;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+        all |= wrong[i];
+    }
+    printf(all ? "" : "ok %d threads\n", count);
+    return all;
+}
+
+/* --- a DNS that says nothing --- */
+
+static struct sockaddr_in silent; /* port 0: the system's own servers are asked */
+
+/* Stands before the C library's, for libcurl too: the thread that asks is pointed at the silent
+ * server. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result) {
+    union {
+        void *address;
+        int (*call)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    } next = {.address = dlsym(RTLD_NEXT, "getaddrinfo")};
+    if (silent.sin_port && res_init() == 0) {
+        _res.nscount = 1;
+        _res.nsaddr_list[0] = silent;
+    }
+    return next.call(node, service, hints, result);
+}
+
+static int open_silent(void) {
+    socklen_t length = sizeof silent;
+    int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    silent = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (descriptor < 0 || bind(descriptor, (struct sockaddr *)&silent, sizeof silent) != 0 ||
+        getsockname(descriptor, (struct sockaddr *)&silent, &length) != 0) {
+        return -1;
+    }
+    return descriptor;
+}
+
+static int run_lookup(void) {
+    char question[512];
+    int dns = open_silent();
+    lua_State *L = luaL_newstate();
+    if (dns < 0 || !L || !set_up(L)) {
+        return complain(L, "set-up failed", 0);
+    }
+    if (!act(L)) {
+        return complain(L, "no look-up was begun", 0);
+    }
+    ssize_t asked = recv(dns, question, sizeof question, 0); /* so it is under way */
+    lua_close(L);
+    sleep(1); /* the resolver's thread goes on, in code that must still be there */
+    printf(asked > 0 ? "ok the process lives on\n" : "nobody asked\n");
+    close(dns);
+    return asked > 0 ? 0 : 1;
+}
+
+int main(int count, char **words) {
+    const char *what = count > 2 ? words[1] : "";
+    bool threads = strcmp(what, "threads") == 0;
+    if (count < 3 + threads) {
+        fprintf(
+            stderr,
+            "usage: host allocations|lookup SCRIPT ARG... | host threads COUNT SCRIPT ARG...\n");
+        return 2;
+    }
+    argument = words + 2 + threads;
+    arguments = count - 2 - threads;
+    if (threads) {
+        return run_threads(atoi(words[2]));
+    }
+    return strcmp(what, "allocations") == 0 ? run_allocations() : run_lookup();
+}

@@ -1,0 +1,12 @@
+-- For the C host: begins a transfer to a host whose name has to be looked up, and leaves it in flight.
+return function(url)
+  local catalog = require "catalog"
+  local client = assert(catalog.client {
+    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", insecure = true,
+  })
+  return function()
+    transfer = assert(client:start { method = "GET", path = "/" }) -- a global: alive until lua_close
+    client.engine:step(0.05)
+    return true
+  end
+end

@@ -1,0 +1,41 @@
+-- Commands and temporary directories.
+local shell = {}
+
+--- A word, quoted for sh.
+function shell.quote(word)
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+--- Runs a command. Gives what it printed (stderr too), and its exit status.
+function shell.run(command)
+  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1", "r"))
+  local output = pipe:read "a"
+  local _, _, status = pipe:close()
+  return output, status
+end
+
+--- Makes a directory for `body(path)` and removes it afterwards, whatever happens.
+function shell.with_directory(body)
+  local path = shell.run("mktemp -d"):gsub("%s+$", "")
+  local results = table.pack(xpcall(body, debug.traceback, path))
+  os.execute("rm -rf " .. shell.quote(path))
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+--- Writes a file.
+function shell.write(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+end
+
+--- Runs a Lua script with the build tree's module, given what to write before the interpreter's name.
+function shell.lua(script, environment)
+  return shell.with_directory(function(directory)
+    local path = directory .. "/script.lua"
+    shell.write(path, script)
+    return shell.run((environment or "") .. " lua5.4 " .. shell.quote(path))
+  end)
+end
+
+return shell
