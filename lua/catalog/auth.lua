@@ -38,11 +38,17 @@ local function scope_list(scopes)
   return type(scopes) == "table" and table.concat(scopes, ",") or scopes or ""
 end
 
+local function read_grant(body)
+  local grant, err = core.json.decode(body)
+  if type(grant) == "table" and type(grant.access_token) == "string" then return grant end
+  return nil, err or core.failure.new { kind = "auth", message = "gave no access token" }
+end
+
 -- Source: Adobe's OAuth server-to-server guide, POST /ims/token/v3.
 local function request_of(settings)
   return {
     method = "POST", url = settings.ims_url .. "/ims/token/v3", anonymous = true,
-    content_type = "application/x-www-form-urlencoded",
+    content_type = "application/x-www-form-urlencoded", read = read_grant,
     body = form {
       { "grant_type", "client_credentials" }, { "client_id", settings.api_key },
       { "client_secret", settings.client_secret }, { "scope", scope_list(settings.scopes) },
@@ -55,12 +61,8 @@ local function fetched(settings)
   local request = request_of(settings)
   return function(client)
     if token and core.system.monotonic() < ends then return token end
-    local answer, err = client:send(request)
-    if not answer then return nil, err end
-    local grant = core.json.decode(answer.body)
-    if type(grant) ~= "table" or type(grant.access_token) ~= "string" then
-      return failure("%s answered, but with no access token", request.url)
-    end
+    local grant, err = client:send(request)
+    if not grant then return nil, err end
     token = grant.access_token
     ends = core.system.monotonic() + (tonumber(grant.expires_in) or 0) - MARGIN
     return token

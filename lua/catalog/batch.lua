@@ -2,7 +2,6 @@
 -- @classmod catalog.batch
 local core = require "catalog.core"
 local options = require "catalog.options"
-local reply = require "catalog.reply"
 
 local batch = {}
 
@@ -61,7 +60,7 @@ end
 
 --- The request that creates a batch.
 -- @tparam table given checked options
--- @treturn[1] table for `client:send`
+-- @treturn[1] table for `client:send`, which gives the batch
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `config`
 function batch.creation(given)
@@ -71,21 +70,17 @@ function batch.creation(given)
   if not payload then return nil, err end
   return {
     method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = payload,
-    sandbox = given.sandbox, timeout = given.timeout,
+    sandbox = given.sandbox, timeout = given.timeout, read = core.batch.parse,
   }
 end
 
---- The batch in the answer to a creation.
+--- Makes the fields of a new batch a batch.
 -- @tparam catalog.client client
--- @tparam table request what was sent
--- @tparam table answer what came
--- @treturn[1] catalog.batch
--- @treturn[2] nil
--- @treturn[2] table error of kind `protocol`, ambiguous
-function batch.created(client, request, answer)
-  local created, err = core.batch.parse(answer.body)
-  if not created then return nil, reply.unreadable(request, answer, err) end
-  return setmetatable(created, type_of(client, request.sandbox or client.sandbox))
+-- @tparam table given the options it was created with
+-- @tparam table fields what the service sent
+-- @treturn catalog.batch the same table
+function batch.created(client, given, fields)
+  return setmetatable(fields, type_of(client, given.sandbox or client.sandbox))
 end
 
 --- Creates a batch.
@@ -97,9 +92,9 @@ end
 function batch.create(client, given)
   local request, err = batch.creation(given)
   if not request then return nil, err end
-  local answer, failed = client:send(request)
-  if not answer then return nil, failed end
-  return batch.created(client, request, answer)
+  local created, failed = client:send(request)
+  if not created then return nil, failed end
+  return batch.created(client, given, created)
 end
 
 --- A handle for a batch that exists.
@@ -111,10 +106,18 @@ function batch.attach(client, id, sandbox)
   return setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
 end
 
-local function missing(request, answer, id)
-  return nil, reply.unreadable(request, answer, core.failure.new {
-    kind = "batch", message = ("there is no batch %s in it"):format(id),
-  })
+-- Reads the catalog's answer to a look-up: an object with the batch under its id.
+local function look_up(id, body)
+  local found, err = core.json.decode(body)
+  if type(found) ~= "table" then
+    return nil, err or core.failure.new { kind = "protocol", message = "the reply is no object" }
+  end
+  local fields = found[id]
+  if type(fields) ~= "table" then
+    return nil, core.failure.new { kind = "batch", message = ("there is no batch %s in the reply"):format(id) }
+  end
+  fields.id = fields.id or id -- the service names it only as the key
+  return fields
 end
 
 --- Looks the batch up in the catalog.
@@ -131,20 +134,11 @@ function methods:get(given)
   local kind = getmetatable(self)
   local segment, err = core.url.segment(self.id, "batch id")
   if not segment then return nil, err end
-  local request = {
+  local fields, failed = kind.client:send {
     method = "GET", path = "/data/foundation/catalog/batches/" .. segment, sandbox = kind.sandbox,
-    timeout = checked.timeout,
+    timeout = checked.timeout, read = function(body) return look_up(self.id, body) end,
   }
-  local answer, failed = kind.client:send(request)
-  if not answer then return nil, failed end
-  local found, unreadable = core.json.decode(answer.body)
-  if type(found) ~= "table" then
-    unreadable = unreadable or core.failure.new { kind = "protocol", message = "the reply is not a catalog answer" }
-    return nil, reply.unreadable(request, answer, unreadable)
-  end
-  local fields = found[self.id]
-  if type(fields) ~= "table" then return missing(request, answer, self.id) end
-  fields.id = fields.id or self.id -- the service names it only as the key
+  if not fields then return nil, failed end
   return setmetatable(fields, kind)
 end
 

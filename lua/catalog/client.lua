@@ -109,11 +109,12 @@ function Client.new(config, level)
   end
   local source, no_source = auth.source(settings)
   if not source then return nil, no_source end
+  local logs = os.getenv "AEP_LOG" == "1"
   local connection, no_connection = core.client.new(settings)
   if not connection then return nil, no_connection end
   return setmetatable({
     base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
-    on_request = settings.on_request, logs = os.getenv "AEP_LOG" == "1",
+    on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
     token = source, connection = connection, engine = connection:engine(),
     known_headers = {}, batch_types = {},
@@ -187,36 +188,48 @@ function Client:start(request)
     request.timeout or self.timeout)
 end
 
---- Reads the reply of a finished transfer: the second half of `send`.
+-- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
+local function outcome(client, request, transfer)
+  local status, body = transfer:reply()
+  if not status then
+    body.retryable = body.kind == "network" or body.kind == "timeout" or nil
+    return nil, body
+  end
+  if status < 200 or status > 299 then
+    return nil, reply.failure(request, status, body, transfer, client.known_token)
+  end
+  local value, err = request.read(body)
+  if value == nil then return nil, reply.unreadable(request, status, transfer, err) end
+  return value
+end
+
+local function exchange_of(request, transfer, err)
+  local status = transfer:reply()
+  return {
+    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = 1,
+    request_id = status and transfer:header "x-request-id" or nil, error = err,
+  }
+end
+
+--- Reads the reply of a finished transfer and closes it: the second half of `send`.
 -- @tparam table request as in `send`
 -- @tparam transfer transfer done
--- @treturn[1] table `status`, `body`, `request_id`
+-- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:finish(request, transfer)
-  local status, body = transfer:reply()
-  local answer, err
-  if not status then
-    err = body
-    err.retryable = err.kind == "network" or err.kind == "timeout" or nil
-  elseif status >= 200 and status < 300 then
-    answer = { status = status, body = body, request_id = transfer:header "x-request-id" }
-  else
-    err = reply.failure(request, status, body, function(name) return transfer:header(name) end)
-  end
-  local observed = (self.on_request or self.logs) and {
-    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = 1,
-    request_id = (answer or err).request_id, error = err,
-  }
+  local value, err = outcome(self, request, transfer)
+  local exchange = self.observed and exchange_of(request, transfer, err)
   transfer:close()
-  if observed then observe(self, observed) end
-  return answer, err
+  if exchange then observe(self, exchange) end
+  return value, err
 end
 
---- Sends a request and gives the answer: the one place that does.
+--- Sends a request and gives what came of it: the one place that does.
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
---   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them)
--- @treturn[1] table `status` (200 to 299), `body`, `request_id`
+--   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
+--   value of the body of a success, or nil and an error
+-- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)

@@ -87,7 +87,7 @@ function options.check(given, schema, call, level)
   for name, value in pairs(given) do
     local wanted = schema[name]
     if not wanted then error(unknown(name, schema, call), level) end
-    if not fits(value, wanted) then
+    if type(value) ~= wanted and not fits(value, wanted) then -- most are of the one type wanted
       error(("bad option '%s' for %s (%s expected, got %s)"):format(name, call, wanted:gsub("|", " or "),
         type(value)), level)
     end

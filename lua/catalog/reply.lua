@@ -80,21 +80,29 @@ local function describe(status, code, message, detail, body)
     advice and " (" .. advice .. ")" or "")
 end
 
+-- A page made for debugging may show the request, token and all.
+local function redact(text, secret)
+  if not secret or secret == "" then return text end
+  return (text:gsub(secret:gsub("%p", "%%%0"), "***"))
+end
+
 --- The error a reply stands for.
 -- @tparam table request what was sent: `method`, `url`
 -- @tparam integer status the HTTP status, not a success
 -- @tparam string body
--- @tparam function header gives a header of the reply by its name, or nil
+-- @tparam transfer transfer the exchange, for the headers of the reply
+-- @tparam ?string secret what must not be in the error, whatever the server says
 -- @treturn table error of kind `auth` or `http`, with `status`, and `code`, `detail`, `request_id`, `retry_after`
 --   (as sent: seconds or a date), `retryable`, `ambiguous` where they apply
-function reply.failure(request, status, body, header)
+function reply.failure(request, status, body, transfer, secret)
+  body = redact(body, secret)
   local code, message, detail = read(body)
   local refused = status == 401 or status == 403 or ADVICE[code] ~= nil or code == "invalid_client"
   return core.failure.new {
     kind = refused and "auth" or "http",
     message = ("%s %s: %s"):format(request.method, request.url, describe(status, code, message, detail, body)),
     status = status, code = code, detail = detail,
-    request_id = header "x-request-id", retry_after = header "retry-after",
+    request_id = transfer:header "x-request-id", retry_after = transfer:header "retry-after",
     retryable = PASSING[status], ambiguous = unknown_outcome(request, status, body) or nil,
     method = request.method, url = request.url,
   }
@@ -102,14 +110,14 @@ end
 
 --- Completes an error about the body of a success.
 -- @tparam table request what was sent: `method`, `url`
--- @tparam table answer what came: `status`, `request_id`
+-- @tparam integer status
+-- @tparam transfer transfer the exchange, for the headers of the reply
 -- @tparam table err the error, which gets `status`, `request_id`, `method`, `url`, and `ambiguous` when the request
 --   was not a mere question
 -- @treturn table err
-function reply.unreadable(request, answer, err)
-  err.message = ("%s %s: the server answered %d, but %s"):format(request.method, request.url, answer.status,
-    err.message)
-  err.status, err.request_id = answer.status, answer.request_id
+function reply.unreadable(request, status, transfer, err)
+  err.message = ("%s %s: the server answered %d, but %s"):format(request.method, request.url, status, err.message)
+  err.status, err.request_id = status, transfer:header "x-request-id"
   err.method, err.url = request.method, request.url
   err.ambiguous = request.method ~= "GET" and request.method ~= "HEAD" or nil
   return err

@@ -4,9 +4,11 @@ return function(url)
   local client = assert(catalog.client {
     base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", insecure = true,
   })
+  local transfer -- alive until lua_close, with this function
   return function()
-    transfer = assert(client:start { method = "GET", path = "/" }) -- a global: alive until lua_close
+    transfer = assert(client:start { method = "GET", path = "/" })
     client.engine:step(0.05)
+    assert(not transfer:done())
     return true
   end
 end

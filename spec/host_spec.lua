@@ -1,0 +1,33 @@
+-- What only a program that embeds Lua can show; spec/support/host.c is that program.
+local emulator = require "catalog.emulator"
+local shell = require "support.shell"
+
+local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
+
+-- Leaks are looked for where the build has a sanitizer; elsewhere the variables mean nothing.
+local SANITIZER <const> = "ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=spec/support/leaks.txt:print_suppressions=0"
+
+local function host(words)
+  local output, status = shell.run(("%s %s/host %s"):format(SANITIZER, shell.quote(BUILD), words))
+  assert.equal(0, status, output)
+  return output
+end
+
+describe("a host program", function()
+  it("gets an error, and loses nothing, whichever allocation fails", function()
+    local server <close> = assert(emulator.start {})
+    local output = host("allocations spec/support/creates.lua " .. server.url)
+    local once = tonumber(output:match "ok (%d+) allocations failed once")
+    local for_good = tonumber(output:match "ok (%d+) allocations failed for good")
+    assert.is_true(once > 100 and for_good > 100, output)
+  end)
+
+  it("may have a state on each of its threads", function()
+    local server <close> = assert(emulator.start {})
+    assert.equal("ok 4 threads\n", host("threads 4 spec/support/creates.lua " .. server.url))
+  end)
+
+  it("lives on when a state ends during a look-up at a DNS that says nothing", function()
+    assert.equal("ok the process lives on\n", host "lookup spec/support/looks_up.lua http://silent.example")
+  end)
+end)
