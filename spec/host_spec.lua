@@ -1,11 +1,13 @@
 -- What only a program that embeds Lua can show; spec/support/host.c is that program.
 local emulator = require "catalog.emulator"
+local raw = require "support.raw"
 local shell = require "support.shell"
 
 local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
 
 -- Leaks are looked for where the build has a sanitizer; elsewhere the variables mean nothing.
-local SANITIZER <const> = "ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=spec/support/leaks.txt:print_suppressions=0"
+local SANITIZER <const> = "ASAN_OPTIONS=detect_leaks=1"
+  .. " LSAN_OPTIONS=suppressions=spec/support/leaks.txt:print_suppressions=0"
 
 local function host(words)
   local output, status = shell.run(("%s %s/host %s"):format(SANITIZER, shell.quote(BUILD), words))
@@ -25,6 +27,14 @@ describe("a host program", function()
   it("may have a state on each of its threads", function()
     local server <close> = assert(emulator.start {})
     assert.equal("ok 4 threads\n", host("threads 4 spec/support/creates.lua " .. server.url))
+  end)
+
+  it("may fork: the child is refused its parent's client, and the parent's connection lives on", function()
+    local created = { send = raw.answer("201 Created", '{"id":"b1"}') }
+    local server <close> = raw.start { { created, created }, { { send = raw.answer("500 Another connection", "") } } }
+    local output = host("fork spec/support/creates_one.lua " .. server.url)
+    assert.matches("child: this client was made before a fork; make a new Lua state in the child [config]", output, 1, true)
+    assert.matches("ok the parent goes on\n$", output)
   end)
 
   it("lives on when a state ends during a look-up at a DNS that says nothing", function()

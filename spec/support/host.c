@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- an allocator that fails --- */
@@ -218,13 +219,47 @@ static int run_lookup(void) {
     return asked > 0 ? 0 : 1;
 }
 
+/* --- a forked child --- */
+
+/* What the child does: it is refused, says why, and ends its copy of the state. */
+static int run_child(lua_State *L) {
+    if (act(L)) {
+        fprintf(stderr, "the child used its parent's client\n");
+        return 1;
+    }
+    printf("child: %s\n", luaL_tolstring(L, -1, NULL));
+    fflush(stdout);
+    lua_close(L);
+    return 0;
+}
+
+static int run_fork(void) {
+    int status = 1;
+    lua_State *L = luaL_newstate();
+    if (!L || !set_up(L) || !act(L)) {
+        return complain(L, "set-up failed", 0);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(run_child(L));
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+        return complain(L, "the child failed", 0);
+    }
+    if (!act(L)) {
+        return complain(L, "the parent cannot go on", 0);
+    }
+    lua_close(L);
+    printf("ok the parent goes on\n");
+    return 0;
+}
+
 int main(int count, char **words) {
     const char *what = count > 2 ? words[1] : "";
     bool threads = strcmp(what, "threads") == 0;
     if (count < 3 + threads) {
-        fprintf(
-            stderr,
-            "usage: host allocations|lookup SCRIPT ARG... | host threads COUNT SCRIPT ARG...\n");
+        fprintf(stderr, "usage: host allocations|lookup|fork SCRIPT ARG... | host threads COUNT "
+                        "SCRIPT ARG...\n");
         return 2;
     }
     argument = words + 2 + threads;
@@ -232,5 +267,7 @@ int main(int count, char **words) {
     if (threads) {
         return run_threads(atoi(words[2]));
     }
-    return strcmp(what, "allocations") == 0 ? run_allocations() : run_lookup();
+    return strcmp(what, "allocations") == 0 ? run_allocations()
+           : strcmp(what, "fork") == 0      ? run_fork()
+                                            : run_lookup();
 }

@@ -1,0 +1,231 @@
+local core = require "catalog.core"
+local json = core.json
+local shell = require "support.shell"
+local values = require "support.values"
+
+local function refused(value, root)
+  local text, err = json.encode(value, root)
+  assert.is_nil(text)
+  assert.equal("data", err.kind)
+  return err.message
+end
+
+describe("encoding", function()
+  it("writes every integer exactly", function()
+    for value, text in pairs {
+      [0] = "0", [-1] = "-1", [math.maxinteger] = "9223372036854775807", [math.mininteger] = "-9223372036854775808",
+      [9007199254740993] = "9007199254740993", [1552694873602] = "1552694873602",
+    } do
+      assert.equal(text, json.encode(value))
+    end
+  end)
+
+  it("writes floats in the shortest form that reads back the same", function()
+    for text, value in pairs {
+      ["0.1"] = 0.1, ["1.5"] = 1.5, ["51.5074"] = 51.5074, ["1"] = 1.0, ["-0.0"] = -0.0, ["0"] = 0.0,
+      ["100000"] = 1e5, ["10000000000000000"] = 1e16, ["1e17"] = 1e17, ["1e300"] = 1e300, ["1.5e-7"] = 1.5e-7,
+      ["0.00001"] = 1e-5, ["1e-6"] = 1e-6, ["5e-324"] = 5e-324, ["1.7976931348623157e308"] = 1.7976931348623157e308,
+      ["0.30000000000000004"] = 0.1 + 0.2, ["5.684341886080802e-14"] = 2.0 ^ -44, ["-2.5"] = -2.5,
+      ["9007199254740992"] = 2.0 ^ 53, ["123456789.125"] = 123456789.125, ["9.5367431640625e-7"] = 2.0 ^ -20,
+    } do
+      assert.equal(text, json.encode(value))
+    end
+  end)
+
+  it("keeps UTF-8 and escapes what has to be", function()
+    assert.equal('"ä€𝄞 / \\" \\\\ \\b\\f\\n\\r\\t \\u0001\\u001f\127"', json.encode "ä€𝄞 / \" \\ \b\f\n\r\t \1\31\127")
+    assert.equal('"\\u0000"', json.encode "\0")
+    assert.equal('"' .. ("\\n"):rep(5000) .. '"', json.encode(("\n"):rep(5000)))
+  end)
+
+  it("tells lists from objects", function()
+    assert.equal("[1,2,3]", json.encode { 1, 2, 3 })
+    assert.equal("{}", json.encode {})
+    assert.equal("[]", json.encode(json.array {}))
+    assert.equal("[]", json.encode(json.array()))
+    assert.equal("[]", json.encode(json.empty_array))
+    assert.equal('{"a":[]}', json.encode { a = json.empty_array })
+    assert.equal('[null,true,false,{}]', json.encode { json.null, true, false, {} })
+    assert.equal('{"1":2}', json.encode { ["1"] = 2 })
+  end)
+
+  it("finds a list's entries in whatever order they lie", function()
+    local list = {}
+    for i = 40, 1, -1 do list[i] = i end
+    local expected = {}
+    for i = 1, 40 do expected[i] = tostring(i) end
+    assert.equal("[" .. table.concat(expected, ",") .. "]", json.encode(list))
+  end)
+
+  it("refuses what JSON cannot hold, with the path to it", function()
+    assert.equal("records[3].person.name is a function, which JSON cannot hold",
+      refused({ {}, {}, { person = { name = print } } }, "records"))
+    assert.equal("the value is a nil, which JSON cannot hold", refused(nil))
+    assert.equal("a is NaN, which JSON cannot hold", refused { a = 0 / 0 })
+    assert.equal("[1] is infinite, which JSON cannot hold", refused { math.huge })
+    assert.equal("r.a is infinite, which JSON cannot hold", refused({ a = -math.huge }, "r"))
+    assert.equal('r["odd key"].x is a thread, which JSON cannot hold',
+      refused({ ["odd key"] = { x = coroutine.create(print) } }, "r"))
+    assert.equal("f is a userdata, which JSON cannot hold", refused { f = io.stdout })
+    assert.equal("a is not UTF-8 (byte 3 of 5)", refused { a = "ab\255cd" })
+    assert.equal("r has a key that is not UTF-8", refused({ ["\255"] = 1 }, "r"))
+  end)
+
+  it("refuses every kind of broken UTF-8", function()
+    for _, text in ipairs {
+      "\128", "\192\128", "\193\191", "\224\159\191", "\237\160\128", "\240\143\191\191", "\244\144\128\128", "\245\128\128\128",
+      "\226\130", "\226", "\240\159\146", "\226\40\161", "a\254", "\255\255",
+    } do
+      assert.matches("is not UTF-8", refused(text), 1, true)
+    end
+    for _, text in ipairs {
+      "\u{7f}", "\u{80}", "\u{7ff}", "\u{800}", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{10000}", "\u{10ffff}",
+    } do
+      assert.equal('"' .. text .. '"', json.encode(text))
+    end
+  end)
+
+  it("refuses holes, mixed keys and keys that are no strings", function()
+    assert.equal("r[2] is missing; a list has no holes (catalog.null is a value)", refused({ 1, nil, 3 }, "r"))
+    assert.equal("r[1] is missing; a list has no holes (catalog.null is a value)", refused({ [2] = 1 }, "r"))
+    assert.equal("r has both list entries and named fields, and JSON has no such value", refused({ 1, a = 2 }, "r"))
+    assert.equal("r has both list entries and named fields, and JSON has no such value", refused(json.array { a = 2 }, "r"))
+    assert.equal("r has a key that is a float; keys are strings, or 1, 2, 3 and so on", refused({ [1.5] = 1 }, "r"))
+    assert.equal("r has a key that is a boolean; keys are strings, or 1, 2, 3 and so on", refused({ [true] = 1 }, "r"))
+    assert.equal("r has the key 0 or a negative one; a list begins at 1", refused({ [0] = 1, 2 }, "r"))
+    assert.equal("r has the key 0 or a negative one; a list begins at 1", refused({ [-1] = 1 }, "r"))
+  end)
+
+  it("refuses cycles and bottomless nesting, but not a table that stands in two places", function()
+    local loop = { a = {} }
+    loop.a.b = loop
+    assert.equal("r.a.b is a table that it is itself part of, and JSON has no cycles", refused(loop, "r"))
+    local self = {}
+    self[1] = self
+    assert.equal("[1] is a table that it is itself part of, and JSON has no cycles", refused(self))
+    local shared = { 1 }
+    assert.equal("[[1],[1]]", json.encode { shared, shared })
+    local deep = {}
+    for _ = 1, 511 do deep = { deep } end
+    assert.equal(("["):rep(511) .. "{}" .. ("]"):rep(511), json.encode(deep))
+    assert.matches("nested more than 512 tables deep", refused { deep }, 1, true)
+  end)
+
+  it("does not run metamethods", function()
+    local value = setmetatable({ a = 1 }, {
+      __pairs = function() error "pairs" end, __index = function() error "index" end, __len = function() error "len" end,
+    })
+    assert.equal('{"a":1}', json.encode(value))
+  end)
+
+  it("works again after a refusal", function()
+    refused { print }
+    assert.equal("[1]", json.encode { 1 })
+  end)
+end)
+
+describe("arrays", function()
+  it("are the same table, marked", function()
+    local list = { 1 }
+    assert.is_true(rawequal(list, json.array(list)))
+    assert.is_true(rawequal(list, json.array(list)))
+    assert.error_matches(function() json.array(setmetatable({}, {})) end, "has a metatable already", 1, true)
+    assert.error_matches(function() json.array "a" end, "table expected", 1, true)
+  end)
+
+  it("have a constant for none, which stays empty", function()
+    assert.error_matches(function() json.empty_array[1] = 1 end, "catalog.empty_array cannot be changed", 1, true)
+  end)
+end)
+
+describe("decoding", function()
+  it("gives whole numbers within 2^53 as integers, and others as floats", function()
+    local value = json.decode '{"a":1552694873602,"b":[1,1.5,-9007199254740992],"c":1e300,"d":9007199254740994,"e":-0.0}'
+    assert.equal("integer", math.type(value.a))
+    assert.equal(1552694873602, value.a)
+    assert.equal("integer", math.type(value.b[1]))
+    assert.equal("float", math.type(value.b[2]))
+    assert.equal(-9007199254740992, value.b[3])
+    assert.equal("integer", math.type(value.b[3]))
+    assert.equal("float", math.type(value.c))
+    assert.equal("float", math.type(value.d))
+    assert.equal(-math.huge, 1 / value.e)
+    assert.equal("integer", math.type(json.decode "17"))
+  end)
+
+  it("keeps null", function()
+    assert.equal(json.null, json.decode("[null]")[1])
+    assert.equal(json.null, json.decode "null")
+  end)
+
+  it("says what is wrong with what is no JSON", function()
+    for _, text in ipairs { "", "{", "[1,", '{"a":}', "NaN", "[Infinity]", "nul", '"a', "[1]]", "<html>" } do
+      local value, err = json.decode(text)
+      assert.is_nil(value)
+      assert.equal("protocol", err.kind)
+      assert.matches("it is not JSON: ", err.message, 1, true)
+    end
+  end)
+
+  it("limits nesting", function()
+    assert.is_table(json.decode(("["):rep(256) .. ("]"):rep(256)))
+    local value, err = json.decode(("["):rep(10000) .. ("]"):rep(10000))
+    assert.is_nil(value)
+    assert.matches("nested", err.message, 1, true)
+  end)
+
+  it("leaves the host's own lua-cjson as it is", function()
+    local cjson = require "cjson"
+    assert.equal("float", math.type(cjson.decode "[1]"[1]))
+    assert.is_table(cjson.decode "[NaN]")
+  end)
+end)
+
+describe("a locale with a decimal comma", function()
+  it("changes nothing, whenever it is set", function()
+    shell.with_directory(function(directory)
+      local made, status = shell.run("localedef -i de_DE -f UTF-8 " .. directory .. "/de_DE.UTF-8")
+      assert.equal(0, status, made)
+      local output = shell.lua([[
+        local json = require("catalog.core").json
+        assert(json.decode("[1.5]")[1] == 1.5)
+        assert(os.setlocale "de_DE.UTF-8", "no such locale")
+        assert(string.format("%.1f", 1.5) == "1,5")
+        print(json.encode { 1.5, 0.1 + 0.2, 1e300, 2.5e-7 }, json.decode("[1.5]")[1] == 1.5)
+        os.setlocale "C"
+        print(json.encode { 1.5, 0.1 + 0.2 }, json.decode("[1.5]")[1] == 1.5)
+      ]], "LOCPATH=" .. directory)
+      assert.equal("[1.5,0.30000000000000004,1e300,2.5e-7]\ttrue\n[1.5,0.30000000000000004]\ttrue\n", output)
+    end)
+  end)
+end)
+
+describe("100,000 random values", function()
+  local COUNT <const> = 100000
+
+  it("are understood by lua-cjson and by Python, and Python's texts of them by us", function()
+    local seed = os.time()
+    math.randomseed(seed)
+    local cjson = require "cjson"
+    local sent, texts = {}, {}
+    local function check(good, text)
+      if not good then error(("seed %d: %s"):format(seed, text), 2) end
+    end
+    for i = 1, COUNT do
+      sent[i] = { values.random(3) }
+      texts[i] = assert(json.encode(sent[i]))
+      check(values.same(sent[i], cjson.decode(texts[i])), texts[i])
+    end
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/in", table.concat(texts, "\n") .. "\n")
+      local said, status = shell.run(("python3 spec/support/echo.py <%s/in >%s/out"):format(directory, directory))
+      assert.equal(0, status, "seed " .. seed .. ": " .. said)
+      local lines = io.lines(directory .. "/out")
+      for i = 1, COUNT do
+        check(lines() == texts[i], texts[i])
+        local theirs = lines()
+        check(values.same(sent[i], assert(json.decode(theirs))), theirs)
+      end
+    end)
+  end)
+end)
