@@ -20,7 +20,7 @@ local PASSING <const> = {
   [408] = true, [425] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true,
 }
 
-local LONGEST_EXCERPT <const> = 160
+local LONGEST_EXCERPT <const>, SHORTEST_SECRET <const> = 160, 8
 
 -- One line of a page: what a reader would see of it, without markup.
 local function excerpt(body)
@@ -80,9 +80,9 @@ local function describe(status, code, message, detail, body)
     advice and " (" .. advice .. ")" or "")
 end
 
--- A page made for debugging may show the request, token and all.
+-- A page made for debugging may show the request, token and all. What is too short to be a secret is a word.
 local function redact(text, secret)
-  if not secret or secret == "" then return text end
+  if not secret or #secret < SHORTEST_SECRET then return text end
   return (text:gsub(secret:gsub("%p", "%%%0"), "***"))
 end
 

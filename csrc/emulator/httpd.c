@@ -1,0 +1,577 @@
+/* The emulator's HTTP: libmicrohttpd on a thread of its own, with a Lua state of its own that says
+ * what to answer.
+ *
+ * The thread polls libmicrohttpd's epoll descriptor and a descriptor that wakes it to stop. A
+ * delayed answer suspends its connection until it is due; nothing here sleeps. Lua is only ever
+ * entered by lua_pcall, so no error jumps across libmicrohttpd. */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SERVER       "catalog.emulator.httpd"
+#define MOST_HEADERS 128
+#define CONNECTIONS  4096
+#define IDLE_SECONDS 300
+
+typedef struct server server;
+
+/* One request, from its first line to the end of its answer. */
+typedef struct request {
+    server *of;
+    struct MHD_Connection *connection;
+    char *target; /* as sent: libmicrohttpd decodes the path, and cuts it at %00 */
+    char *body;
+    size_t length, capacity;
+    bool begun, over; /* over: the body is larger than is kept, and the rest is thrown away */
+    unsigned int status;
+    struct MHD_Response *response; /* the answer, once there is one */
+    int64_t due;                   /* when the answer may go out, milliseconds */
+    bool waiting;                  /* suspended, and in the list of the server */
+    struct request *previous, *next;
+} request;
+
+struct server {
+    lua_State *L; /* the thread's; its handler is in the registry under the server's address */
+    struct MHD_Daemon *daemon;
+    int listener, wake;
+    uint16_t port;
+    size_t most; /* bytes of a body that are kept */
+    pthread_t thread;
+    bool running;
+    request *waiting;
+};
+
+/* --- requests --- */
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* MHD_OPTION_URI_LOG_CALLBACK: the first that is heard of a request; what it gives is the request's
+ * own. */
+static void *begin(void *user, const char *target, struct MHD_Connection *connection) {
+    request *r = calloc(1, sizeof *r);
+    if (r) {
+        r->of = user;
+        r->connection = connection;
+        r->target = strdup(target);
+    }
+    return r;
+}
+
+static void hold(request *r, int64_t due) {
+    server *s = r->of;
+    r->due = due;
+    r->waiting = true;
+    r->previous = NULL;
+    r->next = s->waiting;
+    if (s->waiting) {
+        s->waiting->previous = r;
+    }
+    s->waiting = r;
+    MHD_suspend_connection(r->connection);
+}
+
+static void unlink_waiting(request *r) {
+    if (r->waiting) {
+        *(r->previous ? &r->previous->next : &r->of->waiting) = r->next;
+        if (r->next) {
+            r->next->previous = r->previous;
+        }
+        r->waiting = false;
+    }
+}
+
+/* MHD_OPTION_NOTIFY_COMPLETED */
+static void end(void *user, struct MHD_Connection *connection, void **state,
+                enum MHD_RequestTerminationCode code) {
+    (void)user, (void)connection, (void)code;
+    request *r = *state;
+    *state = NULL;
+    if (r) {
+        unlink_waiting(r);
+        if (r->response) {
+            MHD_destroy_response(r->response);
+        }
+        free(r->target);
+        free(r->body);
+        free(r);
+    }
+}
+
+/* False when there is no memory. What is more than is kept is dropped. */
+static bool take(request *r, const char *bytes, size_t size) {
+    if (r->over || size > r->of->most - r->length) {
+        r->over = true;
+        return true;
+    }
+    if (size > r->capacity - r->length) {
+        size_t capacity = r->capacity ? r->capacity : 1024;
+        while (capacity - r->length < size) {
+            capacity *= 2;
+        }
+        char *grown = realloc(r->body, capacity);
+        if (!grown) {
+            return false;
+        }
+        r->body = grown;
+        r->capacity = capacity;
+    }
+    memcpy(r->body + r->length, bytes, size);
+    r->length += size;
+    return true;
+}
+
+/* --- asking Lua --- */
+
+typedef struct {
+    const char *names[MOST_HEADERS], *values[MOST_HEADERS];
+    int count;
+} header_list;
+
+static enum MHD_Result note_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                   const char *value) {
+    (void)kind;
+    header_list *list = user;
+    if (list->count == MOST_HEADERS) {
+        return MHD_NO;
+    }
+    list->names[list->count] = name;
+    list->values[list->count++] = value ? value : "";
+    return MHD_YES;
+}
+
+/* Pushes a header's name in lower case, without the space that the guide's curl puts before the
+ * colon. */
+static void push_name(lua_State *L, const char *name) {
+    luaL_Buffer lower;
+    size_t length = strlen(name);
+    while (length > 0 && isspace((unsigned char)name[length - 1])) {
+        length--;
+    }
+    luaL_buffinitsize(L, &lower, length);
+    for (size_t i = 0; i < length; i++) {
+        luaL_addchar(&lower, (char)tolower((unsigned char)name[i]));
+    }
+    luaL_pushresult(&lower);
+}
+
+/* Pushes the table of headers; what stands more than once is joined by commas. */
+static void push_headers(lua_State *L, const header_list *list) {
+    lua_createtable(L, 0, list->count);
+    for (int i = 0; i < list->count; i++) {
+        push_name(L, list->names[i]);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) == LUA_TSTRING) {
+            lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), list->values[i]);
+            lua_remove(L, -2);
+        } else {
+            lua_pop(L, 1);
+            lua_pushstring(L, list->values[i]);
+        }
+        lua_rawset(L, -3);
+    }
+}
+
+static void push_request(lua_State *L, const request *r, const char *method,
+                         const header_list *headers) {
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, method);
+    lua_setfield(L, -2, "method");
+    lua_pushstring(L, r->target);
+    lua_setfield(L, -2, "target");
+    push_headers(L, headers);
+    lua_setfield(L, -2, "headers");
+    lua_pushlstring(L, r->body ? r->body : "", r->length);
+    lua_setfield(L, -2, "body");
+    lua_pushboolean(L, r->over);
+    lua_setfield(L, -2, "too_large");
+}
+
+/* Makes the response of a status, a table of headers and a body, at 1, 2 and 3. */
+static void make_response(lua_State *L, request *r) {
+    size_t length;
+    const char *body = luaL_checklstring(L, 3, &length);
+    r->status = (unsigned int)luaL_checkinteger(L, 1);
+    r->response =
+        MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    if (!r->response) {
+        luaL_error(L, "not enough memory");
+    }
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+        if (MHD_add_response_header(r->response, luaL_checkstring(L, -2),
+                                    luaL_checkstring(L, -1)) != MHD_YES) {
+            luaL_error(L, "the header %s cannot be sent", lua_tostring(L, -2));
+        }
+    }
+}
+
+typedef struct {
+    request *r;
+    const char *method;
+    header_list headers;
+} question;
+
+/* Called protected: asks the handler, and leaves the answer in the request. */
+static int ask(lua_State *L) {
+    question *q = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, q->r->of);
+    push_request(L, q->r, q->method, &q->headers);
+    lua_call(L, 1, 4); /* status, headers, body, delay */
+    lua_Integer delay = luaL_optinteger(L, 4, 0);
+    make_response(L, q->r);
+    q->r->due = delay > 0 ? now_ms() + delay : 0;
+    return 0;
+}
+
+/* The answer when there is none: the handler failed. */
+static bool apologise(request *r, const char *why) {
+    static const char body[] =
+        "{\"type\":\"about:blank\",\"status\":500,\"title\":\"InternalServerError\","
+        "\"detail\":\"the emulator failed; its stderr says how\"}";
+    fprintf(stderr, "emulator: %s: %s\n", r->target, why);
+    if (r->response) {
+        MHD_destroy_response(r->response);
+    }
+    r->status = 500;
+    r->response = MHD_create_response_from_buffer(sizeof body - 1, (void *)(uintptr_t)body,
+                                                  MHD_RESPMEM_PERSISTENT);
+    return r->response && MHD_add_response_header(r->response, "content-type",
+                                                  "application/problem+json") == MHD_YES;
+}
+
+/* False when there is no answer to be had. */
+static bool answer(request *r, const char *method) {
+    lua_State *L = r->of->L;
+    question q = {.r = r, .method = method};
+    MHD_get_connection_values(r->connection, MHD_HEADER_KIND, note_header, &q.headers);
+    /* a light C function and a light userdata: pushing them allocates nothing */
+    lua_pushcfunction(L, ask);
+    lua_pushlightuserdata(L, &q);
+    bool good = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    if (!good) {
+        const char *why = lua_tostring(L, -1);
+        good = apologise(r, why ? why : "an error that is no string");
+    }
+    lua_settop(L, 0);
+    return good;
+}
+
+/* The access handler: called with the headers, with each piece of the body, when all is there, and
+ * once more after a delay. */
+static enum MHD_Result serve(void *user, struct MHD_Connection *connection, const char *url,
+                             const char *method, const char *version, const char *bytes,
+                             size_t *size, void **state) {
+    (void)user, (void)url, (void)version;
+    request *r = *state;
+    if (!r || !r->target) {
+        return MHD_NO; /* no memory: the connection is closed */
+    }
+    if (!r->begun) {
+        r->begun = true;
+        return MHD_YES;
+    }
+    if (*size > 0) {
+        bool taken = take(r, bytes, *size);
+        *size = 0;
+        return taken ? MHD_YES : MHD_NO;
+    }
+    if (!r->response) {
+        if (!answer(r, method)) {
+            return MHD_NO;
+        }
+        if (r->due > 0) {
+            hold(r, r->due);
+            return MHD_YES;
+        }
+    }
+    return MHD_queue_response(connection, r->status, r->response);
+}
+
+/* --- the thread --- */
+
+/* Resumes the connections whose answers are due; `all`: every one. Returns how long until the next,
+ * in milliseconds; -1: there is none. */
+static int64_t resume_due(server *s, bool all) {
+    int64_t now = now_ms(), soonest = -1;
+    for (request *r = s->waiting, *next; r; r = next) {
+        next = r->next;
+        if (all || r->due <= now) {
+            unlink_waiting(r);
+            MHD_resume_connection(r->connection);
+        } else if (soonest < 0 || r->due - now < soonest) {
+            soonest = r->due - now;
+        }
+    }
+    return soonest;
+}
+
+static int wait_limit(server *s, int64_t next_answer) {
+    MHD_UNSIGNED_LONG_LONG idle;
+    int64_t limit = next_answer;
+    if (MHD_get_timeout(s->daemon, &idle) == MHD_YES && (limit < 0 || (int64_t)idle < limit)) {
+        limit = (int64_t)idle;
+    }
+    return limit > 60000 ? 60000 : (int)limit;
+}
+
+static void *run(void *user) {
+    server *s = user;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd polled[2] = {{.fd = info->epoll_fd, .events = POLLIN},
+                               {.fd = s->wake, .events = POLLIN}};
+    while (!(polled[1].revents & POLLIN)) {
+        MHD_run(s->daemon);
+        int64_t next = resume_due(s, false);
+        if (poll(polled, 2, wait_limit(s, next)) < 0 && errno != EINTR) {
+            break;
+        }
+        resume_due(s, false);
+    }
+    resume_due(s, true); /* libmicrohttpd cannot stop while connections are suspended */
+    MHD_run(s->daemon);
+    return NULL;
+}
+
+/* --- starting and stopping --- */
+
+static server *check_server(lua_State *L) {
+    return luaL_checkudata(L, 1, SERVER);
+}
+
+/* Ends the thread and frees everything. */
+static int server_stop(lua_State *L) {
+    server *s = check_server(L);
+    if (s->running) {
+        uint64_t one = 1;
+        ssize_t written = write(s->wake, &one, sizeof one); /* an eventfd takes it */
+        (void)written;
+        pthread_join(s->thread, NULL);
+        s->running = false;
+    }
+    if (s->daemon) {
+        MHD_stop_daemon(s->daemon); /* closes the listener too */
+        s->daemon = NULL;
+        s->listener = -1;
+    }
+    if (s->listener >= 0) {
+        close(s->listener);
+        s->listener = -1;
+    }
+    if (s->wake >= 0) {
+        close(s->wake);
+        s->wake = -1;
+    }
+    if (s->L) {
+        lua_close(s->L);
+        s->L = NULL;
+    }
+    return 0;
+}
+
+static int fail(lua_State *L, const char *what, const char *why) {
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", what, why);
+    return 2;
+}
+
+/* Listens on the loopback. False with errno set. */
+static bool listen_on(server *s, uint16_t port) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int on = 1;
+    s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->listener < 0 || setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(s->listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(s->listener, 1024) != 0 ||
+        getsockname(s->listener, (struct sockaddr *)&address, &length) != 0) {
+        return false;
+    }
+    s->port = ntohs(address.sin_port);
+    return true;
+}
+
+static bool start_daemon(server *s, const char *cert, const char *key, int strictness) {
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (cert ? MHD_USE_TLS : 0u);
+    s->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, serve, s, MHD_OPTION_LISTEN_SOCKET, s->listener,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned int)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, begin, s,
+        MHD_OPTION_NOTIFY_COMPLETED, end, s, MHD_OPTION_STRICT_FOR_CLIENT, strictness,
+        MHD_OPTION_ARRAY, cert ? tls : tls + 2, MHD_OPTION_END);
+    return s->daemon != NULL;
+}
+
+/* The thread takes no signals: they are the host's. Returns an errno. */
+static int start_thread(server *s) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&s->thread, NULL, run, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    s->running = error == 0;
+    return error;
+}
+
+typedef struct {
+    server *s;
+    const char *path, *cpath, *module, *settings;
+} preparation;
+
+/* Called protected in the thread's state: loads the handler. */
+static int prepare(lua_State *L) {
+    preparation *p = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    lua_getglobal(L, "package");
+    lua_pushstring(L, p->path);
+    lua_setfield(L, -2, "path");
+    lua_pushstring(L, p->cpath);
+    lua_setfield(L, -2, "cpath");
+    lua_getglobal(L, "require");
+    lua_pushstring(L, p->module);
+    lua_call(L, 1, 1);
+    lua_pushstring(L, p->settings);
+    lua_call(L, 1, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, p->s);
+    return 0;
+}
+
+static const char *field(lua_State *L, int index, const char *name) {
+    lua_getfield(L, index, name);
+    return luaL_optstring(L, -1, NULL);
+}
+
+/* Makes the thread's state. Pushes nothing and returns 0, or a failure. */
+static int open_state(lua_State *L, server *s) {
+    lua_getglobal(L, "package");
+    int package = lua_gettop(L);
+    preparation p = {s, field(L, package, "path"), field(L, package, "cpath"),
+                     field(L, 1, "module"), field(L, 1, "settings")};
+    s->L = luaL_newstate();
+    if (!s->L) {
+        return luaL_error(L, "not enough memory");
+    }
+    lua_pushcfunction(s->L, prepare);
+    lua_pushlightuserdata(s->L, &p);
+    if (lua_pcall(s->L, 1, 0, 0) != LUA_OK) {
+        const char *why = lua_tostring(s->L, -1);
+        return fail(L, "the emulator cannot start", why ? why : "unknown error");
+    }
+    return 0;
+}
+
+/*** Starts a server on the loopback.
+ * @function start
+ * @tparam table options `port` (0: any that is free); `module`, whose value is a function that is
+ * called with `settings` (a string) in the server's own state and gives the handler; `max_body`
+ * (bytes); `strict`; `cert` and `key` (PEM texts). The handler is called with `{ method, target,
+ * headers, body, too_large }` and gives status, headers, body, and a delay in milliseconds or nil
+ * @treturn[1] server
+ * @treturn[2] nil
+ * @treturn[2] string why not */
+static int httpd_start(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    server *s = lua_newuserdatauv(L, sizeof *s, 0);
+    memset(s, 0, sizeof *s);
+    s->listener = s->wake = -1;
+    luaL_setmetatable(L, SERVER);
+    lua_getfield(L, 1, "port");
+    lua_Integer port = luaL_optinteger(L, -1, 0);
+    lua_getfield(L, 1, "max_body");
+    s->most = (size_t)luaL_checkinteger(L, -1);
+    lua_getfield(L, 1, "strict");
+    int strictness = lua_toboolean(L, -1) ? 1 : -1;
+    const char *cert = field(L, 1, "cert"), *key = field(L, 1, "key");
+    int failed = open_state(L, s);
+    if (failed) {
+        return failed;
+    }
+    if (port < 0 || port > 65535 || !listen_on(s, (uint16_t)port)) {
+        lua_pushfstring(L, "cannot listen on port %I", (LUAI_UACINT)port);
+        return fail(L, lua_tostring(L, -1),
+                    port < 0 || port > 65535 ? "no such port" : strerror(errno));
+    }
+    s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake < 0) {
+        return fail(L, "cannot start the server", strerror(errno));
+    }
+    if (!start_daemon(s, cert, key, strictness)) {
+        return fail(L, "cannot start the server",
+                    cert ? "are the certificate and the key in PEM, and do "
+                           "they belong together?"
+                         : strerror(errno));
+    }
+    int error = start_thread(s);
+    if (error != 0) {
+        return fail(L, "cannot start the server", strerror(error));
+    }
+    lua_settop(L, 2);
+    return 1;
+}
+
+/*** The port the server listens on.
+ * @function server:port
+ * @treturn integer */
+static int server_port(lua_State *L) {
+    lua_pushinteger(L, check_server(L)->port);
+    return 1;
+}
+
+/*** Waits for SIGINT or SIGTERM, for a server in the foreground. The signal is taken: the caller
+ * goes on.
+ * @function server:wait */
+static int server_wait(lua_State *L) {
+    sigset_t ends, before;
+    int signal;
+    check_server(L);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    sigwait(&ends, &signal);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return 0;
+}
+
+int luaopen_catalog_emulator_httpd(lua_State *L);
+
+int luaopen_catalog_emulator_httpd(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"port", server_port}, {"wait", server_wait}, {"stop", server_stop}, {NULL, NULL}};
+    static const luaL_Reg events[] = {
+        {"__gc", server_stop}, {"__close", server_stop}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"start", httpd_start}, {NULL, NULL}};
+    if (luaL_newmetatable(L, SERVER)) {
+        luaL_setfuncs(L, events, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,120 @@
+--- A local server that behaves as the service does, for demos and tests.
+-- @module catalog.emulator
+local core = require "catalog.core"
+local options = require "catalog.options"
+
+local emulator = {}
+
+local Server = { __name = "catalog.emulator" }
+Server.__index = Server
+
+local SCHEMA <const> = {
+  port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
+  api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean", cert = "string", key = "string",
+  max_body = "integer",
+}
+
+local MAX_BODY <const> = 1024 * 1024
+
+local function failure(format, ...)
+  return nil, core.failure.new { kind = "config", message = format:format(...) }
+end
+
+-- A certificate or key is given as text or as the path of a file with it.
+local function pem(given, what)
+  if given == nil or given:find("-----BEGIN", 1, true) then return given end
+  local file, why = io.open(given, "rb")
+  if not file then return nil, ("%s cannot be read: %s"):format(what, why) end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- Tokens are a list, or a map from a token to the seconds it is good for; in the server, to when it ends.
+local function ends_of(tokens)
+  if not tokens then return nil end
+  local ends, now = {}, core.system.now()
+  for key, value in pairs(tokens) do
+    if type(key) == "number" then ends[value] = math.maxinteger else ends[key] = now + math.floor(value * 1000) end
+  end
+  return ends
+end
+
+local function set_of(list)
+  if not list then return nil end
+  local set = {}
+  for _, item in ipairs(list) do set[item] = true end
+  return set
+end
+
+local function settings_of(given)
+  return core.json.encode {
+    latency_ms = given.latency_ms, datasets = set_of(given.datasets), data_dir = given.data_dir,
+    tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
+    clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
+  }
+end
+
+local function load_httpd()
+  local found, httpd = pcall(require, "catalog.emulator.httpd")
+  if found then return httpd end
+  return failure("the emulator was not built: install libmicrohttpd (Debian: libmicrohttpd-dev) and build again (%s)",
+    (tostring(httpd):match "^[^\n]*"))
+end
+
+--- Starts an emulator, on a thread of its own, on the loopback.
+-- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list
+--   of ids: others are refused; default: any may appear on first use); `data_dir` (batches are kept there as JSON
+--   files and are there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good
+--   for; default: any is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from an API key to the
+--   secret with which the identity service gives it tokens; default: any secret); `catalog_lag_ms` (how long the
+--   catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where the default is as lenient as
+--   the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body` (bytes, default 1 MiB)
+-- @treturn[1] server with `url` and `port`, `stop()`, and for a server in the foreground `wait()`, which returns at
+--   SIGINT or SIGTERM
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+-- @raise an option is unknown or has a wrong type
+-- @usage local server <close> = assert(require("catalog.emulator").start { latency_ms = 20 })
+function emulator.start(given)
+  local checked = options.check(given, SCHEMA, "emulator.start", 2)
+  local httpd, missing = load_httpd()
+  if not httpd then return nil, missing end
+  local cert, no_cert = pem(checked.cert, "cert")
+  local key, no_key = pem(checked.key, "key")
+  if no_cert or no_key then return failure("%s", no_cert or no_key) end
+  if (cert == nil) ~= (key == nil) then return failure "cert and key go together" end
+  if checked.data_dir then
+    local ok, err = core.system.mkdir(checked.data_dir)
+    if not ok then return nil, err end
+  end
+  local settings, unfit = settings_of(checked)
+  if not settings then return nil, unfit end
+  local server, why = httpd.start {
+    port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
+    max_body = checked.max_body or MAX_BODY, cert = cert, key = key,
+  }
+  if not server then return failure("%s", why) end
+  local port = server:port()
+  return setmetatable({
+    port = port, url = ("%s://127.0.0.1:%d"):format(cert and "https" or "http", port), server = server,
+  }, Server)
+end
+
+--- Stops the server; again is as good as once.
+function Server:stop()
+  self.server:stop()
+end
+
+--- Waits for SIGINT or SIGTERM, which do not end the program then.
+function Server:wait()
+  self.server:wait()
+end
+
+Server.__close = Server.stop
+
+function Server:__tostring()
+  return "catalog.emulator (" .. self.url .. ")"
+end
+
+return emulator

@@ -1,0 +1,87 @@
+--- The emulator's behaviour: which part answers what. Runs in the server's own Lua state.
+-- @module catalog.emulator.service
+local answers = require "catalog.emulator.answers"
+local core = require "catalog.core"
+local creation = require "catalog.emulator.creation"
+local gateway = require "catalog.emulator.gateway"
+local ims = require "catalog.emulator.ims"
+local listing = require "catalog.emulator.listing"
+local store = require "catalog.emulator.store"
+local target = require "catalog.emulator.target"
+local ulid = require "catalog.emulator.ulid"
+
+local LONGEST_URL <const> = 2000
+
+-- What a path's words lead to: a table of methods; `*` stands for any one word, which the method is given.
+local ROUTES <const> = {
+  { "ims", "token", "v3", methods = { POST = ims.token }, anonymous = true },
+  { "data", "foundation", "import", "batches", methods = { POST = creation.by_ingestion } },
+  { "data", "foundation", "catalog", "batches", methods = { POST = creation.by_catalog, GET = listing.many } },
+  { "data", "foundation", "catalog", "batches", "*", methods = { GET = listing.one } },
+}
+
+local function leads(route, segments)
+  if #route ~= #segments then return false end
+  local word
+  for i, part in ipairs(route) do
+    if part == "*" then word = segments[i] elseif part ~= segments[i] then return false end
+  end
+  return true, word
+end
+
+local function find_route(segments)
+  for _, route in ipairs(ROUTES) do
+    local found, word = leads(route, segments)
+    if found then return route, word end
+  end
+end
+
+local function allowed(route)
+  local names = {}
+  for name in pairs(route.methods) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function refuse_method(route, request)
+  local status, headers, body = answers.problem(405, "%s is not possible here", request.method)
+  headers.allow = allowed(route)
+  return status, headers, body
+end
+
+local function respond(service, request)
+  if #request.target > LONGEST_URL then
+    return answers.problem(414, "The URL is longer than %d characters", LONGEST_URL)
+  end
+  if request.too_large then return answers.problem(413, "The request body is too large") end
+  local segments
+  segments, request.query = target.split(request.target)
+  local route, word = find_route(segments)
+  if not route or not route.anonymous then
+    local refusal = table.pack(service.gateway:check(request))
+    if refusal[1] then return table.unpack(refusal) end
+  end
+  if not route then return answers.problem(404, "There is nothing at %s", request.target:match "^[^?]*") end
+  request.org = request.headers["x-gw-ims-org-id"]
+  request.sandbox = request.headers["x-sandbox-name"] or "prod"
+  local method = route.methods[request.method]
+  if not method then return refuse_method(route, request) end
+  return method(service, request, word)
+end
+
+--- Makes the handler of a server.
+-- @function service
+-- @tparam string settings JSON, from `catalog.emulator`
+-- @treturn function called with a request, gives status, headers, body and a delay in milliseconds
+return function(settings)
+  local given = assert(core.json.decode(settings))
+  local service = {
+    gateway = gateway.new(given), store = store.new(given.data_dir), datasets = given.datasets,
+    clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0, strict = given.strict,
+  }
+  return function(request)
+    local status, headers, body = respond(service, request)
+    headers["x-request-id"] = ulid(core.system.now())
+    return status, headers, body, given.latency_ms
+  end
+end

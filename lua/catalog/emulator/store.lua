@@ -1,0 +1,95 @@
+--- The batches: in memory, and as files when there is a directory for them.
+-- @module catalog.emulator.store
+local core = require "catalog.core"
+
+local Store = {}
+Store.__index = Store
+
+local function key_of(org, sandbox, id)
+  return org .. "\0" .. sandbox .. "\0" .. id
+end
+
+-- A record is what is kept: the batch as the service shows it, and whose it is.
+local function remember(store, record)
+  store.records[#store.records + 1] = record
+  store.by_id[key_of(record.org, record.sandbox, record.batch.id)] = record
+  store.by_external_id[key_of(record.org, "", record.batch.externalId)] = record
+end
+
+-- Empty lists and objects are both tables; the fields that hold lists are marked, so that they stay lists.
+local function mark_lists(batch)
+  core.json.array(batch.relatedObjects)
+  for _, tag in pairs(batch.tags) do
+    if type(tag) == "table" then core.json.array(tag) end
+  end
+  for name, list in pairs(batch.replay or {}) do
+    if name:find "^predecessors" then core.json.array(list) end
+  end
+end
+
+local function read_record(path)
+  local file <close> = assert(io.open(path, "rb"))
+  local record = core.json.decode(file:read "a")
+  if type(record) ~= "table" or type(record.batch) ~= "table" then return nil end
+  mark_lists(record.batch)
+  return record
+end
+
+-- Written beside its place and moved there, so that a record is whole or not there.
+local function write_record(store, record)
+  local path = ("%s/%s.json"):format(store.directory, record.batch.id)
+  local file <close> = assert(io.open(path .. ".new", "wb"))
+  assert(file:write(assert(core.json.encode(record))))
+  assert(file:close())
+  assert(os.rename(path .. ".new", path))
+end
+
+local function load_records(store)
+  local found = {}
+  for _, name in ipairs(assert(core.system.list(store.directory))) do
+    if name:find "%.json$" then
+      local record = read_record(store.directory .. "/" .. name)
+      if record then
+        found[#found + 1] = record
+      else
+        io.stderr:write("emulator: ", store.directory, "/", name, " is no batch, and is left alone\n")
+      end
+    end
+  end
+  table.sort(found, function(a, b)
+    if a.batch.created ~= b.batch.created then return a.batch.created < b.batch.created end
+    return a.batch.id < b.batch.id
+  end)
+  for _, record in ipairs(found) do remember(store, record) end
+end
+
+local function new(directory)
+  local store = setmetatable({ directory = directory, records = {}, by_id = {}, by_external_id = {} }, Store)
+  if directory then load_records(store) end
+  return store
+end
+
+--- Adds a batch.
+-- @tparam table batch as the service shows it
+-- @tparam string org
+-- @tparam string sandbox
+-- @treturn table the record: `batch`, `org`, `sandbox`
+function Store:add(batch, org, sandbox)
+  local record = { batch = batch, org = org, sandbox = sandbox }
+  mark_lists(batch)
+  if self.directory then write_record(self, record) end
+  remember(self, record)
+  return record
+end
+
+--- The record of a batch, or nil.
+function Store:find(org, sandbox, id)
+  return self.by_id[key_of(org, sandbox, id)]
+end
+
+--- The record of the batch with an external id, or nil. They are unique in the organisation.
+function Store:find_external(org, external_id)
+  return self.by_external_id[key_of(org, "", external_id)]
+end
+
+return { new = new }

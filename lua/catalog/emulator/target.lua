@@ -1,0 +1,29 @@
+--- Request targets: paths and queries.
+-- @module catalog.emulator.target
+local target = {}
+
+local function decode(text)
+  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+--- The fields of a query or a form.
+-- @tparam string text `a=b&c=d`
+-- @treturn table name -> value; of a name that stands twice, the last
+function target.fields(text)
+  local fields = {}
+  for name, value in text:gsub("%+", " "):gmatch "([^&=]+)=?([^&]*)" do fields[decode(name)] = decode(value) end
+  return fields
+end
+
+--- Splits a target.
+-- @tparam string text as sent
+-- @treturn {string,...} the segments of the path, decoded
+-- @treturn table the fields of the query
+function target.split(text)
+  local path, query = text:match "^([^?]*)%??(.*)$"
+  local segments = {}
+  for segment in path:gmatch "[^/]+" do segments[#segments + 1] = decode(segment) end
+  return segments, target.fields(query)
+end
+
+return target
