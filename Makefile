@@ -137,7 +137,9 @@ check: all
 	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(C_FLAGS)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --std=c11 csrc
-	$(foreach f,$(CORE_SRC) csrc/emulator/httpd.c,$(CC) $(C_FLAGS) $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $(f) &&) true
+	@echo gcc -fanalyzer
+	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
+	    gcc $(C_FLAGS) $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $$f; done
 	luacheck --quiet lua spec examples
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)

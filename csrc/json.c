@@ -229,18 +229,29 @@ static size_t add_string(lua_State *L, codec *c, const char *text, size_t length
 
 /* --- numbers --- */
 
-/* Adds the digits of `value` that are there, at most 20. */
-static void add_unsigned(codec *c, unsigned long long value) {
-    char digits[20], *first = digits + sizeof digits;
+#define MOST_DIGITS 20
+
+/* Writes the digits of `value`; returns how many they are. */
+static int write_digits(unsigned long long value, char digits[MOST_DIGITS]) {
+    char backwards[MOST_DIGITS];
+    int count = 0;
     do {
-        *--first = (char)('0' + value % 10);
+        backwards[count++] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    add(c, first, (size_t)(digits + sizeof digits - first));
+    for (int i = 0; i < count; i++) {
+        digits[i] = backwards[count - 1 - i];
+    }
+    return count;
+}
+
+/* There is room for MOST_DIGITS. */
+static void add_unsigned(codec *c, unsigned long long value) {
+    c->length += (size_t)write_digits(value, c->text + c->length);
 }
 
 static void add_integer(lua_State *L, codec *c, lua_Integer value) {
-    need(L, c, 21);
+    need(L, c, MOST_DIGITS + 1);
     if (value < 0) {
         c->text[c->length++] = '-';
     }
@@ -290,17 +301,13 @@ static bool add_short_decimal(codec *c, double value) {
             return false;
         }
         if (scaled >= 1 && scaled / powers[places] == value) {
-            char digits[20];
-            int count = 0;
-            for (unsigned long long rest = (unsigned long long)scaled; rest; rest /= 10) {
-                digits[sizeof digits - 1 - (size_t)count++] = (char)('0' + rest % 10);
-            }
-            const char *first = digits + sizeof digits - count;
+            char digits[MOST_DIGITS];
+            int count = write_digits((unsigned long long)scaled, digits);
             int point = count - places;
-            while (first[count - 1] == '0') {
+            while (count > 1 && digits[count - 1] == '0') {
                 count--;
             }
-            add_decimal(c, first, count, point);
+            add_decimal(c, digits, count, point);
             return true;
         }
     }
@@ -328,7 +335,8 @@ static int read_exponent_form(const char *text, char *digits, int *point) {
  * just above a power of two the floats below are twice as dense, and the next decimal up may be the
  * one. */
 static bool next_up_reads_back(char *text, double value, locale_t plain) {
-    char *last = strchr(text, 'e') - 1;
+    char *exponent = strchr(text, 'e');
+    char *last = exponent ? exponent - 1 : text;
     if (*last < '0' || *last >= '9') {
         return false;
     }
@@ -343,7 +351,7 @@ static bool next_up_reads_back(char *text, double value, locale_t plain) {
 /* The general case, tried with more and more digits; 17 always do. Fewer than 15 are only to be
  * found below the normal range: elsewhere 15 digits give them, followed by zeros. */
 static void add_long_decimal(codec *c, double value) {
-    char text[40], digits[20];
+    char text[40], digits[MOST_DIGITS];
     int point;
     locale_t before = uselocale(c->plain);
     for (int precision = value < DBL_MIN ? 0 : 14; precision <= 16; precision++) {

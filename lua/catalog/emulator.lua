@@ -10,8 +10,8 @@ Server.__index = Server
 
 local SCHEMA <const> = {
   port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
-  api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean", cert = "string", key = "string",
-  max_body = "integer",
+  api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean",
+  cert = "string", key = "string", max_body = "integer",
 }
 
 local MAX_BODY <const> = 1024 * 1024
@@ -68,8 +68,9 @@ end
 --   files and are there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good
 --   for; default: any is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from an API key to the
 --   secret with which the identity service gives it tokens; default: any secret); `catalog_lag_ms` (how long the
---   catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where the default is as lenient as
---   the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body` (bytes, default 1 MiB)
+--   catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where
+--   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
+--   (bytes, default 1 MiB)
 -- @treturn[1] server with `url` and `port`, `stop()`, and for a server in the foreground `wait()`, which returns at
 --   SIGINT or SIGTERM
 -- @treturn[2] nil
