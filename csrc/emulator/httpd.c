@@ -159,8 +159,8 @@ static enum MHD_Result note_header(void *user, enum MHD_ValueKind kind, const ch
 }
 
 /* Pushes a header's name in lower case, without the space that the guide's curl puts before the
- * colon. */
-static void push_name(lua_State *L, const char *name) {
+ * colon. True when there was one. */
+static bool push_name(lua_State *L, const char *name) {
     luaL_Buffer lower;
     size_t length = strlen(name);
     while (length > 0 && isspace((unsigned char)name[length - 1])) {
@@ -171,13 +171,16 @@ static void push_name(lua_State *L, const char *name) {
         luaL_addchar(&lower, (char)tolower((unsigned char)name[i]));
     }
     luaL_pushresult(&lower);
+    return name[length] != '\0';
 }
 
-/* Pushes the table of headers; what stands more than once is joined by commas. */
-static void push_headers(lua_State *L, const header_list *list) {
+/* Pushes the table of headers; what stands more than once is joined by commas. True when there is a
+ * space before a colon. */
+static bool push_headers(lua_State *L, const header_list *list) {
+    bool spaced = false;
     lua_createtable(L, 0, list->count);
     for (int i = 0; i < list->count; i++) {
-        push_name(L, list->names[i]);
+        spaced |= push_name(L, list->names[i]);
         lua_pushvalue(L, -1);
         if (lua_rawget(L, -3) == LUA_TSTRING) {
             lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), list->values[i]);
@@ -188,17 +191,20 @@ static void push_headers(lua_State *L, const header_list *list) {
         }
         lua_rawset(L, -3);
     }
+    return spaced;
 }
 
 static void push_request(lua_State *L, const request *r, const char *method,
                          const header_list *headers) {
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, method);
     lua_setfield(L, -2, "method");
     lua_pushstring(L, r->target);
     lua_setfield(L, -2, "target");
-    push_headers(L, headers);
+    bool spaced = push_headers(L, headers);
     lua_setfield(L, -2, "headers");
+    lua_pushboolean(L, spaced);
+    lua_setfield(L, -2, "spaced");
     lua_pushlstring(L, r->body ? r->body : "", r->length);
     lua_setfield(L, -2, "body");
     lua_pushboolean(L, r->over);
@@ -416,6 +422,8 @@ static bool start_daemon(server *s, const char *cert, const char *key, int stric
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
         {MHD_OPTION_END, 0, NULL},
     };
+    /* 0.9.75 takes a space before a colon at both levels; the handler is told, and refuses it when
+     * strict. */
     unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (cert ? MHD_USE_TLS : 0u);
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, serve, s, MHD_OPTION_LISTEN_SOCKET, s->listener,
@@ -489,7 +497,8 @@ static int open_state(lua_State *L, server *s) {
  * @tparam table options `port` (0: any that is free); `module`, whose value is a function that is
  * called with `settings` (a string) in the server's own state and gives the handler; `max_body`
  * (bytes); `strict`; `cert` and `key` (PEM texts). The handler is called with `{ method, target,
- * headers, body, too_large }` and gives status, headers, body, and a delay in milliseconds or nil
+ * headers, body, too_large, spaced }` (`spaced`: a header has a space before its colon) and gives
+ * status, headers, body, and a delay in milliseconds or nil
  * @treturn[1] server
  * @treturn[2] nil
  * @treturn[2] string why not */
@@ -505,7 +514,7 @@ static int httpd_start(lua_State *L) {
     lua_getfield(L, 1, "max_body");
     s->most = (size_t)luaL_checkinteger(L, -1);
     lua_getfield(L, 1, "strict");
-    int strictness = lua_toboolean(L, -1) ? 1 : -1;
+    int strictness = lua_toboolean(L, -1);
     const char *cert = field(L, 1, "cert"), *key = field(L, 1, "key");
     int failed = open_state(L, s);
     if (failed) {

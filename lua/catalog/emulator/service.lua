@@ -53,6 +53,9 @@ local function respond(service, request)
   if #request.target > LONGEST_URL then
     return answers.problem(414, "The URL is longer than %d characters", LONGEST_URL)
   end
+  if service.strict and request.spaced then
+    return answers.problem(400, "A header has a space before its colon (RFC 9112, 5.1)")
+  end
   if request.too_large then return answers.problem(413, "The request body is too large") end
   local segments
   segments, request.query = target.split(request.target)
