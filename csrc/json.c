@@ -15,6 +15,7 @@
 #include <locale.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,26 +43,23 @@ static const char registry_key;
 
 /* --- the buffer --- */
 
-static bool reserve(lua_State *L, codec *c, size_t more) {
-    if (more <= c->capacity - c->length) {
-        return true;
-    }
+static void grow(lua_State *L, codec *c, size_t more) {
     size_t capacity = c->capacity ? c->capacity : 1024;
     while (capacity - c->length < more) {
         capacity *= 2;
     }
     char *grown = cat_resize(L, c->text, c->capacity, capacity);
     if (!grown) {
-        return false;
+        luaL_error(L, "not enough memory");
     }
     c->text = grown;
     c->capacity = capacity;
-    return true;
 }
 
-static void need(lua_State *L, codec *c, size_t more) {
-    if (!reserve(L, c, more)) {
-        luaL_error(L, "not enough memory");
+/* Makes room for so many bytes more. */
+static inline void need(lua_State *L, codec *c, size_t more) {
+    if (more > c->capacity - c->length) {
+        grow(L, c, more);
     }
 }
 
@@ -196,25 +194,47 @@ static void add_escape(codec *c, unsigned char byte) {
     add(c, (const char[]){'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]}, 6);
 }
 
-/* Adds the string with its quotes. Returns 0, or the position (from 1) of the byte that is no
- * UTF-8. */
+/* How many bytes from `s` on are plain: no control character, quote, backslash, or part of a longer
+ * character. Eight at a time: a byte below 32 borrows from its top bit when 32 is taken off, a
+ * quote or backslash becomes 0 and does so too when 1 is taken off. */
+static size_t plain_run(const unsigned char *s, size_t length) {
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    size_t at = 0;
+    for (; at + 8 <= length; at += 8) {
+        uint64_t eight;
+        memcpy(&eight, s + at, 8);
+        uint64_t quote = eight ^ (ones * '"'), slash = eight ^ (ones * '\\');
+        if ((eight | (eight - ones * 32) | (quote - ones) | (slash - ones)) & tops) {
+            break;
+        }
+    }
+    while (at < length && byte_class[s[at]] == 0) {
+        at++;
+    }
+    return at;
+}
+
+/* What may surround a string besides its quotes: a comma or brace before it, a colon after it. */
+#define AROUND 2
+
+/* Adds the string with its quotes; room for AROUND bytes is left. Returns 0, or the position (from
+ * 1) of the byte that is no UTF-8. */
 static size_t add_string(lua_State *L, codec *c, const char *text, size_t length) {
     const unsigned char *s = (const unsigned char *)text;
-    need(L, c, length + 2);
+    need(L, c, length + 2 + AROUND);
     c->text[c->length++] = '"';
-    for (size_t i = 0; i < length;) {
-        size_t run = i;
-        while (run < length && byte_class[s[run]] == 0) {
-            run++;
-        }
-        add(c, text + i, run - i);
-        i = run;
+    for (size_t i = 0;;) {
+        size_t run = plain_run(s + i, length - i);
+        add(c, text + i, run);
+        i += run;
         if (i == length) {
             break;
         }
         size_t kind = byte_class[s[i]];
         if (kind == 1) {
-            need(L, c, 6 + (length - i) + 1); /* the rest as it is, and the quote, still fit */
+            need(L, c,
+                 6 + (length - i) + 1 +
+                     AROUND); /* the rest as it is, and what follows, still fit */
             add_escape(c, s[i++]);
         } else if (kind == 5 || kind > length - i || !well_formed(s + i, kind)) {
             return i + 1;
@@ -348,18 +368,27 @@ static bool next_up_reads_back(char *text, double value, locale_t plain) {
     return false;
 }
 
-/* The general case, tried with more and more digits; 17 always do. Fewer than 15 are only to be
- * found below the normal range: elsewhere 15 digits give them, followed by zeros. */
+/* Whether the value reads back from its decimal of so many digits, which is left in `text`. */
+static bool print_exact(char *text, size_t size, double value, int digits, locale_t plain) {
+    snprintf(text, size, "%.*e", digits - 1, value);
+    return strtod_l(text, NULL, plain) == value || next_up_reads_back(text, value, plain);
+}
+
+/* Prints the shortest form. 17 digits always do, and where 15 do, those of shorter forms are
+ * followed by zeros; but below the normal range every length is tried. */
+static void print_shortest(char *text, size_t size, double value, locale_t plain) {
+    int digits = value < DBL_MIN ? 1 : 15;
+    while (!print_exact(text, size, value, digits, plain)) {
+        digits++;
+    }
+}
+
+/* The general case. */
 static void add_long_decimal(codec *c, double value) {
     char text[40], digits[MOST_DIGITS];
     int point;
     locale_t before = uselocale(c->plain);
-    for (int precision = value < DBL_MIN ? 0 : 14; precision <= 16; precision++) {
-        snprintf(text, sizeof text, "%.*e", precision, value);
-        if (strtod_l(text, NULL, c->plain) == value || next_up_reads_back(text, value, c->plain)) {
-            break;
-        }
-    }
+    print_shortest(text, sizeof text, value, c->plain);
     uselocale(before);
     int count = read_exponent_form(text, digits, &point);
     add_decimal(c, digits, count, point);
@@ -489,7 +518,7 @@ static bool encode_object(encoder *e, const place *at, const void *table) {
         if (add_string(e->L, e->c, name, length) != 0) {
             return refuse(e, at, "has a key that is not UTF-8");
         }
-        add_char(e->L, e->c, ':');
+        e->c->text[e->c->length++] = ':'; /* AROUND a string there is room */
         if (!encode_value(e, &here)) {
             return false;
         }
