@@ -1,7 +1,8 @@
-/* Creating a batch: options -> JSON payload; reply -> Lua table.
+/*** Creating a batch: options -> JSON payload; reply -> Lua table.
  *
  * The options arrive with their types checked and unknown names refused (options.lua); what depends
- * on a value is checked here. */
+ * on a value is checked here.
+ * @module catalog.core.batch */
 #include "batch.h"
 
 #include "failure.h"
@@ -215,7 +216,7 @@ static int check_dataset(lua_State *L) {
 }
 
 /*** The body of a creation.
- * @function core.batch.payload
+ * @function payload
  * @tparam table options those of `create_batch`, their types checked
  * @treturn[1] string JSON; only what the caller named is in it
  * @treturn[2] nil
@@ -248,7 +249,7 @@ static int batch_payload(lua_State *L) {
 }
 
 /*** The batch in the reply to a creation.
- * @function core.batch.parse
+ * @function parse
  * @tparam string body
  * @treturn[1] table every field the service sent
  * @treturn[2] nil

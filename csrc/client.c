@@ -1,4 +1,5 @@
-/* How requests are sent: connection settings checked once, and the slots that exchanges run in. */
+/*** How requests are sent: connection settings checked once, and the slots that exchanges run in.
+ * @module catalog.core.client */
 #include "client.h"
 
 #include "failure.h"
@@ -170,7 +171,7 @@ static CURLcode configure(lua_State *L, cat_client *client) {
 }
 
 /*** A client: connection settings.
- * @function core.client.new
+ * @function new
  * @tparam table settings `connect_timeout` (seconds), `max_reply` (bytes), `user_agent`; `ca_file`
  * and `proxy` when they are not the default
  * @treturn[1] client
@@ -255,7 +256,7 @@ static void append_header(lua_State *L, cat_headers *headers, const char *line) 
 }
 
 /*** A list of request headers, to be used for any number of transfers.
- * @function core.client.headers
+ * @function headers
  * @tparam {string,...} lines `name: value`, as made by `core.url.header`; `name:` keeps libcurl
  * from sending a header of its own
  * @treturn headers

@@ -1,10 +1,11 @@
-/* Every transfer in flight, behind one descriptor a host can poll.
+/*** Every transfer in flight, behind one descriptor a host can poll.
  *
  * A curl_multi handle is driven by curl_multi_socket_action. Its callbacks only take notes: what a
  * socket is to be watched for, and when a timer is due. `step` acts on the notes: due timers, then
  * the changes of the watched sockets in one go, then epoll_wait. So a request that needs no change
  * costs no system call for it, and a timer of 0 ms never meets timerfd_settime, for which 0 means
- * "never". */
+ * "never".
+ * @module catalog.core.engine */
 #include "engine.h"
 
 #include "failure.h"
@@ -622,7 +623,7 @@ cat_engine *cat_engine_push(lua_State *L) {
 }
 
 /*** The engine of this Lua state; clients share it.
- * @function core.engine.get
+ * @function get
  * @treturn[1] engine
  * @treturn[2] nil
  * @treturn[2] table error of kind `limit`: no descriptors are left */

@@ -1,5 +1,6 @@
-/* The error object: a plain table with the metatable below, so that callers read `err.kind` and may
- * add fields of their own. */
+/*** The error object: a plain table with the metatable below, so that callers read `err.kind` and
+ * may add fields of their own.
+ * @module catalog.core.failure */
 #include "failure.h"
 
 #include <lauxlib.h>
@@ -68,7 +69,7 @@ static int failure_tostring(lua_State *L) {
 }
 
 /*** Makes a table an error.
- * @function core.failure.new
+ * @function new
  * @tparam table fields at least `kind` and `message`
  * @treturn table the same table, with the metatable of errors */
 static int failure_new(lua_State *L) {

@@ -1,9 +1,10 @@
-/* Lua value <-> JSON.
+/*** Lua value <-> JSON.
  *
  * Encoding is ours: lua-cjson 2.1.0 prints integers with 14 digits and knows no empty array. It
  * writes into a buffer that belongs to the state and is used again, and reads tables raw, so that
  * no Lua code runs and nothing is allocated by Lua while it is under way. Decoding is lua-cjson's,
- * by an instance of our own. */
+ * by an instance of our own.
+ * @module catalog.core.json */
 #include "json.h"
 
 #include "failure.h"
@@ -730,7 +731,7 @@ static int codec_gc(lua_State *L) {
 }
 
 /*** Encodes a value as JSON.
- * @function core.json.encode
+ * @function encode
  * @param value nil, functions, NaN, cycles, lists with holes, mixed keys and strings that are no
  * UTF-8 are refused
  * @tparam ?string root what the path in a message begins with
@@ -744,7 +745,7 @@ static int json_encode(lua_State *L) {
 }
 
 /*** Decodes JSON.
- * @function core.json.decode
+ * @function decode
  * @tparam string text
  * @return[1] the value; whole numbers within +-2^53 are integers, null is `core.json.null`
  * @treturn[2] nil
@@ -759,7 +760,7 @@ void cat_json_mark_array(lua_State *L) {
 }
 
 /*** Marks a table as an array, also when it is empty.
- * @function core.json.array
+ * @function array
  * @tparam[opt={}] table list
  * @treturn table the same table
  * @raise it has a metatable of another kind */

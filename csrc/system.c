@@ -1,4 +1,5 @@
-/* What plain Lua lacks and we need of the system. */
+/*** What plain Lua lacks and we need of the system.
+ * @module catalog.core.system */
 #include "system.h"
 
 #include "failure.h"
@@ -23,7 +24,7 @@ int64_t cat_monotonic(void) {
 }
 
 /*** A clock that only goes forward.
- * @function core.system.monotonic
+ * @function monotonic
  * @treturn number seconds since some point in the past */
 static int system_monotonic(lua_State *L) {
     lua_pushnumber(L, (lua_Number)cat_monotonic() / 1e9);
@@ -31,7 +32,7 @@ static int system_monotonic(lua_State *L) {
 }
 
 /*** The time of day.
- * @function core.system.now
+ * @function now
  * @treturn integer milliseconds since the epoch */
 static int system_now(lua_State *L) {
     lua_pushinteger(L, read_clock(CLOCK_REALTIME) / 1000000);
@@ -39,7 +40,7 @@ static int system_now(lua_State *L) {
 }
 
 /*** Random bytes of the system, good enough for ids nobody may guess.
- * @function core.system.random
+ * @function random
  * @tparam integer count 1 to 256 bytes
  * @treturn string the bytes */
 static int system_random(lua_State *L) {
@@ -54,7 +55,7 @@ static int system_random(lua_State *L) {
 }
 
 /*** Makes a directory; one that is there already is as good.
- * @function core.system.mkdir
+ * @function mkdir
  * @tparam string path
  * @treturn[1] boolean true
  * @treturn[2] nil
@@ -88,7 +89,7 @@ static int directory_gc(lua_State *L) {
 }
 
 /*** The names in a directory, in no order, without `.` and `..`.
- * @function core.system.list
+ * @function list
  * @tparam string path
  * @treturn[1] {string,...} the names
  * @treturn[2] nil

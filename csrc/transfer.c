@@ -1,4 +1,5 @@
-/* One HTTP exchange: request, reply, timings. */
+/*** One HTTP exchange: request, reply, timings.
+ * @module catalog.core.transfer */
 #include "transfer.h"
 
 #include "body.h"

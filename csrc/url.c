@@ -1,4 +1,5 @@
-/* URLs and header lines: what may go into them, and how. */
+/*** URLs and header lines: what may go into them, and how.
+ * @module catalog.core.url */
 #include "url.h"
 
 #include "failure.h"
@@ -39,7 +40,7 @@ static void add_encoded(luaL_Buffer *out, const char *text, size_t length) {
 }
 
 /*** Percent-encodes a text for a query or a form.
- * @function core.url.encode
+ * @function encode
  * @tparam string text any bytes
  * @treturn string the text with all but letters, digits and `-._~` encoded */
 static int url_encode(lua_State *L) {
@@ -53,7 +54,7 @@ static int url_encode(lua_State *L) {
 }
 
 /*** Percent-encodes one segment of a path.
- * @function core.url.segment
+ * @function segment
  * @tparam string text the id or name; may hold any character, a slash is encoded too
  * @tparam string what what it is, for the message: `batch id`
  * @treturn[1] string
@@ -70,7 +71,7 @@ static int url_segment(lua_State *L) {
 }
 
 /*** One header line.
- * @function core.url.header
+ * @function header
  * @tparam string name the header
  * @tparam string value its value
  * @tparam string what what the value is to the caller, for the message: `token`
@@ -159,7 +160,7 @@ static const char *base_fault(const parsed *p, bool insecure) {
 }
 
 /*** Checks the URL of a service.
- * @function core.url.base
+ * @function base
  * @tparam string text `https://platform.adobe.io`; a path is allowed
  * @tparam string name the option, for the message: `base_url`
  * @tparam boolean insecure plain http is allowed for any host, not only for loopback

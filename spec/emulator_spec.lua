@@ -358,35 +358,25 @@ describe("the emulator's handle", function()
     local service = require "support.service"
     local server <close> = assert(emulator.start { latency_ms = 50 })
     local client = service.client(server.url)
-    local waiting = 0
-    for _ = 1, 20 do
-      assert(client:start { method = "GET", path = CATALOG })
-      waiting = waiting + 1
-    end
-    local before, steps = core.system.monotonic(), 0
-    local held = {}
+    local before, held = core.system.monotonic(), {}
     for i = 1, 20 do held[i] = assert(client:start { method = "GET", path = CATALOG }) end
-    while not held[20]:done() do
-      client.engine:step(5)
-      steps = steps + 1
-    end
+    while not held[20]:done() do client.engine:step(5) end
     -- one after the other they would take 20 times the delay: half of that leaves room for a slow machine
     assert.is_true(core.system.monotonic() - before < 0.5)
     for _, transfer in ipairs(held) do
       while not transfer:done() do client.engine:step(5) end
       assert.equal(200, (transfer:reply()))
     end
-    assert.is_true(waiting == 20 and steps > 0)
   end)
 
   it("runs in the foreground until a signal, and says how to use it", function()
-    local output, status = shell.run("timeout -s INT 1 lua5.4 lua/catalog/emulator/main.lua --port 0; echo $?")
+    local output, status = shell.run("timeout -s INT 1 env " .. shell.LUA .. " lua/catalog/emulator/main.lua --port 0; echo $?")
     assert.equal(0, status)
     assert.matches("The emulator listens on http://127.0.0.1:%d+ until Ctrl%-C", output)
     assert.matches("export AEP_BASE_URL=http://127.0.0.1:%d+ AEP_IMS_URL=", output)
     assert.matches("\n124\n$", output) -- timeout's own status: it had to send the signal
     assert.is_nil(output:find "traceback")
-    local usage, wrong = shell.run "lua5.4 lua/catalog/emulator/main.lua --prot 1"
+    local usage, wrong = shell.run(shell.LUA .. " lua/catalog/emulator/main.lua --prot 1")
     assert.equal(2, wrong)
     assert.equal("usage: main.lua [--port PORT]\n", usage)
   end)

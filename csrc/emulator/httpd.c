@@ -1,9 +1,10 @@
-/* The emulator's HTTP: libmicrohttpd on a thread of its own, with a Lua state of its own that says
- * what to answer.
+/*** The emulator's HTTP: libmicrohttpd on a thread of its own, with a Lua state of its own that
+ * says what to answer.
  *
  * The thread polls libmicrohttpd's epoll descriptor and a descriptor that wakes it to stop. A
  * delayed answer suspends its connection until it is due; nothing here sleeps. Lua is only ever
- * entered by lua_pcall, so no error jumps across libmicrohttpd. */
+ * entered by lua_pcall, so no error jumps across libmicrohttpd.
+ * @module catalog.emulator.httpd */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>

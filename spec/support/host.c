@@ -8,6 +8,7 @@
  * A script returns a function that sets up and returns act(), which returns true when all is well.
  * Prints `ok ...` and exits 0, or says what is wrong and exits 1. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <lauxlib.h>
 #include <lualib.h>
@@ -186,6 +187,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     if (silent.sin_port && res_init() == 0) {
         _res.nscount = 1;
         _res.nsaddr_list[0] = silent;
+        _res.retrans = _res.retry = 1; /* it gives up after a second */
     }
     return next.call(node, service, hints, result);
 }
@@ -201,6 +203,20 @@ static int open_silent(void) {
     return descriptor;
 }
 
+static int count_threads(void) {
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        count += task->d_name[0] != '.';
+    }
+    if (tasks) {
+        closedir(tasks);
+    }
+    return count;
+}
+
+/* lua_close must not wait for the thread that asks; and when the thread returns from asking, later,
+ * its code must still be there. */
 static int run_lookup(void) {
     char question[512];
     int dns = open_silent();
@@ -208,15 +224,18 @@ static int run_lookup(void) {
     if (dns < 0 || !L || !set_up(L)) {
         return complain(L, "set-up failed", 0);
     }
-    if (!act(L)) {
+    int before = count_threads();
+    if (!act(L) || recv(dns, question, sizeof question, 0) <= 0) {
         return complain(L, "no look-up was begun", 0);
     }
-    ssize_t asked = recv(dns, question, sizeof question, 0); /* so it is under way */
     lua_close(L);
-    sleep(1); /* the resolver's thread goes on, in code that must still be there */
-    printf(asked > 0 ? "ok the process lives on\n" : "nobody asked\n");
+    bool waited = count_threads() == before;
+    while (count_threads() > before) {
+        usleep(10000);
+    }
     close(dns);
-    return asked > 0 ? 0 : 1;
+    printf(waited ? "lua_close waited for the look-up\n" : "ok the process lives on\n");
+    return waited;
 }
 
 /* --- a forked child --- */

@@ -1,6 +1,12 @@
 -- Commands and temporary directories.
 local shell = {}
 
+-- A sanitizer is preloaded for the interpreter's sake; curl hangs under it, and others need it as little.
+local PRELOADED <const> = os.getenv "LD_PRELOAD"
+
+--- The interpreter, as a word of a command.
+shell.LUA = PRELOADED and "LD_PRELOAD=" .. PRELOADED .. " lua5.4" or "lua5.4"
+
 --- A word, quoted for sh.
 function shell.quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"
@@ -8,7 +14,7 @@ end
 
 --- Runs a command. Gives what it printed (stderr too), and its exit status.
 function shell.run(command)
-  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1", "r"))
+  local pipe = assert(io.popen("unset LD_PRELOAD; { " .. command .. "\n} 2>&1", "r"))
   local output = pipe:read "a"
   local _, _, status = pipe:close()
   return output, status
@@ -34,7 +40,7 @@ function shell.lua(script, environment)
   return shell.with_directory(function(directory)
     local path = directory .. "/script.lua"
     shell.write(path, script)
-    return shell.run((environment or "") .. " lua5.4 " .. shell.quote(path))
+    return shell.run((environment or "") .. " " .. shell.LUA .. " " .. shell.quote(path))
   end)
 end
 
