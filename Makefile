@@ -41,7 +41,7 @@ CORE       := $(BUILD)/catalog/core.so
 HTTPD      := $(BUILD)/catalog/emulator/httpd.so
 CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
-.PHONY: all deps demo test specs check asan bench emulator docs install uninstall env clean
+.PHONY: all deps demo test specs check asan bench emulator docs install env clean
 all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
 
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile
@@ -85,9 +85,6 @@ install: all
 	install -m 644 lua/catalog/emulator/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/emulator
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi
-
-uninstall:
-	rm -rf $(DESTDIR)$(INST_LUADIR)/catalog $(DESTDIR)$(INST_LUADIR)/catalog.lua $(DESTDIR)$(INST_LIBDIR)/catalog
 
 # --- running it ----------------------------------------------------------------------------------------
 
