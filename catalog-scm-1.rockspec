@@ -16,6 +16,6 @@ external_dependencies = { CURL = { library = "curl" } }
 build = {
   type = "make",
   build_target = "all",
-  build_variables = { CC = "$(CC)", LUA = "$(LUA)" },
+  build_variables = { CC = "$(CC)", CFLAGS = "$(CFLAGS)", LUA = "$(LUA)" },
   install_variables = { INST_LUADIR = "$(LUADIR)", INST_LIBDIR = "$(LIBDIR)" },
 }
