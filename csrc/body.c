@@ -4,7 +4,10 @@
 
 #include "memory.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static CURLcode without_body(CURL *easy, const char *method) {
     if (strcmp(method, "HEAD") == 0) {
@@ -29,7 +32,64 @@ static CURLcode with_string(CURL *easy, const char *method, const cat_source *so
     return code;
 }
 
-CURLcode cat_source_attach(CURL *easy, const char *method, const cat_source *source) {
+/* CURLOPT_READFUNCTION */
+static size_t feed(char *room, size_t unit, size_t count, void *user) {
+    cat_source *source = user;
+    size_t size = unit * count, left = source->length - source->fed; /* unit is always 1 */
+    size = size < left ? size : left;
+    if (size == 0) {
+        return 0;
+    }
+    if (source->kind == CAT_SOURCE_MEMORY) {
+        memcpy(room, source->text + source->fed, size);
+        source->fed += size;
+        return size;
+    }
+    ssize_t got = pread(source->descriptor, room, size, source->offset + (int64_t)source->fed);
+    if (got <= 0) {
+        source->error = got < 0 ? errno : 0;
+        source->ended = got == 0;
+        return CURL_READFUNC_ABORT;
+    }
+    source->fed += (size_t)got;
+    return (size_t)got;
+}
+
+/* CURLOPT_SEEKFUNCTION: libcurl sends again from the start. */
+static int rewind_to(void *user, curl_off_t offset, int origin) {
+    cat_source *source = user;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > source->length) {
+        return CURL_SEEKFUNC_FAIL;
+    }
+    source->fed = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static CURLcode with_feed(CURL *easy, const char *method, cat_source *source) {
+    curl_off_t length = (curl_off_t)source->length;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, feed);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_READDATA, source);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, rewind_to);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_SEEKDATA, source);
+    }
+    if (code == CURLE_OK && strcmp(method, "PUT") != 0) {
+        code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    }
+    return code;
+}
+
+CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source) {
     /* What the handle's last exchange set: only HEAD and unusual methods leave anything behind. */
     CURLcode code = curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
     if (code == CURLE_OK) {
@@ -41,6 +101,9 @@ CURLcode cat_source_attach(CURL *easy, const char *method, const cat_source *sou
     switch (source->kind) {
     case CAT_SOURCE_STRING:
         return with_string(easy, method, source);
+    case CAT_SOURCE_MEMORY:
+    case CAT_SOURCE_FILE:
+        return with_feed(easy, method, source);
     case CAT_SOURCE_NONE:
         break;
     }
@@ -61,10 +124,28 @@ static bool grow(cat_sink *sink, size_t needed) {
     return true;
 }
 
+/* Writes all of it to the sink's file. */
+static bool spill(cat_sink *sink, const char *bytes, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(sink->descriptor, bytes, size);
+        if (written < 0 && errno != EINTR) {
+            sink->error = errno;
+            return false;
+        }
+        bytes += written > 0 ? written : 0;
+        size -= written > 0 ? (size_t)written : 0;
+    }
+    return true;
+}
+
 /* CURLOPT_WRITEFUNCTION: less than all written makes libcurl end the transfer. */
 static size_t keep(char *bytes, size_t unit, size_t count, void *user) {
     cat_sink *sink = user;
     size_t size = unit * count; /* unit is always 1 */
+    if (sink->descriptor >= 0) {
+        sink->length += size;
+        return spill(sink, bytes, size) ? size : 0;
+    }
     if (size > sink->most - sink->length) {
         sink->over = true;
         return 0;
@@ -87,6 +168,8 @@ CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
 
 void cat_sink_reset(cat_sink *sink) {
     sink->length = 0;
+    sink->descriptor = -1;
+    sink->error = 0;
     sink->over = sink->short_of_memory = false;
 }
 

@@ -7,30 +7,44 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* The source of a request's bytes. A kind of source is a case here and in cat_source_attach. */
+/* The source of a request's bytes. A kind of source is a case here, in cat_source_attach, and in
+ * what feeds libcurl. */
 typedef struct {
-    enum { CAT_SOURCE_NONE, CAT_SOURCE_STRING } kind;
-    const char *text; /* of a Lua string that the transfer keeps alive */
+    enum {
+        CAT_SOURCE_NONE,
+        CAT_SOURCE_STRING, /* small, sent by libcurl from where it is */
+        CAT_SOURCE_MEMORY, /* fed to libcurl piece by piece, so that progress is seen */
+        CAT_SOURCE_FILE    /* the same, from a range of a file */
+    } kind;
+    const char *text; /* of a Lua value that the transfer keeps alive */
+    int descriptor;
+    int64_t offset; /* in the file */
     size_t length;
+    size_t fed; /* bytes libcurl has taken */
+    int error;  /* an errno: the file cannot be read */
+    bool ended; /* the file ended before the range did */
 } cat_source;
 
-/* Where a reply goes: memory, up to a cap. */
+/* Where a reply goes: memory, up to a cap; or a file. */
 typedef struct {
     lua_State *L; /* the main thread, for its allocator */
     char *text;
     size_t length, capacity;
-    size_t most;                /* bytes that are kept at the most */
+    size_t most;                /* bytes that are kept in memory at the most */
+    int descriptor;             /* -1: memory */
+    int error;                  /* an errno: the file cannot be written */
     bool over, short_of_memory; /* why a write was refused */
 } cat_sink;
 
 /* Makes `easy` send what `source` has, with `method`. The source outlives the exchange. */
-CURLcode cat_source_attach(CURL *easy, const char *method, const cat_source *source);
+CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source);
 
 /* Makes `easy` write replies into `sink`, which outlives the exchange. */
 CURLcode cat_sink_attach(CURL *easy, cat_sink *sink);
 
-/* Makes the sink ready for another reply; it keeps its memory. */
+/* Makes the sink ready for another reply, in memory; it keeps what it has of that. */
 void cat_sink_reset(cat_sink *sink);
 
 /* Frees what the sink holds. */

@@ -15,6 +15,11 @@
 #define IDLE_SLOTS  64
 #define IDLE_BUFFER 16384
 
+/* What libcurl reads at a time of what is uploaded. A slot that has uploaded has such a buffer, so
+ * fewer are kept. */
+#define UPLOAD_BUFFER 262144L
+#define IDLE_UPLOADS  8
+
 /* --- slots --- */
 
 /* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
@@ -78,7 +83,8 @@ cat_slot *cat_client_take(cat_client *client) {
 }
 
 void cat_client_give(cat_client *client, cat_slot *slot) {
-    if (!client->model || client->idle_count >= IDLE_SLOTS) {
+    size_t most = slot->source.kind >= CAT_SOURCE_MEMORY ? IDLE_UPLOADS : IDLE_SLOTS;
+    if (!client->model || client->idle_count >= most) {
         free_slot(client, slot);
         return;
     }
@@ -110,6 +116,7 @@ static CURLcode set_rules(CURL *easy) {
     code = set_long(easy, CURLOPT_PATH_AS_IS, 1, code);
     code = set_long(easy, CURLOPT_TCP_KEEPALIVE, 1, code);
     code = set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, code);
+    code = set_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER, code);
     return set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https", code);
 }
 
@@ -210,8 +217,13 @@ static int client_new(lua_State *L) {
  * @tparam string method
  * @tparam string url whole and encoded
  * @tparam headers headers of `core.client.headers`
- * @tparam ?string body
+ * @tparam ?string|buffer|file body
  * @tparam number seconds until the exchange is given up
+ * @tparam[opt=false] boolean upload the body may be large: the time allowed is that for standing
+ * still
+ * @tparam[opt=0] integer offset where the range of a file begins, bytes
+ * @tparam[opt] integer length of the range; to the end of the file when nil
+ * @tparam ?file into a file of Lua's io library, open for writing, that takes the body of the reply
  * @treturn[1] transfer in flight
  * @treturn[2] nil
  * @treturn[2] table error of kind `config` or `cancelled` */

@@ -27,6 +27,7 @@
 
 /* Connections kept for reuse; libcurl would keep four for each transfer in flight. */
 #define IDLE_CONNECTIONS 128L
+#define QUARTERS         4
 #define EVENTS_A_WAIT    64
 
 /* What is known of a descriptor; its number is its place in the table. */
@@ -312,9 +313,28 @@ static void land_finished(cat_engine *e) {
     }
 }
 
+/* A flight that is given up only for standing still is looked at four times in its time. */
+static bool goes_on(cat_engine *e, cat_flight *flight, int64_t now) {
+    if (!flight->moving) {
+        return false;
+    }
+    flight->quiet = *flight->moving == flight->seen ? flight->quiet + 1 : 0;
+    flight->seen = *flight->moving;
+    if (flight->quiet >= QUARTERS) {
+        return false;
+    }
+    cat_heap_remove(&e->deadlines, &flight->deadline);
+    flight->deadline.at = add_time(now, flight->allowed / QUARTERS);
+    cat_heap_push(&e->deadlines, &flight->deadline);
+    return true;
+}
+
 static void land_late(cat_engine *e, int64_t now) {
     while (next_deadline(e) <= now) {
         cat_flight *flight = (cat_flight *)(void *)e->deadlines.entries[0];
+        if (goes_on(e, flight, now)) {
+            continue;
+        }
         flight->late = true;
         land(e, flight, CURLE_OPERATION_TIMEDOUT);
     }
@@ -347,7 +367,11 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
     }
     flight->engine = e;
     flight->done = flight->late = false;
-    flight->deadline.at = add_time(engine_now(e, cat_monotonic()), nanoseconds(seconds));
+    flight->allowed = nanoseconds(seconds);
+    flight->quiet = 0;
+    flight->seen = 0;
+    flight->deadline.at = add_time(engine_now(e, cat_monotonic()),
+                                   flight->moving ? flight->allowed / QUARTERS : flight->allowed);
     append(&e->flying, flight);
     cat_heap_push(&e->deadlines, &flight->deadline);
     return 0;

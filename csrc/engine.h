@@ -17,7 +17,13 @@ typedef struct cat_flight {
     CURL *easy;
     CURLcode result; /* once `done` */
     bool done;
-    bool late;   /* it was ended by its deadline */
+    bool late; /* it was ended by its deadline */
+    /* A transfer that may take as long as it moves: what grows while it does, or NULL; what it was
+     * when it was looked at last; and for how many quarters of its time it has stood still. */
+    const size_t *moving;
+    size_t seen;
+    int quiet;
+    int64_t allowed;
     bool leaked; /* the engine ended in a forked child, to which the handle does not belong */
     struct cat_flight *previous, *next;
 } cat_flight;
@@ -26,8 +32,10 @@ typedef struct cat_flight {
  * error and returns NULL. */
 cat_engine *cat_engine_push(lua_State *L);
 
-/* Submits a flight whose easy handle is ready. The userdata at `index` is what engine:collect()
- * gives when it is done. Returns 0; or pushes nil and an error and returns 2. */
+/* Submits a flight whose easy handle is ready, to be over within `seconds`; or, when `moving`
+ * points at a counter, to be given up when that stands still for so long. The userdata at `index`
+ * is what engine:collect() gives when it is done. Returns 0; or pushes nil and an error and
+ * returns 2. */
 int cat_engine_submit(lua_State *L, cat_engine *engine, cat_flight *flight, int index,
                       double seconds);
 

@@ -625,23 +625,48 @@ static codec *get_codec(lua_State *L) {
     return lua_touserdata(L, -1);
 }
 
-int cat_json_encode(lua_State *L, int index, const char *root) {
+/* Encodes the value at `index` into the codec's buffer. False: nil and an error are on top of the
+ * stack. */
+static codec *encode_into(lua_State *L, int index, const char *root, bool *good) {
+    int top = lua_gettop(L);
     index = lua_absindex(L, index);
     encoder e = {L, get_codec(L), root, 0};
     lua_getiuservalue(L, -1, USES_MARKS);
     e.marks = lua_gettop(L);
     lua_pushvalue(L, index);
     e.c->length = 0;
-    if (!encode_value(&e, NULL)) {
+    *good = encode_value(&e, NULL);
+    if (*good) {
+        lua_settop(L, top);
+    }
+    return e.c;
+}
+
+/* Gives back a buffer that grew beyond what is kept. */
+static void shrink(lua_State *L, codec *c) {
+    if (c->capacity > KEPT_BUFFER) {
+        cat_resize(L, c->text, c->capacity, 0);
+        c->text = NULL;
+        c->capacity = 0;
+    }
+}
+
+int cat_json_encode(lua_State *L, int index, const char *root) {
+    bool good;
+    codec *c = encode_into(L, index, root, &good);
+    if (!good) {
         return 2;
     }
-    lua_pushlstring(L, e.c->text, e.c->length);
-    if (e.c->capacity > KEPT_BUFFER) {
-        cat_resize(L, e.c->text, e.c->capacity, 0);
-        e.c->text = NULL;
-        e.c->capacity = 0;
-    }
+    lua_pushlstring(L, c->text, c->length);
+    shrink(L, c);
     return 1;
+}
+
+const char *cat_json_text(lua_State *L, int index, const char *root, size_t *length) {
+    bool good;
+    codec *c = encode_into(L, index, root, &good);
+    *length = c->length;
+    return good ? c->text : NULL;
 }
 
 /* lua-cjson makes every number a float: whole ones within +-2^53, where floats are exact, become

@@ -54,6 +54,15 @@ static int system_random(lua_State *L) {
     return 1;
 }
 
+/*** Whether a descriptor is a terminal.
+ * @function isatty
+ * @tparam integer descriptor
+ * @treturn boolean */
+static int system_isatty(lua_State *L) {
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
 /*** Makes a directory; one that is there already is as good.
  * @function mkdir
  * @tparam string path
@@ -123,9 +132,13 @@ static int system_list(lua_State *L) {
 }
 
 int cat_system_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"monotonic", system_monotonic}, {"now", system_now},
-                                         {"random", system_random},       {"mkdir", system_mkdir},
-                                         {"list", system_list},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"monotonic", system_monotonic},
+                                         {"now", system_now},
+                                         {"random", system_random},
+                                         {"mkdir", system_mkdir},
+                                         {"list", system_list},
+                                         {"isatty", system_isatty},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -2,21 +2,32 @@
  * @module catalog.core.transfer */
 #include "transfer.h"
 
-#include "body.h"
+#include "buffer.h"
 #include "failure.h"
+#include "file.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TRANSFER "catalog.transfer"
 
 /* What a transfer keeps alive, as user values. */
-enum { USES_CLIENT = 1, USES_HEADERS, USES_BODY, USES_METHOD, USES_URL, USES_COUNT = USES_URL };
+enum {
+    USES_CLIENT = 1,
+    USES_HEADERS,
+    USES_BODY,
+    USES_METHOD,
+    USES_URL,
+    USES_INTO,
+    USES_COUNT = USES_INTO
+};
 
 typedef struct {
     cat_client *client;
-    cat_slot *slot; /* NULL: closed */
-    double seconds; /* allowed */
+    cat_slot *slot;     /* NULL: closed */
+    cat_buffer *buffer; /* that is being sent, or NULL; kept alive as the body */
+    double seconds;     /* allowed */
 } transfer;
 
 static transfer *check_transfer(lua_State *L) {
@@ -52,19 +63,24 @@ static int transfer_close(lua_State *L) {
     transfer *t = check_transfer(L);
     cat_slot *slot = t->slot;
     t->slot = NULL;
+    if (t->buffer) {
+        t->buffer->users--;
+        t->buffer = NULL;
+    }
     if (slot && cat_engine_forget(&slot->flight)) {
         cat_client_give(t->client, slot);
     }
     return 0;
 }
 
-/* A transfer that holds nothing yet; it keeps alive the arguments 1 to 5 of client:transfer. */
+/* A transfer that holds nothing yet; it keeps alive what it uses of the arguments of
+ * client:transfer. */
 static transfer *push_closed(lua_State *L, cat_client *client) {
     transfer *t = lua_newuserdatauv(L, sizeof *t, USES_COUNT);
     static const struct {
         int use, argument;
-    } kept[] = {
-        {USES_CLIENT, 1}, {USES_METHOD, 2}, {USES_URL, 3}, {USES_HEADERS, 4}, {USES_BODY, 5}};
+    } kept[] = {{USES_CLIENT, 1},  {USES_METHOD, 2}, {USES_URL, 3},
+                {USES_HEADERS, 4}, {USES_BODY, 5},   {USES_INTO, 10}};
     memset(t, 0, sizeof *t);
     t->client = client;
     luaL_setmetatable(L, TRANSFER);
@@ -75,23 +91,77 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
     return t;
 }
 
+/* The range of a file that is to be sent; raises when there is no such range. */
+static cat_source range_of(lua_State *L, const cat_file *file) {
+    lua_Integer offset = luaL_optinteger(L, 8, 0);
+    luaL_argcheck(L, offset >= 0 && offset <= file->size, 8, "beyond the end of the file");
+    lua_Integer length = luaL_optinteger(L, 9, file->size - offset);
+    luaL_argcheck(L, length >= 0 && length <= file->size - offset, 9, "beyond the end of the file");
+    luaL_argcheck(L, file->descriptor >= 0, 5, "the file is closed");
+    return (cat_source){.kind = CAT_SOURCE_FILE,
+                        .descriptor = file->descriptor,
+                        .offset = offset,
+                        .length = (size_t)length};
+}
+
+/* The source that the body at 5 is. */
+static cat_source source_of(lua_State *L, transfer *t) {
+    cat_source source = {.kind = CAT_SOURCE_NONE};
+    const cat_file *file = luaL_testudata(L, 5, CAT_FILE);
+    if (file) {
+        return range_of(L, file);
+    }
+    t->buffer = luaL_testudata(L, 5, CAT_BUFFER);
+    if (t->buffer) {
+        t->buffer->users++;
+        source.text = t->buffer->text ? t->buffer->text : "";
+        source.length = t->buffer->length;
+        source.kind = CAT_SOURCE_MEMORY;
+    } else if (!lua_isnil(L, 5)) {
+        source.text = luaL_checklstring(L, 5, &source.length);
+        source.kind = lua_toboolean(L, 7) ? CAT_SOURCE_MEMORY : CAT_SOURCE_STRING;
+    }
+    return source;
+}
+
+/* The descriptor of the io library's file at 10, or -1 when there is none. */
+static int descriptor_into(lua_State *L) {
+    if (lua_isnil(L, 10)) {
+        return -1;
+    }
+    luaL_Stream *stream = luaL_checkudata(L, 10, LUA_FILEHANDLE);
+    luaL_argcheck(L, stream->closef != NULL, 10, "the file is closed");
+    return fileno(stream->f);
+}
+
+/* Sending it twice does what sending it once does. */
+static bool is_repeatable(const char *method) {
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "PUT") == 0;
+}
+
+static void fill(lua_State *L, transfer *t, const char *method) {
+    cat_slot *slot = t->slot;
+    slot->repeatable = is_repeatable(method);
+    slot->source = source_of(L, t);
+    slot->sink.descriptor = descriptor_into(L);
+    slot->flight.moving = lua_toboolean(L, 7)          ? &slot->source.fed
+                          : slot->sink.descriptor >= 0 ? &slot->sink.length
+                                                       : NULL;
+}
+
 int cat_transfer_start(lua_State *L, cat_client *client) {
     const char *method = luaL_checkstring(L, 2);
     const char *url = luaL_checkstring(L, 3);
     const cat_headers *headers = luaL_checkudata(L, 4, CAT_HEADERS);
-    size_t length = 0;
-    const char *body = luaL_optlstring(L, 5, NULL, &length);
     lua_Number seconds = luaL_checknumber(L, 6);
-    lua_settop(L, 6);
+    lua_settop(L, 10);
     transfer *t = push_closed(L, client);
     t->seconds = seconds;
     t->slot = cat_client_take(client);
     if (!t->slot) {
         return luaL_error(L, "not enough memory");
     }
-    t->slot->repeatable = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    t->slot->source = (cat_source){
-        .kind = body ? CAT_SOURCE_STRING : CAT_SOURCE_NONE, .text = body, .length = length};
+    fill(L, t, method);
     CURLcode code = prepare(t->slot, method, url, headers);
     if (code == CURLE_OUT_OF_MEMORY) {
         return luaL_error(L, "not enough memory");
@@ -100,7 +170,7 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
         return cat_failure(L, "config", "libcurl refuses %s %s: %s", method, url,
                            curl_easy_strerror(code));
     }
-    int pushed = cat_engine_submit(L, client->engine, &t->slot->flight, 7, seconds);
+    int pushed = cat_engine_submit(L, client->engine, &t->slot->flight, 11, seconds);
     return pushed ? pushed : 1;
 }
 
@@ -124,6 +194,15 @@ typedef struct {
 static fault fault_of(const cat_slot *slot) {
     if (slot->sends > 1 && !slot->repeatable) {
         return (fault){"network", "the connection was closed before an answer came", true};
+    }
+    if (slot->source.ended || slot->source.error) {
+        return (fault){"data",
+                       slot->source.ended ? "the file became shorter while it was sent"
+                                          : strerror(slot->source.error),
+                       true};
+    }
+    if (slot->sink.error) {
+        return (fault){"data", strerror(slot->sink.error), true};
     }
     if (slot->sink.over) {
         return (fault){"limit", "the reply is larger than max_reply allows", true};
@@ -228,7 +307,7 @@ static int push_fault(lua_State *L, transfer *t) {
 /*** What came of the exchange; asked for once it is done.
  * @function transfer:reply
  * @treturn[1] integer the HTTP status
- * @treturn[1] string the body
+ * @treturn[1] string the body; empty when it went to a file
  * @treturn[2] nil
  * @treturn[2] table error of kind `network`, `timeout`, `tls`, `protocol`, `limit` or `cancelled`,
  * with `method` and `url`, and `ambiguous` when the server may have acted on it
@@ -242,7 +321,8 @@ static int transfer_reply(lua_State *L) {
     }
     curl_easy_getinfo(t->slot->flight.easy, CURLINFO_RESPONSE_CODE, &status);
     lua_pushinteger(L, status);
-    lua_pushlstring(L, t->slot->sink.text ? t->slot->sink.text : "", t->slot->sink.length);
+    bool kept = t->slot->sink.descriptor < 0 && t->slot->sink.text;
+    lua_pushlstring(L, kept ? t->slot->sink.text : "", kept ? t->slot->sink.length : 0);
     return 2;
 }
 
@@ -260,6 +340,15 @@ static int transfer_header(lua_State *L) {
     } else {
         lua_pushnil(L);
     }
+    return 1;
+}
+
+/*** How much of an upload has left so far.
+ * @function transfer:sent
+ * @treturn integer bytes; 0 for a body that is no upload */
+static int transfer_sent(lua_State *L) {
+    transfer *t = check_transfer(L);
+    lua_pushinteger(L, t->slot ? (lua_Integer)t->slot->source.fed : 0);
     return 1;
 }
 
@@ -287,9 +376,13 @@ static int transfer_tostring(lua_State *L) {
 }
 
 void cat_transfer_setup(lua_State *L) {
-    static const luaL_Reg methods[] = {{"done", transfer_done},     {"reply", transfer_reply},
-                                       {"header", transfer_header}, {"seconds", transfer_seconds},
-                                       {"close", transfer_close},   {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"done", transfer_done},
+                                       {"reply", transfer_reply},
+                                       {"header", transfer_header},
+                                       {"seconds", transfer_seconds},
+                                       {"close", transfer_close},
+                                       {"sent", transfer_sent},
+                                       {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", transfer_close},
                                       {"__close", transfer_close},
                                       {"__tostring", transfer_tostring},

@@ -68,6 +68,20 @@ function catalog.create_batch(options)
   return client:create_batch(options)
 end
 
+--- Ingests files with the default client: creates a batch, uploads them all, completes it, and waits.
+-- @tparam table options as in `catalog.client:ingest`
+-- @treturn[1] table the report
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @treturn[2] ?table the report, as far as things went
+-- @raise an option is unknown or has a wrong type; what a callback raises, after the batch was aborted
+-- @usage local report = assert(catalog.ingest { dataset = id, format = "json", files = { "/data/a.json" } })
+function catalog.ingest(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:ingest(options)
+end
+
 --- Attaches to an existing batch with the default client, without a call.
 -- @tparam string id
 -- @tparam ?table options as in `catalog.client:batch`

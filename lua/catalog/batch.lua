@@ -5,8 +5,14 @@ local options = require "catalog.options"
 
 local batch = {}
 
--- The methods. None may have the name of a field the service knows.
+-- The methods, to which other files add theirs. None may have the name of a field the service knows.
 local methods = {}
+
+-- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
+local states = setmetatable({}, { __mode = "k" })
+
+-- How long leaving a block may take to abort the batch in it, in seconds.
+local ABORT_TIMEOUT <const> = 10
 
 local SCHEMA <const> = {
   dataset = "string", format = "string", multiline = "boolean", csv = "table", external_id = "string",
@@ -35,6 +41,49 @@ function batch.check(given, level)
   return checked
 end
 
+--- What is known of a batch besides its fields.
+-- @tparam catalog.batch self
+-- @treturn table `dataset`; `made` (true: created here); `ended` (the action that was tried last: `COMPLETE`,
+--   `ABORT`, ...); `writing` (a set of the names that are being written)
+function batch.state(self)
+  local state = states[self]
+  if not state then
+    state = { writing = {} }
+    states[self] = state
+  end
+  return state
+end
+
+--- The client and the sandbox of a batch.
+-- @treturn catalog.client
+-- @treturn string
+function batch.home(self)
+  local kind = getmetatable(self)
+  return kind.client, kind.sandbox
+end
+
+--- The request of an action on a batch. Source: Adobe's batch ingestion guide.
+-- @tparam catalog.batch self
+-- @tparam string action `COMPLETE`, `ABORT`, `FAIL`, `REVERT`
+-- @tparam ?number timeout seconds
+-- @treturn table for `client:send`
+function batch.action(self, action, timeout)
+  local _, sandbox = batch.home(self)
+  return {
+    method = "POST", path = ("/data/foundation/import/batches/%s?action=%s"):format(core.url.encode(self.id), action),
+    body = "", sandbox = sandbox, timeout = timeout, read = function() return true end,
+  }
+end
+
+-- `local batch <close>`: left before it was completed, it is aborted; one attempt, whose failure hides no other.
+local function leave(self)
+  local state = batch.state(self)
+  if state.made and not state.ended then
+    state.ended = "ABORT"
+    pcall(batch.home(self).send, batch.home(self), batch.action(self, "ABORT", ABORT_TIMEOUT))
+  end
+end
+
 local function describe(self)
   return ("batch %s (%s)"):format(self.id, self.status or "not looked up")
 end
@@ -44,13 +93,21 @@ end
 local function type_of(client, sandbox)
   local known = client.batch_types[sandbox]
   if not known then
-    known = { __name = "catalog.batch", __index = methods, __tostring = describe, client = client, sandbox = sandbox }
+    known = {
+      __name = "catalog.batch", __index = methods, __tostring = describe, __close = leave, client = client,
+      sandbox = sandbox,
+    }
     client.batch_types[sandbox] = known
   end
   return known
 end
 
-local function check_timeout(timeout)
+--- Checks a time that was given.
+-- @tparam ?number timeout seconds
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function batch.check_timeout(timeout)
   local positive = timeout == nil or timeout > 0 -- NaN is not
   if not positive then
     return nil, core.failure.new { kind = "config", message = "timeout must be more than 0" }
@@ -64,7 +121,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `config`
 function batch.creation(given)
-  local ok, wrong = check_timeout(given.timeout)
+  local ok, wrong = batch.check_timeout(given.timeout)
   if not ok then return nil, wrong end
   local payload, err = core.batch.payload(given)
   if not payload then return nil, err end
@@ -80,7 +137,10 @@ end
 -- @tparam table fields what the service sent
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
-  return setmetatable(fields, type_of(client, given.sandbox or client.sandbox))
+  local created = setmetatable(fields, type_of(client, given.sandbox or client.sandbox))
+  local state = batch.state(created)
+  state.dataset, state.made = given.dataset, true
+  return created
 end
 
 --- Creates a batch.
@@ -101,9 +161,12 @@ end
 -- @tparam catalog.client client
 -- @tparam string id
 -- @tparam ?string sandbox the client's when nil
+-- @tparam ?string dataset its id, when it is known
 -- @treturn catalog.batch
-function batch.attach(client, id, sandbox)
-  return setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
+function batch.attach(client, id, sandbox, dataset)
+  local attached = setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
+  batch.state(attached).dataset = dataset
+  return attached
 end
 
 -- Reads the catalog's answer to a look-up: an object with the batch under its id.
@@ -129,7 +192,7 @@ end
 -- @raise an option is unknown or has a wrong type
 function methods:get(given)
   local checked = options.check(given, { timeout = "number" }, "get", 2)
-  local ok, wrong = check_timeout(checked.timeout)
+  local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
   local kind = getmetatable(self)
   local segment, err = core.url.segment(self.id, "batch id")
@@ -139,7 +202,9 @@ function methods:get(given)
     timeout = checked.timeout, read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
-  return setmetatable(fields, kind)
+  local fresh = setmetatable(fields, kind)
+  states[fresh] = batch.state(self)
+  return fresh
 end
 
 --- The names of the methods.

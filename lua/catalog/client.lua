@@ -4,9 +4,16 @@ local auth = require "catalog.auth"
 local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local ingest = require "catalog.ingest"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
 local version = require "catalog.version"
+
+-- Each adds its methods to batches.
+require "catalog.actions"
+require "catalog.rows"
+require "catalog.upload"
+require "catalog.writer"
 
 local Client = { __name = "catalog.client" }
 Client.__index = Client
@@ -117,7 +124,7 @@ function Client.new(config, level)
     on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
     token = source, connection = connection, engine = connection:engine(),
-    known_headers = {}, batch_types = {},
+    known_headers = {}, batch_types = {}, parallel = settings.parallel,
   }, Client)
 end
 
@@ -127,7 +134,7 @@ local function anonymous_headers(request)
 end
 
 -- Source: Adobe's batch ingestion guide; the order is the guide's.
-local function make_headers(client, token, sandbox, content_type)
+local function make_headers(client, token, sandbox, content_type, range)
   local authorization, err = core.url.header("Authorization", "Bearer " .. token, "token")
   if not authorization then return nil, err end
   local named, wrong = core.url.header("x-sandbox-name", sandbox, "sandbox")
@@ -135,15 +142,17 @@ local function make_headers(client, token, sandbox, content_type)
   return core.client.headers {
     "accept: application/json", content_type and "content-type: " .. content_type or "content-type:",
     authorization, "x-api-key: " .. client.api_key, "x-gw-ims-org-id: " .. client.org, named,
+    range and "Content-Range: " .. range,
   }
 end
 
 -- One list for all requests of a sandbox and a content type, for as long as the token is the same.
-local function headers_of(client, request)
+local function common_headers(client, request)
   if request.anonymous then return anonymous_headers(request) end
   local token, no_token = client.token(client)
   if not token then return nil, no_token end
-  if token ~= client.known_token then client.known_headers, client.known_token = {}, token end
+  if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
+  client.known_token = token
   local sandbox, content_type = request.sandbox or client.sandbox, request.content_type
   local known = client.known_headers[sandbox]
   if not known then
@@ -158,6 +167,14 @@ local function headers_of(client, request)
     known[content_type or false] = headers
   end
   return headers
+end
+
+local function headers_of(client, request)
+  if not request.range then return common_headers(client, request) end
+  local token, err = client.token(client)
+  if not token then return nil, err end
+  client.known_token = token
+  return make_headers(client, token, request.sandbox or client.sandbox, request.content_type, request.range)
 end
 
 local function log(exchange)
@@ -185,7 +202,15 @@ function Client:start(request)
   if not headers then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
   return self.connection:transfer(request.method, request.url, headers, request.body,
-    request.timeout or self.timeout)
+    request.timeout or self.timeout, request.upload, request.offset, request.length, request.into)
+end
+
+local LONGEST_ERROR <const> = 65536
+
+-- The body of an error that went where a file was to go.
+local function read_into(file)
+  file:seek "set"
+  return file:read(LONGEST_ERROR) or ""
 end
 
 -- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
@@ -196,6 +221,7 @@ local function outcome(client, request, transfer)
     return nil, body
   end
   if status < 200 or status > 299 then
+    if request.into then body = read_into(request.into) end
     return nil, reply.failure(request, status, body, transfer, client.known_token)
   end
   local value, err = request.read(body)
@@ -228,14 +254,16 @@ end
 --- Sends a request and gives what came of it: the one place that does.
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
---   value of the body of a success, or nil and an error
+--   value of the body of a success, or nil and an error. For uploads: `upload` (true: the time allowed is that for
+--   standing still), `offset` and `length` of a body that is a file, `range` (the value of Content-Range). For
+--   downloads: `into`, a file of the io library
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)
   local transfer, err = self:start(request)
   if not transfer then return nil, err end
-  await(transfer, self.engine)
+  await.transfer(transfer, self.engine)
   return self:finish(request, transfer)
 end
 
@@ -255,14 +283,36 @@ end
 
 --- Attaches to an existing batch, without a call.
 -- @tparam string id
--- @tparam ?table given `sandbox`
+-- @tparam ?table given `sandbox`; `dataset` (its id, which uploads need and look up otherwise)
 -- @treturn catalog.batch with nothing but its id; `get` fetches the rest
 -- @raise the id is not a string, an option is unknown or has a wrong type
 function Client:batch(id, given)
   if type(id) ~= "string" then
     error(("bad argument to batch (the id is a string, got %s)"):format(type(id)), 2)
   end
-  return batch.attach(self, id, options.check(given, { sandbox = "string" }, "batch", 2).sandbox)
+  local checked = options.check(given, { sandbox = "string", dataset = "string" }, "batch", 2)
+  return batch.attach(self, id, checked.sandbox, checked.dataset)
+end
+
+--- Ingests files: creates a batch, uploads them all, completes it, and waits. If an upload fails for good the batch is
+-- aborted, and nothing is ingested.
+-- @tparam table given the options of `create_batch` (without `timeout`), and: `files` (paths, or
+--   `{ name = ..., file = path }`), or `dir` and `pattern` (`*.json`); `parallel`, `part_size`, `part_threshold` as of
+--   `upload`; `upload_timeout` (seconds for which an upload may stand still); `timeout` (seconds to wait for the
+--   service to ingest; default: none); `split` (true: as many batches as the advised limits make); `advised_files`,
+--   `advised_bytes` (1500; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 1 TB: more is refused);
+--   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
+--   in bytes a second), `on_change` (called with a batch's status each time it is another), `on_warning` (called with a
+--   text; default: Lua's `warn`)
+-- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
+--   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `files`)
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @treturn[2] ?table the report, as far as things went
+-- @raise an option is unknown or has a wrong type; what a callback raises, after the batch was aborted
+-- @usage local report = assert(client:ingest { dataset = id, format = "json", files = { "/data/a.json" } })
+function Client:ingest(given)
+  return ingest(self, given, 2)
 end
 
 --- Frees what the client holds. Its transfers in flight are not waited for.

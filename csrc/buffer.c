@@ -1,0 +1,142 @@
+/*** Bytes that are gathered to be sent: a part of a file that is being written.
+ * @module catalog.core.buffer */
+#include "buffer.h"
+
+#include "json.h"
+#include "memory.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <string.h>
+
+static cat_buffer *check_buffer(lua_State *L) {
+    return luaL_checkudata(L, 1, CAT_BUFFER);
+}
+
+/* A buffer that may change: no transfer is reading it. */
+static cat_buffer *check_idle(lua_State *L) {
+    cat_buffer *buffer = check_buffer(L);
+    luaL_argcheck(L, buffer->users == 0, 1, "the buffer is being sent");
+    return buffer;
+}
+
+/* Makes room for so many bytes, growing by doubling; raises when there is no memory. */
+static void need(lua_State *L, cat_buffer *buffer, size_t more) {
+    size_t capacity = buffer->capacity ? buffer->capacity : 65536;
+    while (capacity - buffer->length < more) {
+        capacity *= 2;
+    }
+    if (capacity == buffer->capacity) {
+        return;
+    }
+    char *grown = cat_resize(buffer->L, buffer->text, buffer->capacity, capacity);
+    if (!grown) {
+        luaL_error(L, "not enough memory");
+    }
+    buffer->text = grown;
+    buffer->capacity = capacity;
+}
+
+static void append(lua_State *L, cat_buffer *buffer, const char *text, size_t length) {
+    need(L, buffer, length);
+    if (length > 0) {
+        memcpy(buffer->text + buffer->length, text, length);
+        buffer->length += length;
+    }
+}
+
+/*** Appends bytes.
+ * @function buffer:append
+ * @tparam string text
+ * @tparam[opt=1] integer from the first byte of it
+ * @tparam[opt=#text] integer to the last */
+static int buffer_append(lua_State *L) {
+    cat_buffer *buffer = check_idle(L);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+    lua_Integer from = luaL_optinteger(L, 3, 1), to = luaL_optinteger(L, 4, (lua_Integer)length);
+    luaL_argcheck(L, from >= 1 && from <= to + 1 && to <= (lua_Integer)length, 3, "no such range");
+    append(L, buffer, text + from - 1, (size_t)(to - from + 1));
+    return 0;
+}
+
+/*** Appends a value as a line of JSON, unless the buffer has something and it would grow beyond
+ * `most` bytes.
+ * @function buffer:encode
+ * @param value
+ * @tparam string root what the path in a message begins with
+ * @tparam integer most bytes
+ * @treturn[1] boolean true; false: there is no room for it
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `data` */
+static int buffer_encode(lua_State *L) {
+    cat_buffer *buffer = check_idle(L);
+    const char *root = luaL_checkstring(L, 3);
+    lua_Integer most = luaL_checkinteger(L, 4);
+    size_t length;
+    const char *text = cat_json_text(L, 2, root, &length);
+    if (!text) {
+        return 2;
+    }
+    bool room = buffer->length == 0 || buffer->length + length + 1 <= (size_t)most;
+    if (room) {
+        append(L, buffer, text, length);
+        append(L, buffer, "\n", 1);
+    }
+    lua_pushboolean(L, room);
+    return 1;
+}
+
+/*** How much it holds.
+ * @function buffer:length
+ * @treturn integer bytes */
+static int buffer_length(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)check_buffer(L)->length);
+    return 1;
+}
+
+/*** Empties it; it keeps its memory.
+ * @function buffer:reset */
+static int buffer_reset(lua_State *L) {
+    check_idle(L)->length = 0;
+    return 0;
+}
+
+static int buffer_gc(lua_State *L) {
+    cat_buffer *buffer = check_buffer(L);
+    if (buffer->text) {
+        cat_resize(buffer->L, buffer->text, buffer->capacity, 0);
+    }
+    buffer->text = NULL;
+    buffer->length = buffer->capacity = 0;
+    return 0;
+}
+
+/*** A buffer with nothing in it.
+ * @function new
+ * @treturn buffer */
+static int buffer_new(lua_State *L) {
+    cat_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer, 0);
+    memset(buffer, 0, sizeof *buffer);
+    buffer->L = cat_main_thread(L);
+    luaL_setmetatable(L, CAT_BUFFER);
+    return 1;
+}
+
+int cat_buffer_open(lua_State *L) {
+    static const luaL_Reg methods[] = {{"append", buffer_append},
+                                       {"encode", buffer_encode},
+                                       {"length", buffer_length},
+                                       {"reset", buffer_reset},
+                                       {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"new", buffer_new}, {NULL, NULL}};
+    if (luaL_newmetatable(L, CAT_BUFFER)) {
+        lua_pushcfunction(L, buffer_gc);
+        lua_setfield(L, -2, "__gc");
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,98 @@
+/*** A file that is to be sent: open, regular, and known by what it was when it was opened.
+ * @module catalog.core.file */
+#include "file.h"
+
+#include "failure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static cat_file *check_file(lua_State *L) {
+    return luaL_checkudata(L, 1, CAT_FILE);
+}
+
+static int file_close(lua_State *L) {
+    cat_file *file = check_file(L);
+    if (file->descriptor >= 0) {
+        close(file->descriptor);
+        file->descriptor = -1;
+    }
+    return 0;
+}
+
+/* Why a file of this kind cannot be sent, or NULL. */
+static const char *unfit(mode_t mode) {
+    return S_ISREG(mode)    ? NULL
+           : S_ISDIR(mode)  ? "it is a directory"
+           : S_ISFIFO(mode) ? "it is a pipe, which has no size; send it with { reader = ... }"
+                            : "it is not a regular file";
+}
+
+/*** Opens a file.
+ * @function open
+ * @tparam string path
+ * @treturn[1] file
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `data`: it is not there, not readable, or no regular file */
+static int file_open(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    struct stat found;
+    cat_file *file = lua_newuserdatauv(L, sizeof *file, 0);
+    memset(file, 0, sizeof *file);
+    file->descriptor = -1;
+    luaL_setmetatable(L, CAT_FILE);
+    file->descriptor =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
+    if (file->descriptor < 0 || fstat(file->descriptor, &found) != 0) {
+        return cat_failure(L, "data", "cannot read %s: %s", path, strerror(errno));
+    }
+    const char *why = unfit(found.st_mode);
+    if (why) {
+        return cat_failure(L, "data", "cannot send %s: %s", path, why);
+    }
+    file->size = found.st_size;
+    file->seconds = found.st_mtim.tv_sec;
+    file->nanoseconds = found.st_mtim.tv_nsec;
+    return 1;
+}
+
+/*** The size it had when it was opened.
+ * @function file:size
+ * @treturn integer bytes */
+static int file_size(lua_State *L) {
+    lua_pushinteger(L, check_file(L)->size);
+    return 1;
+}
+
+/*** Whether it was changed since it was opened.
+ * @function file:changed
+ * @treturn boolean its size or the time of its last change is another */
+static int file_changed(lua_State *L) {
+    cat_file *file = check_file(L);
+    struct stat found;
+    bool same = file->descriptor >= 0 && fstat(file->descriptor, &found) == 0 &&
+                found.st_size == file->size && found.st_mtim.tv_sec == file->seconds &&
+                found.st_mtim.tv_nsec == file->nanoseconds;
+    lua_pushboolean(L, !same);
+    return 1;
+}
+
+int cat_file_open(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"size", file_size}, {"changed", file_changed}, {"close", file_close}, {NULL, NULL}};
+    static const luaL_Reg events[] = {{"__gc", file_close}, {"__close", file_close}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", file_open}, {NULL, NULL}};
+    if (luaL_newmetatable(L, CAT_FILE)) {
+        luaL_setfuncs(L, events, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

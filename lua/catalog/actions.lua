@@ -1,0 +1,157 @@
+--- What can be done with a batch as a whole.
+-- @module catalog.actions
+local await = require "catalog.await"
+local batch = require "catalog.batch"
+local core = require "catalog.core"
+local options = require "catalog.options"
+
+-- Final states. Source: Adobe's batch ingestion guide; archived and retained come after success.
+local SUCCESS <const> = { success = true, active = true, archived = true, retained = true }
+local FAILURE <const> = {
+  failed = true, failure = true, stalled = true, aborted = true, abandoned = true, inactive = true, deleted = true,
+}
+
+-- Pauses between look-ups, in seconds: the first, the longest, and how they grow.
+local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.25, 30, 1.6
+
+-- How many look-ups may fail in a row in ways that pass.
+local PATIENCE <const> = 20
+
+local function act(self, action, given, call)
+  local checked = options.check(given, { timeout = "number" }, call, 3)
+  local ok, err = batch.check_timeout(checked.timeout)
+  if not ok then return nil, err end
+  batch.state(self).ended = action
+  ok, err = batch.home(self):send(batch.action(self, action, checked.timeout))
+  if not ok then return nil, err end
+  return self
+end
+
+--- Says that all files are there: the service begins to ingest them. May be repeated.
+-- @function catalog.batch:complete
+-- @tparam ?table given `timeout` (seconds)
+-- @treturn[1] catalog.batch itself
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.methods:complete(given)
+  return act(self, "COMPLETE", given, "complete")
+end
+
+--- Gives the batch up; nothing of it is ingested.
+-- @function catalog.batch:abort
+-- @tparam ?table given `timeout` (seconds)
+-- @treturn[1] catalog.batch itself
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.methods:abort(given)
+  return act(self, "ABORT", given, "abort")
+end
+
+--- Marks the batch as failed.
+-- @function catalog.batch:fail
+-- @tparam ?table given `timeout` (seconds)
+-- @treturn[1] catalog.batch itself
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.methods:fail(given)
+  return act(self, "FAIL", given, "fail")
+end
+
+--- Takes an ingested batch back: its data is deleted.
+-- @function catalog.batch:revert
+-- @tparam ?table given `timeout` (seconds)
+-- @treturn[1] catalog.batch itself
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.methods:revert(given)
+  return act(self, "REVERT", given, "revert")
+end
+
+local function text_of(problem)
+  local rows = problem.recordCount or problem.rows
+  local count = math.type(rows) == "integer" and (" (%d %s)"):format(rows, rows == 1 and "row" or "rows") or ""
+  return ("%s: %s%s"):format(problem.code or "no code", problem.description or "no description", count)
+end
+
+local function list_problems(fields)
+  local list = {}
+  for i, problem in ipairs(type(fields.errors) == "table" and fields.errors or {}) do
+    local copy = {}
+    for name, value in pairs(problem) do copy[name] = value end
+    copy.text = text_of(problem)
+    list[i] = copy
+  end
+  return list
+end
+
+--- What the service found wrong with the batch.
+-- @function catalog.batch:problems
+-- @treturn[1] {table,...} the service's `errors` (`code`, `description`, `recordCount`, `rows`), each with `text`, a
+--   readable line; none is an empty list
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.methods:problems()
+  if SUCCESS[self.status] or FAILURE[self.status] then return list_problems(self) end
+  local fields, err = self:get()
+  if not fields then return nil, err end
+  return list_problems(fields)
+end
+
+local function failed(fields)
+  local problems = list_problems(fields)
+  local texts = {}
+  for i, problem in ipairs(problems) do texts[i] = problem.text end
+  return nil, core.failure.new {
+    kind = "batch", code = problems[1] and problems[1].code, detail = problems[1] and problems[1].description,
+    message = ("the batch %s ended as %s%s"):format(fields.id, fields.status,
+      #texts > 0 and ": " .. table.concat(texts, "; ") or ""),
+    batch = fields,
+  }
+end
+
+local function out_of_time(self, status, seconds)
+  return nil, core.failure.new {
+    kind = "timeout", retryable = true,
+    message = ("the batch %s was still %s after %g seconds; it goes on, and can be waited for again"):format(self.id,
+      status or "unknown", seconds),
+  }
+end
+
+-- Whether a look-up that failed may be made again: the fault passes, or the catalog does not know a new batch yet.
+local function may_pass(self, err, failures)
+  return failures < PATIENCE and (err.retryable or err.status == 404 and batch.state(self).made)
+end
+
+--- Waits until the batch is ingested.
+-- @function catalog.batch:wait
+-- @tparam ?table given `timeout` (seconds; default: none), `on_change` (called with the status each time it is another)
+-- @treturn[1] catalog.batch fresh, in a final state of success
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `batch`, with the service's `code` and the `batch`, when it ended in another state;
+--   of kind `timeout` when it has not ended, and goes on
+-- @raise an option is unknown or has a wrong type; what `on_change` raises
+function batch.methods:wait(given)
+  local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
+  local ok, wrong = batch.check_timeout(checked.timeout)
+  if not ok then return nil, wrong end
+  local ends = core.system.monotonic() + (checked.timeout or math.huge)
+  local pause, failures, status = FIRST_PAUSE, 0, nil
+  while true do
+    local fields, err = self:get()
+    if not fields then
+      failures = failures + 1
+      if not may_pass(self, err, failures) then return nil, err end
+    else
+      failures = 0
+      if fields.status ~= status and checked.on_change then checked.on_change(fields.status) end
+      status = fields.status
+      if SUCCESS[status] then return fields end
+      if FAILURE[status] then return failed(fields) end
+    end
+    local left = ends - core.system.monotonic()
+    if left <= 0 then return out_of_time(self, status, checked.timeout) end
+    -- jittered, so that many waiters do not ask at once
+    await.pause(batch.home(self).engine, math.min(left, pause * (0.5 + math.random() / 2)))
+    pause = math.min(LONGEST_PAUSE, pause * GROWTH)
+  end
+end

@@ -1,0 +1,289 @@
+--- Files into the platform, all steps at once: create, upload, complete, wait, report.
+-- @module catalog.ingest
+local batch = require "catalog.batch"
+local core = require "catalog.core"
+local options = require "catalog.options"
+local pool = require "catalog.pool"
+local upload = require "catalog.upload"
+
+-- Options of the batch, which are passed on.
+local CREATION <const> = {
+  dataset = "string", format = "string", multiline = "boolean", csv = "table", external_id = "string",
+  replay = "table", tags = "table", error_diagnostics = "boolean", partial_ingestion = "number", sandbox = "string",
+  extra = "table",
+}
+
+local SCHEMA <const> = {
+  files = "table", dir = "string", pattern = "string", parallel = "integer", part_size = "integer",
+  part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
+  advised_files = "integer", advised_bytes = "integer", max_files = "integer", max_bytes = "integer",
+  on_progress = "callable", on_change = "callable", on_warning = "callable",
+}
+for name, kind in pairs(CREATION) do SCHEMA[name] = kind end
+
+-- Source: Adobe's guardrails for ingestion: advised and enforced, files and decimal bytes a batch.
+local LIMITS <const> = {
+  advised_files = 1500, advised_bytes = 100 * 10 ^ 9 // 1 | 0, max_files = 25000, max_bytes = 10 ^ 12 // 1 | 0,
+}
+
+-- Progress is told at most so often, in seconds.
+local TELL_EVERY <const> = 0.1
+
+local function failure(kind, format, ...)
+  return nil, core.failure.new { kind = kind, message = format:format(...) }
+end
+
+local function pattern_of(glob)
+  return "^" .. glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"
+end
+
+local function files_in(dir, glob)
+  local names, err = core.system.list(dir)
+  if not names then return nil, err end
+  table.sort(names)
+  local files, pattern = {}, pattern_of(glob or "*")
+  for _, name in ipairs(names) do
+    local path = dir .. "/" .. name
+    -- what is no regular file (a directory, say) is not meant by a pattern
+    if name:find(pattern) and name:sub(1, 1) ~= "." and core.file.open(path) then
+      files[#files + 1] = { name = name, file = path }
+    end
+  end
+  if #files == 0 then return failure("data", "there is no file %s in %s", glob or "*", dir) end
+  return files
+end
+
+-- The files as a list of { name, file }, however they were given.
+local function named_files(given)
+  if given.dir then return files_in(given.dir, given.pattern) end
+  local files = {}
+  for i, item in ipairs(given.files or {}) do
+    if type(item) == "string" then
+      files[i] = { name = item:match "[^/]*$", file = item }
+    elseif type(item) == "table" and type(item.file) == "string" then
+      files[i] = { name = item.name or item.file:match "[^/]*$", file = item.file }
+    else
+      return failure("data", "files[%d] is neither a path nor { name = ..., file = ... }", i)
+    end
+  end
+  if #files == 0 then return failure("data", "ingest needs files: { files = { path, ... } } or { dir = path }") end
+  return files
+end
+
+-- Every file is looked at before anything is created; two of one name would replace each other.
+local function measure(files)
+  local seen, total = {}, 0
+  for _, item in ipairs(files) do
+    if seen[item.name] then
+      return failure("data", "%s and %s would both be %s in the batch; give them names", seen[item.name], item.file,
+        item.name)
+    end
+    seen[item.name] = item.file
+    local file, err = core.file.open(item.file)
+    if not file then return nil, err end
+    item.bytes = file:size()
+    total = total + item.bytes
+    file:close()
+  end
+  return total
+end
+
+local function limit_of(given, name)
+  return given[name] or LIMITS[name]
+end
+
+-- One batch, or with `split` as many as the advised limits make.
+local function group(files, given)
+  local groups = { { files = {}, bytes = 0 } }
+  for _, item in ipairs(files) do
+    local last = groups[#groups]
+    local full = #last.files >= limit_of(given, "advised_files")
+      or #last.files > 0 and last.bytes + item.bytes > limit_of(given, "advised_bytes")
+    if given.split and full then
+      last = { files = {}, bytes = 0 }
+      groups[#groups + 1] = last
+    end
+    last.files[#last.files + 1] = item
+    last.bytes = last.bytes + item.bytes
+  end
+  return groups
+end
+
+local function check_limits(groups, given)
+  local tell = given.on_warning or function(text) warn("catalog: ", text) end
+  for _, one in ipairs(groups) do
+    for _, what in ipairs { { "files", #one.files }, { "bytes", one.bytes } } do
+      local kind, count = what[1], what[2]
+      local most, advised = limit_of(given, "max_" .. kind), limit_of(given, "advised_" .. kind)
+      if count > most then
+        return failure("limit", "%d %s are more than a batch may have (%d); split = true spreads them over several",
+          count, kind, most)
+      end
+      if count > advised then
+        tell(("%d %s are more than is advised for a batch (%d); split = true spreads them over several"):format(count,
+          kind, advised))
+      end
+    end
+  end
+  return true
+end
+
+local function creation_options(given, groups, index)
+  local creation = {}
+  for name in pairs(CREATION) do creation[name] = given[name] end
+  if given.external_id and #groups > 1 then creation.external_id = given.external_id .. "-" .. index end
+  return creation
+end
+
+local function create_all(client, given, groups)
+  for i, one in ipairs(groups) do
+    local made, err = batch.create(client, creation_options(given, groups, i))
+    if not made then return nil, err end
+    one.batch = made
+  end
+  return true
+end
+
+-- Tells the host how far it is; at most ten times a second, and once at the end.
+local function teller(run)
+  local began, told = core.system.monotonic(), -math.huge
+  return function(last)
+    local now = core.system.monotonic()
+    if not run.given.on_progress or not last and now - told < TELL_EVERY then return end
+    told = now
+    local bytes = run.bytes + (run.jobs and run.jobs:sent() or 0)
+    run.given.on_progress {
+      file = run.file, bytes = math.min(bytes, run.total), total = run.total, files_done = run.files_done,
+      files_total = run.files_total, rate = bytes / math.max(now - began, 1e-6),
+    }
+  end
+end
+
+-- Jobs for all files of all batches, made as they are needed.
+local function source_of_jobs(run, groups, places)
+  local number, index = 1, 0
+  return function()
+    index = index + 1
+    while groups[number] and not groups[number].files[index] do number, index = number + 1, 1 end
+    local one = groups[number]
+    if not one then return nil end
+    local item, began = one.files[index], core.system.monotonic()
+    run.file = item.name
+    local counted = 0
+    local job, err = upload.job(run.jobs, places[number], item.name, { file = item.file }, run.given, {
+      bytes = function(count)
+        counted = counted + count
+        run.bytes = run.bytes + count
+      end,
+      done = function(total)
+        item.bytes, item.seconds = total, core.system.monotonic() - began
+        run.files_done = run.files_done + 1
+      end,
+    })
+    return job or function() return nil, err end
+  end
+end
+
+local function upload_all(run, client, groups)
+  local places = {}
+  for i, one in ipairs(groups) do
+    local place, err = upload.place(one.batch, { timeout = run.given.upload_timeout })
+    if not place then return nil, err end
+    places[i] = place
+  end
+  local tell = teller(run)
+  run.jobs = pool.new(client.engine, run.given.parallel or client.parallel, run.given.on_progress and tell)
+  run.jobs:add(source_of_jobs(run, groups, places))
+  local ok, err = run.jobs:advance()
+  if not ok then return nil, err end
+  run.jobs = nil
+  tell(true)
+  return true
+end
+
+local function for_each(groups, act)
+  for _, one in ipairs(groups) do
+    local ok, err = act(one)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+local function wait_for(one, given)
+  local done, err = one.batch:wait { timeout = given.timeout, on_change = given.on_change }
+  one.done = done or err.batch
+  return done, err
+end
+
+local function report_on(groups, began)
+  local report = { files = {}, batches = {}, bytes = 0, seconds = core.system.monotonic() - began }
+  for i, one in ipairs(groups) do
+    local shown = one.done or one.batch
+    report.batches[i] = shown and {
+      id = shown.id, status = shown.status, metrics = shown.metrics, errors = shown.errors, files = #one.files,
+    }
+    for _, item in ipairs(one.files) do
+      report.files[#report.files + 1] = {
+        name = item.name, bytes = item.bytes, seconds = item.seconds, batch = shown and shown.id,
+      }
+      report.bytes = report.bytes + (item.seconds and item.bytes or 0)
+    end
+  end
+  local first = report.batches[1] or {}
+  report.id, report.status, report.metrics, report.errors = first.id, first.status, first.metrics, first.errors
+  return report
+end
+
+-- Nothing of a run that failed is ingested: what is not completed is aborted.
+local function abort_all(groups)
+  for _, one in ipairs(groups) do
+    if one.batch and not batch.state(one.batch).ended then one.batch:abort { timeout = 10 } end
+  end
+end
+
+-- All are uploaded before the first is completed.
+local function run_all(client, given, groups, total, count)
+  local run = { given = given, bytes = 0, total = total, files_done = 0, files_total = count }
+  local ok, err = create_all(client, given, groups)
+  if ok then ok, err = upload_all(run, client, groups) end
+  if ok then ok, err = for_each(groups, function(one) return one.batch:complete() end) end
+  if ok then ok, err = for_each(groups, function(one) return wait_for(one, given) end) end
+  return ok, err
+end
+
+local function check_values(given)
+  local ok, err = upload.check_values { part_size = given.part_size, part_threshold = given.part_threshold,
+    parallel = given.parallel, timeout = given.upload_timeout }
+  if not ok then return nil, err end
+  if given.dir and given.files then return failure("data", "give files or dir, not both") end
+  return batch.check_timeout(given.timeout)
+end
+
+--- Ingests files. See `catalog.ingest`.
+-- @function ingest
+-- @tparam catalog.client client
+-- @tparam ?table given
+-- @tparam integer level who is to blame, as in `error`
+-- @treturn[1] table the report
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @treturn[2] ?table the report, as far as things went
+return function(client, given, level)
+  given = options.check(given, SCHEMA, "ingest", level)
+  local ok, err = check_values(given)
+  if not ok then return nil, err end
+  local began = core.system.monotonic()
+  local files, no_files = named_files(given)
+  if not files then return nil, no_files end
+  local total, unread = measure(files)
+  if not total then return nil, unread end
+  local groups = group(files, given)
+  ok, err = check_limits(groups, given)
+  if not ok then return nil, err end
+  -- a callback of the host's may raise: that too leaves nothing behind
+  local fine, done, failed = xpcall(run_all, debug.traceback, client, given, groups, total, #files)
+  if not fine or not done then abort_all(groups) end
+  if not fine then error(done, 0) end
+  if not done then return nil, failed, report_on(groups, began) end
+  return report_on(groups, began)
+end

@@ -1,0 +1,97 @@
+--- What the service found in the rows of a batch.
+-- @module catalog.rows
+local batch = require "catalog.batch"
+local core = require "catalog.core"
+
+local PAGE <const> = 100
+
+local function meta_path(id, path, query)
+  return ("/data/foundation/export/batches/%s/meta?path=%s%s"):format(core.url.encode(id), core.url.encode(path),
+    query or "")
+end
+
+local function read_listing(body)
+  local listing, err = core.json.decode(body)
+  if type(listing) ~= "table" or type(listing.data) ~= "table" then
+    return nil, err or core.failure.new { kind = "protocol", message = "the reply is no listing" }
+  end
+  return listing.data
+end
+
+-- One page of what there is at a path; none when there is no such thing.
+local function list_page(self, path, start)
+  local client, sandbox = batch.home(self)
+  local page, err = client:send {
+    method = "GET", path = meta_path(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE)), sandbox = sandbox,
+    read = read_listing,
+  }
+  if page then return page end
+  if err.status == 404 and start == 0 then return {} end
+  return nil, err
+end
+
+-- All entries at a path, page by page.
+local function list(self, path)
+  local entries = {}
+  repeat
+    local page, err = list_page(self, path, #entries)
+    if not page then return nil, err end
+    table.move(page, 1, #page, #entries + 1, entries)
+  until #page < PAGE
+  return entries
+end
+
+--- The files the service read.
+-- @function catalog.batch:input_files
+-- @treturn[1] {table,...} `name`, `bytes`
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.methods:input_files()
+  local entries, err = list(self, "input_files")
+  if not entries then return nil, err end
+  local files = {}
+  for i, entry in ipairs(entries) do
+    files[i] = { name = entry.name, bytes = math.tointeger(tonumber(entry.length)) }
+  end
+  return files
+end
+
+-- Downloads one file of rows to a temporary file, however large it is.
+local function download(self, name)
+  local file, why = io.tmpfile()
+  if not file then
+    return nil, core.failure.new { kind = "data", message = "no temporary file can be made: " .. tostring(why) }
+  end
+  local client, sandbox = batch.home(self)
+  local ok, err = client:send {
+    method = "GET", path = meta_path(self.id, "row_errors/" .. name), sandbox = sandbox, into = file,
+    read = function() return true end,
+  }
+  if not ok then
+    file:close()
+    return nil, err
+  end
+  file:seek "set"
+  return file
+end
+
+--- The rows that were not ingested, over all pages and files.
+-- @function catalog.batch:failed_rows
+-- @treturn function an iterator of the row as a table (`_errors` says why; empty when the line is no JSON) and the raw
+--   line, in which 64-bit numbers are whole
+-- @raise in the loop: the error table, when a page or a file cannot be had
+-- @usage for row, line in batch:failed_rows() do print(row._errors[1].code, line) end
+function batch.methods:failed_rows()
+  return coroutine.wrap(function()
+    local entries, err = list(self, "row_errors")
+    if not entries then error(err, 0) end
+    for _, entry in ipairs(entries) do
+      local file, failed = download(self, entry.name)
+      if not file then error(failed, 0) end
+      for line in file:lines() do
+        if line ~= "" then coroutine.yield(core.json.decode(line) or {}, line) end
+      end
+      file:close()
+    end
+  end)
+end

@@ -1,0 +1,285 @@
+--- Files into a batch: small ones whole, large ones in parts, a bounded number of requests in flight.
+-- @module catalog.upload
+local batch = require "catalog.batch"
+local core = require "catalog.core"
+local names = require "catalog.names"
+local options = require "catalog.options"
+local pool = require "catalog.pool"
+
+local upload = {}
+
+-- Source: Adobe's batch ingestion guide, in decimal bytes.
+local LARGEST_PUT <const>, LARGEST_PART <const> = 256000000, 512000000
+
+local MIB <const> = 1024 * 1024
+
+--- The size of parts unless it is given, in bytes.
+upload.FILE_PART = 64 * MIB
+upload.STREAM_PART = 8 * MIB
+
+local OCTETS <const> = "application/octet-stream"
+
+local SCHEMA <const> = {
+  part_size = "integer", part_threshold = "integer", parallel = "integer", timeout = "number",
+}
+local SOURCES <const> = {
+  file = "string", data = "string", reader = "callable", offset = "integer", length = "integer",
+}
+
+local function failure(kind, format, ...)
+  return nil, core.failure.new { kind = kind, message = format:format(...) }
+end
+
+local function check_range(name, value, most)
+  if value and (value < 1 or value > most) then
+    return failure("config", "%s is from 1 to %d", name, most)
+  end
+  return true
+end
+
+--- Checks the values of upload options; their types are checked already.
+-- @tparam table given `part_size`, `part_threshold`, `parallel`, `timeout`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function upload.check_values(given)
+  for _, limit in ipairs {
+    { "part_size", LARGEST_PART }, { "part_threshold", LARGEST_PUT }, { "parallel", 1000 },
+  } do
+    local ok, err = check_range(limit[1], given[limit[1]], limit[2])
+    if not ok then return nil, err end
+  end
+  return batch.check_timeout(given.timeout)
+end
+
+local function dataset_in(fields)
+  for _, object in ipairs(type(fields.relatedObjects) == "table" and fields.relatedObjects or {}) do
+    if object.type == "dataSet" and type(object.id) == "string" then return object.id end
+  end
+end
+
+-- The dataset of a batch: known, or among its fields, or looked up.
+local function dataset_of(self)
+  local state = batch.state(self)
+  if not state.dataset then state.dataset = dataset_in(self) end
+  if not state.dataset then
+    local fresh, err = self:get()
+    if not fresh then return nil, err end
+    state.dataset = dataset_in(fresh)
+  end
+  if state.dataset then return state.dataset end
+  return failure("batch", "the batch %s names no dataset; give it: client:batch(id, { dataset = ... })", self.id)
+end
+
+--- Where files of a batch go.
+-- @tparam catalog.batch self
+-- @tparam table given upload options
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] table error: the batch has ended, or its dataset is not known
+function upload.place(self, given)
+  local ended = batch.state(self).ended
+  if ended then
+    return failure("batch", "the batch %s takes no more files: %s was called", self.id, ended:lower())
+  end
+  local dataset, err = dataset_of(self)
+  if not dataset then return nil, err end
+  local client, sandbox = batch.home(self)
+  return {
+    client = client, sandbox = sandbox, base_url = client.base_url, batch = self.id, dataset = dataset,
+    timeout = given.timeout,
+  }
+end
+
+local function accept() return true end
+
+--- Sends one request about a file.
+-- @tparam table place
+-- @tparam string method
+-- @tparam string path of the file, and `?action=`
+-- @tparam ?string|buffer|file body
+-- @tparam ?table more `offset` and `length` of a body that is a file; `range`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function upload.send(place, method, path, body, more)
+  more = more or {}
+  return place.client:send {
+    method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
+    upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
+    sandbox = place.sandbox, timeout = place.timeout, read = accept,
+  }
+end
+
+--- Sends one part.
+-- @tparam table place
+-- @tparam string path
+-- @tparam integer first the first byte of the part in the file that results
+-- @tparam integer length bytes
+-- @tparam buffer|file|string body
+-- @tparam ?integer offset where the part begins in a body that is a file
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function upload.send_part(place, path, first, length, body, offset)
+  return upload.send(place, "PATCH", path, body, {
+    offset = offset, length = offset and length, range = ("bytes %d-%d"):format(first, first + length - 1),
+  })
+end
+
+local function check_unchanged(task)
+  if task.file and task.file:changed() then
+    return failure("data", "%s was changed while it was sent; it is not part of the batch as a whole", task.path)
+  end
+  return true
+end
+
+local function finish(task)
+  local ok, err = check_unchanged(task)
+  if task.file then task.file:close() end
+  if not ok then return nil, err end
+  task.done(task.total)
+  return true
+end
+
+local function send_whole(task)
+  local ok, err = upload.send(task.place, "PUT", task.target, task.file or task.data, {
+    offset = task.file and task.offset, length = task.file and task.total,
+  })
+  if not ok then return nil, err end
+  task.add_bytes(task.total)
+  return finish(task)
+end
+
+local function send_piece(task, first)
+  local length = math.min(task.part_size, task.total - first)
+  local body, offset = task.file, task.offset + first
+  if not body then body, offset = task.data:sub(first + 1, first + length), nil end
+  local ok, err = upload.send_part(task.place, task.target, first, length, body, offset)
+  if not ok then return nil, err end
+  task.add_bytes(length)
+  task.parts_left = task.parts_left - 1
+  if task.parts_left > 0 then return true end
+  ok, err = check_unchanged(task)
+  if not ok then return nil, err end
+  ok, err = upload.send(task.place, "POST", task.target .. "?action=COMPLETE")
+  if not ok then return nil, err end
+  return finish(task)
+end
+
+-- Begins a large file; its parts are jobs of their own, and whichever is done last completes it.
+local function send_in_parts(task, jobs)
+  local ok, err = upload.send(task.place, "POST", task.target .. "?action=INITIALIZE")
+  if not ok then return nil, err end
+  task.parts_left = (task.total + task.part_size - 1) // task.part_size
+  local first = 0
+  jobs:add(function()
+    if first >= task.total then return nil end
+    local begin = first
+    first = first + task.part_size
+    return function() return send_piece(task, begin) end
+  end)
+  return true
+end
+
+local function open_source(task, source)
+  if source.data then
+    task.data, task.total = source.data, #source.data
+    return true
+  end
+  local file, err = core.file.open(source.file)
+  if not file then return nil, err end
+  local offset = source.offset or 0
+  local length = source.length or file:size() - offset
+  if offset < 0 or length < 0 or offset + length > file:size() then
+    return failure("data", "%s has %d bytes; %d from %d on cannot be sent", source.file, file:size(), length, offset)
+  end
+  task.file, task.path, task.offset, task.total = file, source.file, offset, length
+  return true
+end
+
+--- The job that sends one file. It is opened when its turn comes.
+-- @tparam pool jobs what runs the job, and gets the parts of a large file
+-- @tparam table place
+-- @tparam string name in the batch
+-- @tparam table source `file` (a path), with `offset` and `length`; or `data`
+-- @tparam table given upload options
+-- @tparam table heard `bytes(count)`: so many more have arrived; `done(total)`: the file has
+-- @treturn[1] function
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`: the name cannot be used
+function upload.job(jobs, place, name, source, given, heard)
+  local target, err = names.path(place, name)
+  if not target then return nil, err end
+  local task = {
+    place = place, target = target, offset = 0, part_size = given.part_size or upload.FILE_PART,
+    add_bytes = heard.bytes, done = heard.done,
+  }
+  return function()
+    local ok, unread = open_source(task, source)
+    if not ok then return nil, unread end
+    if task.total <= (given.part_threshold or LARGEST_PUT) then return send_whole(task) end
+    return send_in_parts(task, jobs)
+  end
+end
+
+local function check_source(source, level)
+  options.check(source, SOURCES, "upload's source", level + 1)
+  local given = 0
+  for _, kind in ipairs { "file", "data", "reader" } do given = given + (source and source[kind] ~= nil and 1 or 0) end
+  if given ~= 1 then
+    error("upload needs one source: { file = path }, { data = string } or { reader = function }", level + 1)
+  end
+end
+
+-- All that a reader gives, by way of a writer, which cuts it into parts.
+local function copy(self, name, source, given)
+  local out, err = require("catalog.writer").open(self, name, given)
+  if not out then return nil, err end
+  while true do
+    local chunk = source.reader()
+    if chunk == nil then break end
+    if type(chunk) ~= "string" then
+      out:cancel()
+      return failure("data", "the reader of %s gave a %s; it gives strings, and nil at the end", name, type(chunk))
+    end
+    local ok, failed = out:add(chunk)
+    if not ok then return nil, failed end
+  end
+  return out:close()
+end
+
+--- Uploads a file.
+-- @function catalog.batch:upload
+-- @tparam string name in the batch; may have slashes in it
+-- @tparam table source `{ file = path }` (with `offset` and `length`, in bytes, for a range of it), or
+--   `{ data = string }`, or `{ reader = function }` that gives a chunk each time it is called, and nil at the end
+-- @tparam ?table given `part_size` (bytes; default 64 MiB, for readers 8 MiB; at most 512,000,000), `part_threshold`
+--   (up to so many bytes go in one request; default and maximum 256,000,000), `parallel` (requests in flight; default
+--   the client's), `timeout` (seconds for which an upload may stand still)
+-- @treturn[1] table `name`, `bytes`, `seconds`
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the name or the source cannot be used, or the file was changed
+-- @raise an option is unknown or has a wrong type; what the reader raises
+function batch.methods:upload(name, source, given)
+  if type(name) ~= "string" then error("bad argument to upload (the name is a string)", 2) end
+  check_source(source, 2)
+  given = options.check(given, SCHEMA, "upload", 2)
+  local ok, wrong = upload.check_values(given)
+  if not ok then return nil, wrong end
+  if source.reader then return copy(self, name, source, given) end
+  local place, err = upload.place(self, given)
+  if not place then return nil, err end
+  local began, bytes = core.system.monotonic(), 0
+  local jobs = pool.new(place.client.engine, given.parallel or place.client.parallel)
+  local job, unfit = upload.job(jobs, place, name, source, given, {
+    bytes = function() end, done = function(total) bytes = total end,
+  })
+  if not job then return nil, unfit end
+  jobs:add_one(job)
+  local sent, failed = jobs:advance()
+  if not sent then return nil, failed end
+  return { name = name, bytes = bytes, seconds = core.system.monotonic() - began }
+end
+
+return upload

@@ -1,0 +1,234 @@
+--- Records from Lua into a file of a batch, sent while more are produced.
+-- @classmod catalog.writer
+local batch = require "catalog.batch"
+local core = require "catalog.core"
+local names = require "catalog.names"
+local options = require "catalog.options"
+local pool = require "catalog.pool"
+local upload = require "catalog.upload"
+
+local writer = {}
+
+local Writer = { __name = "catalog.writer" }
+Writer.__index = Writer
+
+local SCHEMA <const> = { part_size = "integer", parallel = "integer", timeout = "number" }
+
+-- How much is produced, in bytes, before transfers under way are seen to.
+local POKE <const> = 65536
+
+local function failure(kind, format, ...)
+  return nil, core.failure.new { kind = kind, message = format:format(...) }
+end
+
+-- An empty buffer: one that was sent, or a new one.
+local function take_buffer(self)
+  return table.remove(self.idle) or core.buffer.new()
+end
+
+-- Sends the buffer as the next part, in the background. One is being filled while `parallel` are sent.
+local function dispatch(self)
+  local buffer, first, length = self.buffer, self.sent, self.buffer:length()
+  self.sent, self.dispatched = first + length, self.dispatched + 1
+  self.jobs:add_one(function()
+    local ok, err = upload.send_part(self.place, self.target, first, length, buffer)
+    if not ok then return nil, err end
+    buffer:reset()
+    self.idle[#self.idle + 1], self.dispatched = buffer, self.dispatched - 1
+    return true
+  end)
+  local ok, err = self.jobs:advance(function() return self.dispatched <= self.parallel end)
+  if not ok then return nil, err end
+  self.buffer = take_buffer(self)
+  return true
+end
+
+-- Says the error of a writer once and for all.
+local function give_up(self, err)
+  self.failure = err
+  batch.state(self.of).writing[self.name] = nil
+  return nil, err
+end
+
+-- The first part is full and there is more: the file goes in parts.
+local function flush(self)
+  if not self.begun then
+    local ok, err = upload.send(self.place, "POST", self.target .. "?action=INITIALIZE")
+    if not ok then return give_up(self, err) end
+    self.begun = true
+  end
+  local ok, err = dispatch(self)
+  if not ok then return give_up(self, err) end
+  return true
+end
+
+local function check_open(self)
+  if self.failure then return nil, self.failure end
+  if self.closed then return failure("data", "the writer of %s is closed", self.name) end
+  return true
+end
+
+-- Now and then the transfers under way get a turn.
+local function see_to_transfers(self)
+  local length = self.buffer:length()
+  if self.begun and length - self.seen_to >= POKE then
+    self.seen_to = length
+    self.jobs:poke()
+    if self.jobs.failure then return give_up(self, self.jobs.failure) end
+  end
+  return true
+end
+
+--- Writes a record, as a line of JSON.
+-- @tparam table record
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the record cannot be encoded (it is left out; those before and after it
+--   are not harmed), otherwise that of a transfer, after which the writer is of no more use
+function Writer:write(record)
+  local ok, err = check_open(self)
+  if not ok then return nil, err end
+  local root = ("records[%d]"):format(self.records + 1)
+  local room, unfit = self.buffer:encode(record, root, self.part_size)
+  if room == false then
+    ok, err = flush(self)
+    if not ok then return nil, err end
+    self.seen_to = 0
+    room = self.buffer:encode(record, root, self.part_size)
+  end
+  self.records = self.records + 1
+  if not room then return nil, unfit end
+  return see_to_transfers(self)
+end
+
+--- Adds bytes as they are; for readers.
+-- @tparam string text
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Writer:add(text)
+  local ok, err = check_open(self)
+  if not ok then return nil, err end
+  local from = 1
+  while from <= #text do
+    if self.buffer:length() >= self.part_size then
+      ok, err = flush(self)
+      if not ok then return nil, err end
+      self.seen_to = 0
+    end
+    local to = math.min(#text, from + self.part_size - self.buffer:length() - 1)
+    self.buffer:append(text, from, to)
+    from = to + 1
+  end
+  return see_to_transfers(self)
+end
+
+-- What ended within its first part is one request; otherwise the last part, and the end.
+local function finish(self)
+  if not self.begun then
+    self.sent = self.buffer:length()
+    return upload.send(self.place, "PUT", self.target, self.buffer)
+  end
+  if self.buffer:length() > 0 then
+    local ok, err = dispatch(self)
+    if not ok then return nil, err end
+  end
+  local ok, err = self.jobs:advance()
+  if not ok then return nil, err end
+  return upload.send(self.place, "POST", self.target .. "?action=COMPLETE")
+end
+
+--- Sends what is left and ends the file.
+-- @treturn[1] table `name`, `bytes`, `records`, `seconds`
+-- @treturn[2] nil
+-- @treturn[2] table error; the file is not part of the batch
+function Writer:close()
+  local ok, err = check_open(self)
+  if not ok then return nil, err end
+  ok, err = finish(self)
+  if not ok then return give_up(self, err) end
+  self.closed = true
+  batch.state(self.of).writing[self.name] = nil
+  self.buffer, self.idle = nil, {}
+  return {
+    name = self.name, bytes = self.sent, records = self.records, seconds = core.system.monotonic() - self.began,
+  }
+end
+
+--- Drops what was not sent; the file is not part of the batch.
+function Writer:cancel()
+  if not self.closed then
+    give_up(self, core.failure.new { kind = "cancelled", message = "the writer was cancelled" })
+  end
+  self.jobs, self.buffer = nil, nil
+end
+
+function Writer:__close(err)
+  if self.closed or self.failure then return end
+  if err ~= nil then self:cancel() else self:close() end
+end
+
+function Writer:__tostring()
+  return ("catalog.writer (%s, %d records)"):format(self.name, self.records)
+end
+
+--- Opens a writer without looking at the batch's format.
+-- @tparam catalog.batch self
+-- @tparam string name
+-- @tparam table given checked options
+-- @treturn[1] catalog.writer
+-- @treturn[2] nil
+-- @treturn[2] table error
+function writer.open(self, name, given)
+  local place, err = upload.place(self, given)
+  if not place then return nil, err end
+  local target, unfit = names.path(place, name)
+  if not target then return nil, unfit end
+  local writing = batch.state(self).writing
+  if writing[name] then return failure("data", "%s is being written already", name) end
+  writing[name] = true
+  local parallel = given.parallel or place.client.parallel
+  return setmetatable({
+    of = self, name = name, place = place, target = target, parallel = parallel,
+    part_size = given.part_size or upload.STREAM_PART, jobs = pool.new(place.client.engine, parallel),
+    buffer = core.buffer.new(), idle = {}, dispatched = 0, sent = 0, records = 0, seen_to = 0,
+    began = core.system.monotonic(),
+  }, Writer)
+end
+
+-- JSON lines in a batch of another format would be lost: the service reads the format it was told.
+local function check_format(self)
+  local format = self.inputFormat
+  if type(format) ~= "table" then
+    local fresh, err = self:get()
+    if not fresh then return nil, err end
+    format = type(fresh.inputFormat) == "table" and fresh.inputFormat or {}
+  end
+  if format.format ~= "json" or format.isMultiLineJson == true then
+    return failure("data", "a writer writes JSON lines, and the batch %s is of the format %s; create it with"
+      .. " format = 'json'", self.id, format.isMultiLineJson == true and "multi-line json" or tostring(format.format))
+  end
+  return true
+end
+
+--- Opens a file of a batch for records.
+-- @function catalog.batch:writer
+-- @tparam string name in the batch
+-- @tparam ?table given `part_size` (bytes; default 8 MiB), `parallel` (requests in flight; default the client's),
+--   `timeout` (seconds for which an upload may stand still). Memory: at most (parallel + 1) parts
+-- @treturn[1] catalog.writer
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the name cannot be used, is being written already, or the batch is not
+--   of JSON lines
+-- @raise an option is unknown or has a wrong type
+function batch.methods:writer(name, given)
+  if type(name) ~= "string" then error("bad argument to writer (the name is a string)", 2) end
+  given = options.check(given, SCHEMA, "writer", 2)
+  local ok, err = upload.check_values(given)
+  if not ok then return nil, err end
+  ok, err = check_format(self)
+  if not ok then return nil, err end
+  return writer.open(self, name, given)
+end
+
+return writer
