@@ -6,7 +6,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -87,6 +90,42 @@ static int system_mkdir(lua_State *L) {
     return cat_failure(L, "config", "cannot make the directory %s: %s", path, strerror(why));
 }
 
+/*** Makes a directory for files that are of no use later.
+ * @function temporary
+ * @treturn[1] string its path
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` */
+static int system_temporary(lua_State *L) {
+    const char *base = getenv("TMPDIR");
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%s/catalog-XXXXXX", base && *base ? base : "/tmp");
+    if (length < 0 || (size_t)length >= sizeof path || !mkdtemp(path)) {
+        return cat_failure(L, "config", "cannot make a temporary directory: %s", strerror(errno));
+    }
+    lua_pushstring(L, path);
+    return 1;
+}
+
+static int remove_one(const char *path, const struct stat *found, int kind, struct FTW *where) {
+    (void)found, (void)kind, (void)where;
+    return remove(path);
+}
+
+/*** Removes a file, or a directory with all that is in it. Links are removed, not followed.
+ * @function remove
+ * @tparam string path
+ * @treturn[1] boolean true, also when there was nothing
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` */
+static int system_remove(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
+        return cat_failure(L, "config", "cannot remove %s: %s", path, strerror(errno));
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* The open directory, owned by a userdata so that an error in between cannot leak it. */
 static int directory_gc(lua_State *L) {
     DIR **directory = lua_touserdata(L, 1);
@@ -132,13 +171,10 @@ static int system_list(lua_State *L) {
 }
 
 int cat_system_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"monotonic", system_monotonic},
-                                         {"now", system_now},
-                                         {"random", system_random},
-                                         {"mkdir", system_mkdir},
-                                         {"list", system_list},
-                                         {"isatty", system_isatty},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"monotonic", system_monotonic}, {"now", system_now},       {"random", system_random},
+        {"mkdir", system_mkdir},         {"list", system_list},     {"isatty", system_isatty},
+        {"temporary", system_temporary}, {"remove", system_remove}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

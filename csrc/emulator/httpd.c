@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <microhttpd.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +40,9 @@ typedef struct request {
     char *target; /* as sent: libmicrohttpd decodes the path, and cuts it at %00 */
     char *body;
     size_t length, capacity;
+    char *spool; /* the file that takes the body, or NULL: memory does */
+    int spool_fd;
+    int spool_error;  /* an errno: it cannot be written */
     bool begun, over; /* over: the body is larger than is kept, and the rest is thrown away */
     unsigned int status;
     struct MHD_Response *response; /* the answer, once there is one */
@@ -47,11 +52,13 @@ typedef struct request {
 } request;
 
 struct server {
-    lua_State *L; /* the thread's; its handler is in the registry under the server's address */
+    lua_State *L; /* the thread's; its handler and spooler are in the registry, by the addresses of
+                     these fields */
     struct MHD_Daemon *daemon;
     int listener, wake;
     uint16_t port;
-    size_t most; /* bytes of a body that are kept */
+    size_t most;      /* bytes of a body that are kept in memory */
+    size_t most_file; /* and in a file */
     pthread_t thread;
     bool running;
     request *waiting;
@@ -73,6 +80,7 @@ static void *begin(void *user, const char *target, struct MHD_Connection *connec
         r->of = user;
         r->connection = connection;
         r->target = strdup(target);
+        r->spool_fd = -1;
     }
     return r;
 }
@@ -100,6 +108,13 @@ static void unlink_waiting(request *r) {
     }
 }
 
+static void close_spool(request *r) {
+    if (r->spool_fd >= 0) {
+        close(r->spool_fd);
+        r->spool_fd = -1;
+    }
+}
+
 /* MHD_OPTION_NOTIFY_COMPLETED */
 static void end(void *user, struct MHD_Connection *connection, void **state,
                 enum MHD_RequestTerminationCode code) {
@@ -111,14 +126,39 @@ static void end(void *user, struct MHD_Connection *connection, void **state,
         if (r->response) {
             MHD_destroy_response(r->response);
         }
+        close_spool(r);
+        if (r->spool) {
+            unlink(r->spool); /* what was not wanted; what was is elsewhere by now */
+        }
+        free(r->spool);
         free(r->target);
         free(r->body);
         free(r);
     }
 }
 
+/* Writes bytes of a body to its file. What is more than is kept, and all after a fault, is dropped.
+ */
+static void spill(request *r, const char *bytes, size_t size) {
+    r->over = r->over || size > r->of->most_file - r->length;
+    while (size > 0 && !r->over && !r->spool_error) {
+        ssize_t written = write(r->spool_fd, bytes, size);
+        if (written < 0 && errno != EINTR) {
+            r->spool_error = errno;
+            return;
+        }
+        bytes += written > 0 ? written : 0;
+        size -= written > 0 ? (size_t)written : 0;
+        r->length += written > 0 ? (size_t)written : 0;
+    }
+}
+
 /* False when there is no memory. What is more than is kept is dropped. */
 static bool take(request *r, const char *bytes, size_t size) {
+    if (r->spool) {
+        spill(r, bytes, size);
+        return true;
+    }
     if (r->over || size > r->of->most - r->length) {
         r->over = true;
         return true;
@@ -197,7 +237,7 @@ static bool push_headers(lua_State *L, const header_list *list) {
 
 static void push_request(lua_State *L, const request *r, const char *method,
                          const header_list *headers) {
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 8);
     lua_pushstring(L, method);
     lua_setfield(L, -2, "method");
     lua_pushstring(L, r->target);
@@ -206,21 +246,57 @@ static void push_request(lua_State *L, const request *r, const char *method,
     lua_setfield(L, -2, "headers");
     lua_pushboolean(L, spaced);
     lua_setfield(L, -2, "spaced");
-    lua_pushlstring(L, r->body ? r->body : "", r->length);
-    lua_setfield(L, -2, "body");
+    if (r->spool) {
+        lua_pushstring(L, r->spool);
+        lua_setfield(L, -2, "body_file");
+        lua_pushinteger(L, (lua_Integer)r->length);
+        lua_setfield(L, -2, "body_size");
+        lua_pushboolean(L, r->spool_error != 0);
+        lua_setfield(L, -2, "unwritten");
+    } else {
+        lua_pushlstring(L, r->body ? r->body : "", r->length);
+        lua_setfield(L, -2, "body");
+    }
     lua_pushboolean(L, r->over);
     lua_setfield(L, -2, "too_large");
 }
 
-/* Makes the response of a status, a table of headers and a body, at 1, 2 and 3. */
-static void make_response(lua_State *L, request *r) {
+/* The response that is a file. */
+static void respond_with_file(lua_State *L, request *r, const char *path) {
+    struct stat found;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &found) == 0) {
+        r->response =
+            MHD_create_response_from_fd64((uint64_t)found.st_size, fd); /* closes it at its end */
+    }
+    if (fd >= 0 && !r->response) {
+        close(fd);
+    }
+    if (!r->response) {
+        luaL_error(L, "cannot read %s: %s", path, strerror(errno));
+    }
+}
+
+static void respond_with_text(lua_State *L, request *r) {
     size_t length;
     const char *body = luaL_checklstring(L, 3, &length);
-    r->status = (unsigned int)luaL_checkinteger(L, 1);
     r->response =
         MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
     if (!r->response) {
         luaL_error(L, "not enough memory");
+    }
+}
+
+/* Makes the response of a status, a table of headers and a body (a string, or { file = path }), at
+ * 1, 2 and 3. */
+static void make_response(lua_State *L, request *r) {
+    r->status = (unsigned int)luaL_checkinteger(L, 1);
+    if (lua_istable(L, 3)) {
+        lua_getfield(L, 3, "file");
+        respond_with_file(L, r, luaL_checkstring(L, -1));
+        lua_pop(L, 1);
+    } else {
+        respond_with_text(L, r);
     }
     for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
         if (MHD_add_response_header(r->response, luaL_checkstring(L, -2),
@@ -249,6 +325,39 @@ static int ask(lua_State *L) {
     return 0;
 }
 
+/* Called protected: asks whether a body goes to a file, and opens it. */
+static int ask_spool(lua_State *L) {
+    question *q = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &q->r->of->most_file);
+    push_request(L, q->r, q->method, &q->headers);
+    lua_call(L, 1, 1);
+    if (lua_isnil(L, 1)) {
+        return 0;
+    }
+    const char *path = luaL_checkstring(L, 1);
+    q->r->spool_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    q->r->spool_error = q->r->spool_fd < 0 ? errno : 0;
+    q->r->spool = strdup(path);
+    return q->r->spool ? 0 : luaL_error(L, "not enough memory");
+}
+
+/* Calls `ask` or `ask_spool`. NULL, or why it failed, which holds until Lua is entered again. */
+static const char *consult(request *r, const char *method, lua_CFunction call) {
+    lua_State *L = r->of->L;
+    question q = {.r = r, .method = method};
+    MHD_get_connection_values(r->connection, MHD_HEADER_KIND, note_header, &q.headers);
+    lua_settop(L, 0);
+    /* a light C function and a light userdata: pushing them allocates nothing */
+    lua_pushcfunction(L, call);
+    lua_pushlightuserdata(L, &q);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
+        return NULL;
+    }
+    const char *why = lua_tostring(L, -1);
+    return why ? why : "an error that is no string";
+}
+
 /* The answer when there is none: the handler failed. */
 static bool apologise(request *r, const char *why) {
     static const char body[] =
@@ -267,19 +376,22 @@ static bool apologise(request *r, const char *why) {
 
 /* False when there is no answer to be had. */
 static bool answer(request *r, const char *method) {
-    lua_State *L = r->of->L;
-    question q = {.r = r, .method = method};
-    MHD_get_connection_values(r->connection, MHD_HEADER_KIND, note_header, &q.headers);
-    /* a light C function and a light userdata: pushing them allocates nothing */
-    lua_pushcfunction(L, ask);
-    lua_pushlightuserdata(L, &q);
-    bool good = lua_pcall(L, 1, 0, 0) == LUA_OK;
-    if (!good) {
-        const char *why = lua_tostring(L, -1);
-        good = apologise(r, why ? why : "an error that is no string");
+    close_spool(r);
+    const char *why = consult(r, method, ask);
+    return why ? apologise(r, why) : true;
+}
+
+/* A request begins: uploads go to files. */
+static bool begin_body(request *r, const char *method) {
+    r->begun = true;
+    if (strcmp(method, "PUT") != 0 && strcmp(method, "PATCH") != 0) {
+        return true;
     }
-    lua_settop(L, 0);
-    return good;
+    const char *why = consult(r, method, ask_spool);
+    if (why) {
+        fprintf(stderr, "emulator: %s: %s\n", r->target, why);
+    }
+    return why == NULL;
 }
 
 /* The access handler: called with the headers, with each piece of the body, when all is there, and
@@ -293,8 +405,7 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
         return MHD_NO; /* no memory: the connection is closed */
     }
     if (!r->begun) {
-        r->begun = true;
-        return MHD_YES;
+        return begin_body(r, method) ? MHD_YES : MHD_NO;
     }
     if (*size > 0) {
         bool taken = take(r, bytes, *size);
@@ -464,7 +575,8 @@ static int prepare(lua_State *L) {
     lua_pushstring(L, p->module);
     lua_call(L, 1, 1);
     lua_pushstring(L, p->settings);
-    lua_call(L, 1, 1);
+    lua_call(L, 1, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &p->s->most_file);
     lua_rawsetp(L, LUA_REGISTRYINDEX, p->s);
     return 0;
 }
@@ -496,10 +608,14 @@ static int open_state(lua_State *L, server *s) {
 /*** Starts a server on the loopback.
  * @function start
  * @tparam table options `port` (0: any that is free); `module`, whose value is a function that is
- * called with `settings` (a string) in the server's own state and gives the handler; `max_body`
- * (bytes); `strict`; `cert` and `key` (PEM texts). The handler is called with `{ method, target,
- * headers, body, too_large, spaced }` (`spaced`: a header has a space before its colon) and gives
- * status, headers, body, and a delay in milliseconds or nil
+ * called with `settings` (a string) in the server's own state and gives the handler and the
+ * spooler; `max_body` and `max_file` (bytes, in memory and in files); `strict`; `cert` and `key`
+ * (PEM texts). The handler is called with `{ method, target, headers, body, too_large, spaced }`
+ * (`spaced`: a header has a space before its colon) and gives status, headers, body (a string or `{
+ * file = path }`), and a delay in milliseconds or nil. The spooler is called with the same, without
+ * a body, when a PUT or PATCH begins; it gives the path of a file for the body, or nil. The handler
+ * then gets `body_file`, `body_size` and `unwritten` (true: not all of it could be written), and
+ * may move the file
  * @treturn[1] server
  * @treturn[2] nil
  * @treturn[2] string why not */
@@ -514,6 +630,8 @@ static int httpd_start(lua_State *L) {
     lua_Integer port = luaL_optinteger(L, -1, 0);
     lua_getfield(L, 1, "max_body");
     s->most = (size_t)luaL_checkinteger(L, -1);
+    lua_getfield(L, 1, "max_file");
+    s->most_file = (size_t)luaL_checkinteger(L, -1);
     lua_getfield(L, 1, "strict");
     int strictness = lua_toboolean(L, -1);
     const char *cert = field(L, 1, "cert"), *key = field(L, 1, "key");

@@ -11,10 +11,13 @@ Server.__index = Server
 local SCHEMA <const> = {
   port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
   api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean",
-  cert = "string", key = "string", max_body = "integer",
+  cert = "string", key = "string", max_body = "integer", max_file = "integer", stage_ms = "integer",
 }
 
 local MAX_BODY <const> = 1024 * 1024
+
+-- No upload may have more: Adobe's limit for a part, in decimal bytes.
+local MAX_FILE <const> = 512000000
 
 local function failure(format, ...)
   return nil, core.failure.new { kind = "config", message = format:format(...) }
@@ -47,12 +50,21 @@ local function set_of(list)
   return set
 end
 
-local function settings_of(given)
+local function settings_of(given, directory)
   return core.json.encode {
-    latency_ms = given.latency_ms, datasets = set_of(given.datasets), data_dir = given.data_dir,
+    latency_ms = given.latency_ms, datasets = set_of(given.datasets), directory = directory,
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
+    lasting = given.data_dir ~= nil, stage_ms = given.stage_ms, max_file = given.max_file, scheme = given.cert and "https" or "http",
   }
+end
+
+-- Where batches and files are: the caller's directory, or one that goes with the server.
+local function directory_of(given)
+  if not given.data_dir then return core.system.temporary() end
+  local ok, err = core.system.mkdir(given.data_dir)
+  if not ok then return nil, err end
+  return given.data_dir
 end
 
 local function load_httpd()
@@ -64,13 +76,15 @@ end
 
 --- Starts an emulator, on a thread of its own, on the loopback.
 -- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list
---   of ids: others are refused; default: any may appear on first use); `data_dir` (batches are kept there as JSON
---   files and are there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good
+--   of ids: others are refused; default: any may appear on first use); `data_dir` (batches and files are kept
+--   there, and are there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good
 --   for; default: any is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from an API key to the
 --   secret with which the identity service gives it tokens; default: any secret); `catalog_lag_ms` (how long the
 --   catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where
 --   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
---   (bytes, default 1 MiB)
+--   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
+--   256,000,000 for a file and 512,000,000 for a part); `stage_ms` (how long a completed batch stays in each state
+--   before it is ingested, default 0)
 -- @treturn[1] server with `url` and `port`, `stop()`, and for a server in the foreground `wait()`, which returns at
 --   SIGINT or SIGTERM
 -- @treturn[2] nil
@@ -85,26 +99,29 @@ function emulator.start(given)
   local key, no_key = pem(checked.key, "key")
   if no_cert or no_key then return failure("%s", no_cert or no_key) end
   if (cert == nil) ~= (key == nil) then return failure "cert and key go together" end
-  if checked.data_dir then
-    local ok, err = core.system.mkdir(checked.data_dir)
-    if not ok then return nil, err end
-  end
-  local settings, unfit = settings_of(checked)
+  local directory, no_directory = directory_of(checked)
+  if not directory then return nil, no_directory end
+  local settings, unfit = settings_of(checked, directory)
   if not settings then return nil, unfit end
   local server, why = httpd.start {
     port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
-    max_body = checked.max_body or MAX_BODY, cert = cert, key = key,
+    max_body = checked.max_body or MAX_BODY, max_file = checked.max_file or MAX_FILE, cert = cert, key = key,
   }
-  if not server then return failure("%s", why) end
+  if not server then
+    if not checked.data_dir then core.system.remove(directory) end
+    return failure("%s", why)
+  end
   local port = server:port()
   return setmetatable({
     port = port, url = ("%s://127.0.0.1:%d"):format(cert and "https" or "http", port), server = server,
+    temporary = not checked.data_dir and directory or nil,
   }, Server)
 end
 
 --- Stops the server; again is as good as once.
 function Server:stop()
   self.server:stop()
+  if self.temporary then core.system.remove(self.temporary) end
 end
 
 --- Waits for SIGINT or SIGTERM, which do not end the program then.
@@ -113,6 +130,7 @@ function Server:wait()
 end
 
 Server.__close = Server.stop
+Server.__gc = Server.stop
 
 function Server:__tostring()
   return "catalog.emulator (" .. self.url .. ")"

@@ -17,6 +17,7 @@ local CODES <const> = {
 local TITLES <const> = {
   [400] = "BadRequestError", [404] = "NotFoundError", [405] = "MethodNotAllowedError", [409] = "ConflictError",
   [413] = "PayloadTooLargeError", [414] = "UriTooLongError", [415] = "UnsupportedMediaTypeError",
+  [507] = "InsufficientStorageError",
 }
 
 --- Text that is JSON already.

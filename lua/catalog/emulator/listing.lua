@@ -2,6 +2,7 @@
 -- @module catalog.emulator.listing
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
+local lifecycle = require "catalog.emulator.lifecycle"
 
 local listing = {}
 
@@ -21,11 +22,13 @@ local function member(batch, properties)
 end
 
 --- `GET /data/foundation/catalog/batches/{id}`
-function listing.one(service, request, id)
+function listing.one(service, request, segments)
+  local id = segments[5]
   local record = service.store:find(request.org, request.sandbox, id)
   if not record or not visible(service, record) then
     return answers.problem(404, "The batch %s was not found", id)
   end
+  lifecycle.refresh(service, record)
   return answers.text(200, "{" .. member(record.batch, request.query.properties) .. "}")
 end
 
@@ -64,7 +67,9 @@ local function read_query(query)
   return read
 end
 
-local function matches(read, batch)
+local function matches(service, read, record)
+  lifecycle.refresh(service, record)
+  local batch = record.batch
   return (not read.status or batch.status == read.status)
     and (not read.external_id or batch.externalId == read.external_id)
     and (not read.createdAfter or batch.created > read.createdAfter)
@@ -81,8 +86,8 @@ function listing.many(service, request)
   if read.ascending then first, last, step = 1, #records, 1 end
   for i = first, last, step do
     local record = records[i]
-    if record.org == request.org and record.sandbox == request.sandbox and matches(read, record.batch)
-      and visible(service, record) then
+    if record.org == request.org and record.sandbox == request.sandbox and visible(service, record)
+      and matches(service, read, record) then
       skipped = skipped + 1
       if skipped > read.start then members[#members + 1] = member(record.batch, request.query.properties) end
       if #members == read.limit then break end

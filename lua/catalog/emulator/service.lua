@@ -3,8 +3,11 @@
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local creation = require "catalog.emulator.creation"
+local export = require "catalog.emulator.export"
+local files = require "catalog.emulator.files"
 local gateway = require "catalog.emulator.gateway"
 local ims = require "catalog.emulator.ims"
+local lifecycle = require "catalog.emulator.lifecycle"
 local listing = require "catalog.emulator.listing"
 local store = require "catalog.emulator.store"
 local target = require "catalog.emulator.target"
@@ -12,27 +15,33 @@ local ulid = require "catalog.emulator.ulid"
 
 local LONGEST_URL <const> = 2000
 
--- What a path's words lead to: a table of methods; `*` stands for any one word, which the method is given.
+-- What a path leads to: a table of methods; `*` stands for any one segment, `**` for one or more.
+local FILE <const> = { PUT = files.serve, PATCH = files.serve, POST = files.serve, HEAD = files.serve }
 local ROUTES <const> = {
   { "ims", "token", "v3", methods = { POST = ims.token }, anonymous = true },
   { "data", "foundation", "import", "batches", methods = { POST = creation.by_ingestion } },
+  { "data", "foundation", "import", "batches", "*", methods = { POST = lifecycle.act } },
+  { "data", "foundation", "import", "batches", "*", "datasets", "*", "files", "**", methods = FILE },
+  { "data", "foundation", "import", "batches", "*", "datasets", "*", "preview", methods = { GET = files.preview } },
   { "data", "foundation", "catalog", "batches", methods = { POST = creation.by_catalog, GET = listing.many } },
   { "data", "foundation", "catalog", "batches", "*", methods = { GET = listing.one } },
+  { "data", "foundation", "export", "batches", "*", "meta", methods = { GET = export.meta } },
+  { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.listing } },
+  { "data", "foundation", "export", "batches", "*", "files", methods = { GET = export.listing } },
 }
 
 local function leads(route, segments)
-  if #route ~= #segments then return false end
-  local word
+  local open = route[#route] == "**"
+  if open and #segments < #route or not open and #segments ~= #route then return false end
   for i, part in ipairs(route) do
-    if part == "*" then word = segments[i] elseif part ~= segments[i] then return false end
+    if part ~= "*" and part ~= "**" and part ~= segments[i] then return false end
   end
-  return true, word
+  return true
 end
 
 local function find_route(segments)
   for _, route in ipairs(ROUTES) do
-    local found, word = leads(route, segments)
-    if found then return route, word end
+    if leads(route, segments) then return route end
   end
 end
 
@@ -59,7 +68,7 @@ local function respond(service, request)
   if request.too_large then return answers.problem(413, "The request body is too large") end
   local segments
   segments, request.query = target.split(request.target)
-  local route, word = find_route(segments)
+  local route = find_route(segments)
   if not route or not route.anonymous then
     local refusal = table.pack(service.gateway:check(request))
     if refusal[1] then return table.unpack(refusal) end
@@ -69,22 +78,29 @@ local function respond(service, request)
   request.sandbox = request.headers["x-sandbox-name"] or "prod"
   local method = route.methods[request.method]
   if not method then return refuse_method(route, request) end
-  return method(service, request, word)
+  return method(service, request, segments)
 end
 
 --- Makes the handler of a server.
 -- @function service
 -- @tparam string settings JSON, from `catalog.emulator`
 -- @treturn function called with a request, gives status, headers, body and a delay in milliseconds
+-- @treturn function called when an upload begins, gives the path of a file for its body
 return function(settings)
   local given = assert(core.json.decode(settings))
   local service = {
-    gateway = gateway.new(given), store = store.new(given.data_dir), datasets = given.datasets,
-    clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0, strict = given.strict,
+    gateway = gateway.new(given), store = store.new(given.directory, given.lasting), directory = given.directory,
+    datasets = given.datasets, clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0,
+    strict = given.strict, stage_ms = given.stage_ms or 0, max_file = given.max_file, scheme = given.scheme,
+    made = {}, spooled = 0,
   }
-  return function(request)
+  for _, name in ipairs { "files", "parts", "spool", "row_errors" } do
+    assert(core.system.mkdir(given.directory .. "/" .. name))
+  end
+  local function handle(request)
     local status, headers, body = respond(service, request)
     headers["x-request-id"] = ulid(core.system.now())
     return status, headers, body, given.latency_ms
   end
+  return handle, function(request) return files.spool(service, request) end
 end

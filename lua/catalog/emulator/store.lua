@@ -1,4 +1,4 @@
---- The batches: in memory, and as files when there is a directory for them.
+--- The batches: in memory, and as files.
 -- @module catalog.emulator.store
 local core = require "catalog.core"
 
@@ -22,6 +22,7 @@ local function mark_lists(batch)
   for _, tag in pairs(batch.tags) do
     if type(tag) == "table" then core.json.array(tag) end
   end
+  if batch.errors then core.json.array(batch.errors) end
   for name, list in pairs(batch.replay or {}) do
     if name:find "^predecessors" then core.json.array(list) end
   end
@@ -32,14 +33,34 @@ local function read_record(path)
   local record = core.json.decode(file:read "a")
   if type(record) ~= "table" or type(record.batch) ~= "table" then return nil end
   mark_lists(record.batch)
+  record.files, record.large, record.file_count = {}, {}, 0
   return record
+end
+
+-- The files of a batch that was there before: those on disk. Parts of files that were not completed are lost.
+local function find_files(record, path, prefix)
+  local names = core.system.list(path)
+  for _, name in ipairs(names or {}) do
+    local file = core.file.open(path .. "/" .. name)
+    if file then
+      record.files[prefix .. name], record.file_count = file:size(), record.file_count + 1
+      file:close()
+    else
+      find_files(record, path .. "/" .. name, prefix .. name .. "/")
+    end
+  end
 end
 
 -- Written beside its place and moved there, so that a record is whole or not there.
 local function write_record(store, record)
+  if not store.lasting then return end
   local path = ("%s/%s.json"):format(store.directory, record.batch.id)
   local file <close> = assert(io.open(path .. ".new", "wb"))
-  assert(file:write(assert(core.json.encode(record))))
+  local kept = {
+    batch = record.batch, org = record.org, sandbox = record.sandbox, completed_at = record.completed_at,
+    row_errors = record.row_errors and core.json.array(record.row_errors),
+  }
+  assert(file:write(assert(core.json.encode(kept))))
   assert(file:close())
   assert(os.rename(path .. ".new", path))
 end
@@ -50,6 +71,7 @@ local function load_records(store)
     if name:find "%.json$" then
       local record = read_record(store.directory .. "/" .. name)
       if record then
+        find_files(record, ("%s/files/%s"):format(store.directory, record.batch.id), "")
         found[#found + 1] = record
       else
         io.stderr:write("emulator: ", store.directory, "/", name, " is no batch, and is left alone\n")
@@ -63,9 +85,9 @@ local function load_records(store)
   for _, record in ipairs(found) do remember(store, record) end
 end
 
-local function new(directory)
-  local store = setmetatable({ directory = directory, records = {}, by_id = {}, by_external_id = {} }, Store)
-  if directory then load_records(store) end
+local function new(directory, lasting)
+  local store = setmetatable({ directory = directory, lasting = lasting, records = {}, by_id = {}, by_external_id = {} }, Store)
+  load_records(store)
   return store
 end
 
@@ -73,13 +95,21 @@ end
 -- @tparam table batch as the service shows it
 -- @tparam string org
 -- @tparam string sandbox
--- @treturn table the record: `batch`, `org`, `sandbox`
+-- @treturn table the record: `batch`, `org`, `sandbox`; `files` (name -> bytes) and how many (`file_count`); `large`
+--   (name -> the `parts` that have arrived, or `size` once it is complete); `completed_at` (milliseconds since the
+--   epoch) and `row_errors` (names of files) when there are
 function Store:add(batch, org, sandbox)
-  local record = { batch = batch, org = org, sandbox = sandbox }
+  local record = { batch = batch, org = org, sandbox = sandbox, files = {}, large = {}, file_count = 0 }
   mark_lists(batch)
-  if self.directory then write_record(self, record) end
+  write_record(self, record)
   remember(self, record)
   return record
+end
+
+--- Keeps what has changed of a batch.
+-- @tparam table record
+function Store:save(record)
+  write_record(self, record)
 end
 
 --- The record of a batch, or nil.
