@@ -120,4 +120,61 @@ describe("the guide's curl", function()
     local headers = AS_PRINTED:gsub("Bearer token", "Bearer " .. grant.access_token)
     assert.equal(201, (curl(creation(server.url, headers))))
   end)
+
+  it("uploads a small file, completes the batch and looks at it", function()
+    shell.with_directory(function(directory)
+      local server <close> = assert(emulator.start { data_dir = directory .. "/data" })
+      shell.write(directory .. "/profiles.json", '{"a":1}\n{"a":2}\nbad\n')
+      local batch = decoded((select(2, curl(creation(server.url, AS_PRINTED,
+        '{"datasetId":"d","inputFormat":{"format":"json"},"enableErrorDiagnostics":true,"partialIngestionPercent":50}')))))
+      local base = ("%s/data/foundation/import/batches/%s"):format(server.url, batch.id)
+      local status, body = curl(([[-X PUT "%s/datasets/d/files/profiles.json" %s \
+        -H "content-type: application/octet-stream" --data-binary "@%s/profiles.json"]]):format(base, AS_PRINTED, directory))
+      assert.equal(200, status, body)
+      assert.same({ name = "profiles.json", sizeInBytes = 20 }, decoded(body))
+      assert.equal(200, (curl(('-T %s/profiles.json "%s/datasets/d/files/again.json" %s -H "content-type: application/octet-stream"')
+        :format(directory, base, AS_PRINTED))))
+      assert.equal(200, (curl(('-X POST "%s?action=COMPLETE" %s'):format(base, AS_PRINTED))))
+      local _, found = curl(('"%s/data/foundation/catalog/batches/%s" %s'):format(server.url, batch.id, AS_PRINTED))
+      local done = decoded(found)[batch.id]
+      assert.equal("success", done.status)
+      assert.equal(4, done.metrics.outputRecordCount)
+      assert.equal("INGEST-1212-400", done.errors[1].code)
+      local export = ("%s/data/foundation/export/batches/%s/meta?path="):format(server.url, batch.id)
+      local name = decoded((select(2, curl(('-X GET "%srow_errors" %s'):format(export, AS_PRINTED))))).data[1].name
+      local _, rows = curl(('-X GET "%srow_errors/%s" %s'):format(export, name, AS_PRINTED))
+      assert.matches('"_corrupt_record":"bad"', rows, 1, true)
+      assert.equal(2, #decoded((select(2, curl(('-X GET "%sinput_files" %s'):format(export, AS_PRINTED))))).data)
+    end)
+  end)
+
+  it("uploads a large file in parts, in either spelling of the actions", function()
+    for _, actions in ipairs { { "INITIALIZE", "COMPLETE" }, { "initialize", "complete" } } do
+      shell.with_directory(function(directory)
+        local server <close> = assert(emulator.start { data_dir = directory .. "/data" })
+        local id = decoded((select(2, curl(creation(server.url, AS_PRINTED, '{"datasetId":"d"}'))))).id
+        local file = ("%s/data/foundation/import/batches/%s/datasets/d/files/part1=a/x.parquet"):format(server.url, id)
+        shell.write(directory .. "/one", "PAR1")
+        shell.write(directory .. "/two", "....PAR1")
+        assert.equal(201, (curl(('-X POST "%s?action=%s" %s'):format(file, actions[1], AS_PRINTED))))
+        for name, range in pairs { one = "bytes 0-3", two = "bytes 4-11" } do
+          assert.equal(200, (curl(([[-X PATCH "%s" %s -H "content-type: application/octet-stream" \
+            -H "Content-Range: %s" --data-binary "@%s/%s"]]):format(file, AS_PRINTED, range, directory, name))))
+        end
+        local _, _, head = curl(('-I "%s" %s'):format(file, AS_PRINTED))
+        assert.matches("range: bytes=0%-11", head:lower())
+        assert.equal(200, (curl(('-X POST "%s?action=%s" %s'):format(file, actions[2], AS_PRINTED))))
+        local kept <close> = assert(io.open(("%s/data/files/%s/part1=a/x.parquet"):format(directory, id), "rb"))
+        assert.equal("PAR1....PAR1", kept:read "a")
+      end)
+    end
+  end)
+
+  it("aborts and reverts", function()
+    local server <close> = assert(emulator.start {})
+    local id = decoded((select(2, curl(creation(server.url, AS_PRINTED, '{"datasetId":"d"}'))))).id
+    local base = ("%s/data/foundation/import/batches/%s"):format(server.url, id)
+    assert.equal(200, (curl(('-X POST "%s?action=ABORT" %s'):format(base, AS_PRINTED))))
+    assert.equal(400, (curl(('-X POST "%s?action=REVERT" %s'):format(base, AS_PRINTED))))
+  end)
 end)

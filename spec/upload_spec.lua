@@ -303,7 +303,8 @@ describe("a writer", function()
       { send = raw.answer("200 OK", '{"b1":{"inputFormat":{"format":"json"}}}') }, { send = raw.answer("200 OK", "") },
       { send = raw.answer("403 Forbidden", '{"title":"Forbidden","detail":"no more"}'), close = true },
     } }
-    local out = assert(service.client(server.url):batch("b1", { dataset = DATASET }):writer("a", { part_size = 100, parallel = 1 }))
+    local batch = service.client(server.url):batch("b1", { dataset = DATASET })
+    local out = assert(batch:writer("a", { part_size = 100, parallel = 1 }))
     local err
     for i = 1, 1000 do
       local ok, failed = out:write { number = i }

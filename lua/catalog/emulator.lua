@@ -55,7 +55,8 @@ local function settings_of(given, directory)
     latency_ms = given.latency_ms, datasets = set_of(given.datasets), directory = directory,
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
-    lasting = given.data_dir ~= nil, stage_ms = given.stage_ms, max_file = given.max_file, scheme = given.cert and "https" or "http",
+    lasting = given.data_dir ~= nil, stage_ms = given.stage_ms, max_file = given.max_file,
+    scheme = given.cert and "https" or "http",
   }
 end
 

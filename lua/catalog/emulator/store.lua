@@ -86,7 +86,9 @@ local function load_records(store)
 end
 
 local function new(directory, lasting)
-  local store = setmetatable({ directory = directory, lasting = lasting, records = {}, by_id = {}, by_external_id = {} }, Store)
+  local store = setmetatable({
+    directory = directory, lasting = lasting, records = {}, by_id = {}, by_external_id = {},
+  }, Store)
   load_records(store)
   return store
 end

@@ -1,0 +1,243 @@
+-- A batch as a whole: completed, given up, waited for, and what was found in it.
+local catalog = require "catalog"
+local raw = require "support.raw"
+local service = require "support.service"
+
+local DATASET <const> = service.DATASET
+
+local function with_client(options, body)
+  service.run(options, function(server, client) body(client, server) end)
+end
+
+-- A batch with one file, completed.
+local function completed(client, content, options)
+  local given = { dataset = DATASET, format = "json" }
+  for name, value in pairs(options or {}) do given[name] = value end
+  local batch = assert(client:create_batch(given))
+  if content then assert(batch:upload("a", { data = content })) end
+  return assert(batch:complete())
+end
+
+local function rows(count, bad)
+  local lines = {}
+  for i = 1, count do lines[i] = i <= bad and ("not json %d"):format(i) or ('{"n":%d}'):format(i) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+describe("a batch", function()
+  it("is ingested, and waited for", function()
+    with_client({ stage_ms = 30 }, function(client)
+      local batch = completed(client, rows(10, 0))
+      local seen = {}
+      local done = assert(batch:wait { timeout = 30, on_change = function(status) seen[#seen + 1] = status end })
+      assert.equal("success", done.status)
+      assert.equal("success", seen[#seen])
+      assert.same({
+        inputByteSize = #rows(10, 0), inputFileCount = 1, inputRecordCount = 10, outputRecordCount = 10,
+        failedRecordCount = 0, partitionCount = 1,
+      }, done.metrics)
+      assert.same({}, assert(done:problems()))
+      assert.equal("integer", math.type(done.completed))
+    end)
+  end)
+
+  it("may be completed again", function()
+    with_client({}, function(client)
+      local batch = completed(client, rows(1, 0))
+      assert(batch:complete())
+      assert(batch:wait())
+      assert(batch:complete())
+    end)
+  end)
+
+  it("that failed is an error with the service's code", function()
+    with_client({}, function(client)
+      local batch = completed(client, rows(10, 3), { error_diagnostics = true })
+      local done, err = batch:wait()
+      assert.is_nil(done)
+      assert.equal("batch", err.kind)
+      assert.equal("INGEST-1212-400", err.code)
+      assert.equal("failed", err.batch.status)
+      assert.matches("the batch " .. batch.id .. " ended as failed: INGEST-1212-400: ", err.message, 1, true)
+      assert.matches("(3 rows)", err.message, 1, true)
+    end)
+  end)
+
+  it("with bad rows under the threshold is a success with problems", function()
+    with_client({}, function(client)
+      local batch = completed(client, rows(100, 5), { error_diagnostics = true, partial_ingestion = 5 })
+      local done = assert(batch:wait())
+      assert.equal("success", done.status)
+      assert.equal(95, done.metrics.outputRecordCount)
+      local problems = assert(done:problems())
+      assert.equal(1, #problems)
+      assert.equal("INGEST-1212-400", problems[1].code)
+      assert.equal(5, problems[1].recordCount)
+      assert.matches("^INGEST%-1212%-400: .* %(5 rows%)$", problems[1].text)
+      assert.equal("failed", select(2, completed(client, rows(100, 6), { partial_ingestion = 5 }):wait()).batch.status)
+    end)
+  end)
+
+  it("gives the rows that failed, over all pages and files, with the raw line", function()
+    with_client({}, function(client)
+      local batch = completed(client, rows(3000, 2500), { error_diagnostics = true, partial_ingestion = 100 })
+      assert(batch:wait())
+      local count = 0
+      for row, line in batch:failed_rows() do
+        count = count + 1
+        assert.equal("not json " .. count, row._corrupt_record)
+        assert.equal("INGEST-1401-400", row._errors[1].code)
+        assert.equal("a", row._filename)
+        assert.matches('"_corrupt_record":"not json ' .. count .. '"', line, 1, true)
+      end
+      assert.equal(2500, count)
+    end)
+  end)
+
+  it("has 64-bit numbers whole in the raw line of a row that failed", function()
+    local body = '{"id":9223372036854775807,"_errors":[{"code":"INGEST-1555-400"}]}\n'
+    local listing = '{"data":[{"name":"part 0.json","length":"66"}],"_page":{"limit":100,"count":1}}'
+    local server <close> = raw.start { { { send = raw.answer("200 OK", listing) }, { send = raw.answer("200 OK", body) } } }
+    for row, line in service.client(server.url):batch("b1"):failed_rows() do
+      assert.equal("INGEST-1555-400", row._errors[1].code)
+      assert.equal(body, line .. "\n")
+    end
+    assert.matches("^GET /data/foundation/export/batches/b1/meta%?path=row_errors%%2Fpart%%200.json ", server:stop()[2])
+  end)
+
+  it("reads listings page by page", function()
+    local function page(from, count)
+      local entries = {}
+      for i = 1, count do entries[i] = ('{"name":"f%d","length":"%d"}'):format(from + i, from + i) end
+      return { send = raw.answer("200 OK", ('{"data":[%s],"_page":{}}'):format(table.concat(entries, ","))) }
+    end
+    local server <close> = raw.start { { page(0, 100), page(100, 100), page(200, 7) } }
+    local files = assert(service.client(server.url):batch("b1"):input_files())
+    assert.equal(207, #files)
+    assert.same({ name = "f207", bytes = 207 }, files[207])
+    local starts = {}
+    for _, request in ipairs(server:stop()) do starts[#starts + 1] = request:match "start=(%d+)" end
+    assert.same({ "0", "100", "200" }, starts)
+  end)
+
+  it("raises the error in the loop when the rows cannot be had", function()
+    local server <close> = raw.start { { { send = raw.answer("403 Forbidden", '{"title":"Forbidden"}') } } }
+    local ok, err = pcall(function()
+      for _ in service.client(server.url):batch("b1"):failed_rows() do error "a row" end
+    end)
+    assert.is_false(ok)
+    assert.equal("auth", err.kind)
+  end)
+
+  it("lists what the service read, and no rows where none failed", function()
+    with_client({}, function(client)
+      local batch = completed(client, rows(2, 0))
+      assert(batch:wait())
+      assert.same({ { name = "a", bytes = #rows(2, 0) } }, assert(batch:input_files()))
+      for _ in batch:failed_rows() do error "there is none" end
+    end)
+  end)
+
+  it("fails with the service's code for an empty file, and for none", function()
+    with_client({}, function(client)
+      assert.equal("106", select(2, completed(client, ""):wait()).code)
+      assert.equal("106", select(2, completed(client, nil):wait()).code)
+    end)
+  end)
+
+  it("can be given up, failed and reverted, and says when it cannot", function()
+    with_client({}, function(client)
+      local batch = assert(client:create_batch { dataset = DATASET })
+      assert(batch:abort())
+      assert.equal("aborted", assert(batch:get()).status)
+      local waited, err = batch:wait()
+      assert.is_nil(waited)
+      assert.matches("ended as aborted", err.message, 1, true)
+      local failed = assert(client:create_batch { dataset = DATASET })
+      assert(failed:fail())
+      assert.equal("failed", assert(failed:get()).status)
+      local good = completed(client, rows(1, 0))
+      assert(good:wait())
+      assert.matches("cannot be aborted", select(2, good:abort()).message, 1, true)
+      assert(good:revert())
+      assert.equal("inactive", assert(good:get()).status)
+    end)
+  end)
+
+  it("is waited for no longer than asked, and goes on", function()
+    with_client({ stage_ms = 60000 }, function(client)
+      local batch = completed(client, rows(1, 0))
+      local done, err = batch:wait { timeout = 0.05 }
+      assert.is_nil(done)
+      assert.equal("timeout", err.kind)
+      assert.matches("was still loaded after 0.05 seconds; it goes on", err.message, 1, true)
+      assert.equal("loaded", assert(batch:get()).status)
+    end)
+  end)
+
+  it("that nobody knows is an error at once; a new one may be unknown for a while", function()
+    with_client({ catalog_lag_ms = 300 }, function(client)
+      assert.equal(404, select(2, client:batch("nobody"):wait()).status)
+      assert.equal("success", assert(completed(client, rows(1, 0)):wait { timeout = 30 }).status)
+    end)
+  end)
+
+  it("is waited for through faults that pass", function()
+    local function status(name) return { send = raw.answer("200 OK", ('{"b1":{"status":"%s"}}'):format(name)) } end
+    local server <close> = raw.start {
+      { status "loaded", { send = raw.answer("503 No", "") }, { send = raw.answer("200 OK", "{}"), close = true } },
+      { status "success" },
+    }
+    local done, err = service.client(server.url):batch("b1"):wait { timeout = 30 }
+    -- the third answer knows no such batch, and that does not pass
+    assert.is_nil(done)
+    assert.equal("batch", err.kind)
+    local second <close> = raw.start {
+      { status "loaded", { send = raw.answer("503 No", ""), close = true } }, { status "active" },
+    }
+    assert.equal("active", assert(service.client(second.url):batch("b1"):wait { timeout = 30 }).status)
+  end)
+
+  it("left before it was completed is aborted, and only then", function()
+    with_client({}, function(client)
+      local id
+      do
+        local batch <close> = assert(client:create_batch { dataset = DATASET, format = "json" })
+        id = batch.id
+        assert(batch:upload("a", { data = "{}\n" }))
+      end
+      assert.equal("aborted", assert(client:batch(id):get()).status)
+      local ok, message = pcall(function()
+        local batch <close> = assert(client:create_batch { dataset = DATASET })
+        id = batch.id
+        error("the first error", 0)
+      end)
+      assert.is_false(ok)
+      assert.equal("the first error", message)
+      assert.equal("aborted", assert(client:batch(id):get()).status)
+      do
+        local batch <close> = assert(client:create_batch { dataset = DATASET, format = "json" })
+        id = batch.id
+        assert(batch:upload("a", { data = "{}\n" }))
+        assert(batch:complete())
+      end
+      assert.equal("success", assert(client:batch(id):get()).status)
+      local open = assert(client:create_batch { dataset = DATASET })
+      do
+        local attached <close> = client:batch(open.id)
+        assert.equal(open.id, attached.id)
+      end
+      assert.equal("loading", assert(open:get()).status)
+    end)
+  end)
+
+  it("has methods for the module's default client too", function()
+    with_client({}, function(_, server)
+      assert(catalog.configure(service.settings(server.url)))
+      local batch = assert(catalog.create_batch { dataset = DATASET, format = "json" })
+      assert(catalog.batch(batch.id):upload("a", { data = "{}\n" }))
+      assert(catalog.batch(batch.id):complete())
+      assert.equal("success", assert(catalog.batch(batch.id):wait()).status)
+    end)
+  end)
+end)

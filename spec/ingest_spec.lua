@@ -1,0 +1,160 @@
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+
+-- A directory with files of rows, an emulator and a client.
+local function with_files(sizes, body, options)
+  shell.with_directory(function(directory)
+    local paths = {}
+    for i, size in ipairs(sizes) do
+      paths[i] = ("%s/f%d.json"):format(directory, i)
+      shell.write(paths[i], ('{"n":1}\n'):rep(size))
+    end
+    service.run(options or {}, function(server, client) body(client, paths, directory, server) end)
+  end)
+end
+
+local function statuses(client)
+  local answer = assert(client:send {
+    method = "GET", path = "/data/foundation/catalog/batches?limit=100", read = require("catalog.core").json.decode,
+  })
+  local list = {}
+  for _, fields in pairs(answer) do list[#list + 1] = fields.status end
+  return list
+end
+
+local function assert_error(kind, text, report, err)
+  assert.is_nil(report)
+  assert.equal(kind, err.kind, tostring(err))
+  assert.matches(text, err.message, 1, true)
+end
+
+describe("ingest", function()
+  it("creates, uploads, completes, waits and reports", function()
+    with_files({ 10, 20, 3000 }, function(client, paths)
+      local report = assert(client:ingest {
+        dataset = DATASET, format = "json", files = { paths[1], { name = "sub/b.json", file = paths[2] }, paths[3] },
+        parallel = 2, part_threshold = 1000, part_size = 7000,
+      })
+      assert.equal("success", report.status)
+      assert.equal(3030 * 8, report.bytes)
+      assert.equal(3030, report.metrics.outputRecordCount)
+      assert.equal(3, report.metrics.inputFileCount)
+      assert.equal(1, #report.batches)
+      assert.equal(report.id, report.batches[1].id)
+      local names = {}
+      for i, file in ipairs(report.files) do
+        names[i] = file.name .. " " .. file.bytes
+        assert.is_number(file.seconds)
+        assert.equal(report.id, file.batch)
+      end
+      assert.same({ "f1.json 80", "sub/b.json 160", "f3.json 24000" }, names)
+    end)
+  end)
+
+  it("takes the files of a directory that fit a pattern", function()
+    with_files({ 1, 2, 3 }, function(client, _, directory)
+      shell.write(directory .. "/other.txt", "x")
+      os.execute("mkdir " .. directory .. "/d.json")
+      local report = assert(client:ingest { dataset = DATASET, format = "json", dir = directory, pattern = "*.json" })
+      assert.equal(3, #report.files)
+      assert_error("data", "there is no file *.csv in " .. directory,
+        client:ingest { dataset = DATASET, dir = directory, pattern = "*.csv" })
+    end)
+  end)
+
+  it("tells how far it is", function()
+    with_files({ 100, 100, 100 }, function(client, paths)
+      local told = {}
+      assert(client:ingest {
+        dataset = DATASET, format = "json", files = paths, parallel = 1,
+        on_progress = function(state) told[#told + 1] = state end,
+      })
+      local last = told[#told]
+      assert.equal(2400, last.bytes)
+      assert.equal(2400, last.total)
+      assert.equal(3, last.files_done)
+      assert.equal(3, last.files_total)
+      assert.is_number(last.rate)
+      assert.equal("f3.json", last.file)
+    end)
+  end)
+
+  it("aborts when an upload fails for good, and completes nothing", function()
+    with_files({ 10, 10 }, function(client, paths)
+      local report, err, partial = client:ingest {
+        dataset = DATASET, format = "json", files = { paths[1], { name = "a/../b", file = paths[2] } },
+      }
+      assert.is_nil(report)
+      assert.equal("data", err.kind)
+      assert.equal(2, #partial.files)
+      assert.same({ "aborted" }, statuses(client))
+    end)
+  end)
+
+  it("aborts when a callback raises", function()
+    with_files({ 10 }, function(client, paths)
+      assert.error_matches(function()
+        client:ingest { dataset = DATASET, format = "json", files = paths, on_progress = function() error "callback" end }
+      end, "callback")
+      assert.same({ "aborted" }, statuses(client))
+    end)
+  end)
+
+  it("creates nothing when a file cannot be read or two have one name", function()
+    with_files({ 1 }, function(client, paths, directory)
+      assert_error("data", "cannot read " .. directory .. "/none: No such file or directory",
+        client:ingest { dataset = DATASET, files = { paths[1], directory .. "/none" } })
+      assert_error("data", "would both be f1.json in the batch",
+        client:ingest { dataset = DATASET, files = { paths[1], paths[1] } })
+      assert_error("data", "ingest needs files", client:ingest { dataset = DATASET })
+      assert_error("data", "files[1] is neither a path nor", client:ingest { dataset = DATASET, files = { 17 } })
+      assert_error("data", "give files or dir, not both",
+        client:ingest { dataset = DATASET, files = paths, dir = directory })
+      assert.same({}, statuses(client))
+    end)
+  end)
+
+  it("gives the service's reason when the batch fails, with the report", function()
+    with_files({ 1 }, function(client, _, directory)
+      shell.write(directory .. "/bad.json", "not json\n")
+      local report, err, partial = client:ingest { dataset = DATASET, format = "json", files = { directory .. "/bad.json" } }
+      assert.is_nil(report)
+      assert.equal("batch", err.kind)
+      assert.equal("INGEST-1211-400", err.code)
+      assert.equal("failed", partial.status)
+      assert.equal("INGEST-1211-400", partial.errors[1].code)
+    end)
+  end)
+
+  it("warns beyond what is advised, refuses what is too much, and spreads it when told to", function()
+    with_files({ 1, 1, 1, 1, 1 }, function(client, paths)
+      local warned = {}
+      local function ingest(more)
+        local given = {
+          dataset = DATASET, format = "json", files = paths, on_warning = function(text) warned[#warned + 1] = text end,
+        }
+        for name, value in pairs(more) do given[name] = value end
+        return client:ingest(given)
+      end
+      assert(ingest { advised_files = 4 })
+      assert.same({ "5 files are more than is advised for a batch (4); split = true spreads them over several" }, warned)
+      assert_error("limit", "5 files are more than a batch may have (4)", ingest { max_files = 4 })
+      assert_error("limit", "40 bytes are more than a batch may have (39)", ingest { max_bytes = 39 })
+      assert.equal(1, #statuses(client))
+      local report = assert(ingest { advised_files = 2, max_files = 2, split = true })
+      assert.equal(3, #report.batches)
+      assert.same({ 2, 2, 1 }, { report.batches[1].files, report.batches[2].files, report.batches[3].files })
+      assert.equal(4, #statuses(client))
+    end)
+  end)
+
+  it("raises for an unknown option", function()
+    service.run({}, function(_, client)
+      local ok, message = pcall(function() client:ingest { dataset = DATASET, fiels = {} } end)
+      assert.is_false(ok)
+      assert.matches("ingest_spec.lua:%d+: unknown option 'fiels' for ingest %(did you mean 'files'%?%)", message)
+    end)
+  end)
+end)
