@@ -15,6 +15,7 @@ LUA_PKG    ?= lua5.4
 PREFIX     ?= /usr/local
 INST_LUADIR ?= $(PREFIX)/share/lua/5.4
 INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+INST_BINDIR ?= $(PREFIX)/bin
 PORT       ?= 8080
 BUILD      ?= build
 CC         ?= cc
@@ -79,11 +80,13 @@ deps:
 	rm -f build-deps.log
 
 install: all
-	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LIBDIR)/catalog/emulator
+	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LIBDIR)/catalog/emulator \
+	    $(DESTDIR)$(INST_BINDIR)
 	install -m 644 lua/catalog.lua $(DESTDIR)$(INST_LUADIR)
 	install -m 644 lua/catalog/*.lua $(DESTDIR)$(INST_LUADIR)/catalog
 	install -m 644 lua/catalog/emulator/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/emulator
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
+	install -m 755 lua/catalog/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi
 
 # --- running it ----------------------------------------------------------------------------------------

@@ -132,8 +132,8 @@ describe("the guide's curl", function()
         -H "content-type: application/octet-stream" --data-binary "@%s/profiles.json"]]):format(base, AS_PRINTED, directory))
       assert.equal(200, status, body)
       assert.same({ name = "profiles.json", sizeInBytes = 20 }, decoded(body))
-      assert.equal(200, (curl(('-T %s/profiles.json "%s/datasets/d/files/again.json" %s -H "content-type: application/octet-stream"')
-        :format(directory, base, AS_PRINTED))))
+      assert.equal(200, (curl(([[-T %s/profiles.json "%s/datasets/d/files/again.json" %s \
+        -H "content-type: application/octet-stream"]]):format(directory, base, AS_PRINTED))))
       assert.equal(200, (curl(('-X POST "%s?action=COMPLETE" %s'):format(base, AS_PRINTED))))
       local _, found = curl(('"%s/data/foundation/catalog/batches/%s" %s'):format(server.url, batch.id, AS_PRINTED))
       local done = decoded(found)[batch.id]

@@ -1,3 +1,4 @@
+#!/usr/bin/env lua5.4
 -- What the program `catalog` runs.
 local fine, code = pcall(require("catalog.cli").run, arg)
 if not fine then

@@ -1,0 +1,52 @@
+-- Watches a directory and ingests what appears in it. A file is taken once its size has not changed between two looks,
+-- and moved to DIRECTORY/done or DIRECTORY/failed afterwards.
+-- Usage: lua5.4 watch.lua DIRECTORY DATASET [ROUNDS]; configured as in the README
+local catalog = require "catalog"
+local core = require "catalog.core"
+
+local PAUSE <const> = 0.2
+
+local directory, dataset, rounds = arg[1], arg[2], math.tointeger(tonumber(arg[3])) or math.maxinteger
+if not dataset then
+  io.stderr:write "usage: lua5.4 watch.lua DIRECTORY DATASET [ROUNDS]\n"
+  os.exit(2)
+end
+
+local client, unfit = catalog.client {}
+if not client then
+  io.stderr:write(tostring(unfit), "\n")
+  os.exit(1)
+end
+for _, name in ipairs { "done", "failed" } do assert(core.system.mkdir(directory .. "/" .. name)) end
+
+-- The files that have stopped growing, given the sizes of the last look; and the sizes now.
+local function settled(before)
+  local ready, sizes = {}, {}
+  for _, name in ipairs(assert(core.system.list(directory))) do
+    local file = name:find "%.json$" and core.file.open(directory .. "/" .. name)
+    if file then
+      sizes[name] = file:size()
+      if before[name] == sizes[name] then ready[#ready + 1] = name end
+      file:close()
+    end
+  end
+  table.sort(ready)
+  return ready, sizes
+end
+
+local function ingest(name)
+  local path = directory .. "/" .. name
+  local report, err = client:ingest { dataset = dataset, format = "json", files = { path } }
+  print(report and ("%s: %d records in batch %s"):format(name, report.metrics.outputRecordCount, report.id)
+    or ("%s: %s"):format(name, tostring(err)))
+  assert(os.rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name)))
+end
+
+local sizes = {}
+for _ = 1, rounds do
+  local ready
+  ready, sizes = settled(sizes)
+  for _, name in ipairs(ready) do ingest(name) end
+  io.stdout:flush()
+  require("catalog.await").pause(client.engine, PAUSE)
+end
