@@ -47,15 +47,18 @@ all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
 
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) -c -o $@ $<
+	@echo "  cc $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) -c -o $@ $<
 
 $(CORE): $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(CURL_LIB)
+	@echo "  ld $@"
+	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(CURL_LIB)
 
 $(HTTPD): csrc/emulator/httpd.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) $(SHARED) -o $@ $< $(MHD_LIB)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) $(SHARED) -o $@ $< $(MHD_LIB)
 
 # --- what is installed ---------------------------------------------------------------------------------
 
@@ -114,7 +117,8 @@ specs: all $(BUILD)/host
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
 $(BUILD)/host: spec/support/host.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -o $@ $< \
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -o $@ $< \
 	    $(shell pkg-config --libs $(LUA_PKG)) -Wl,-E
 
 # BENCH='--quick sequential' chooses.
@@ -124,7 +128,8 @@ bench: deps all $(BARE)
 
 $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) $(SHARED) -o $@ \
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) $(SHARED) -o $@ \
 	    $(filter %.c,$^) $(CURL_LIB)
 
 # --- checks --------------------------------------------------------------------------------------------

@@ -6,8 +6,11 @@
 #include "memory.h"
 
 #include <lauxlib.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Bytes that a buffer gets at first. */
+#define FIRST 65536
 
 static cat_buffer *check_buffer(lua_State *L) {
     return luaL_checkudata(L, 1, CAT_BUFFER);
@@ -20,14 +23,16 @@ static cat_buffer *check_idle(lua_State *L) {
     return buffer;
 }
 
-/* Makes room for so many bytes, growing by doubling; raises when there is no memory. */
+/* Makes room for so many bytes more; raises when there is no memory. A small buffer stays small;
+ * one that grows gets at once what it was made for, whose pages cost nothing until they are used,
+ * and is not moved about. */
 static void need(lua_State *L, cat_buffer *buffer, size_t more) {
-    size_t capacity = buffer->capacity ? buffer->capacity : 65536;
+    if (more <= buffer->capacity - buffer->length) {
+        return;
+    }
+    size_t capacity = buffer->length + more <= FIRST ? FIRST : buffer->usual;
     while (capacity - buffer->length < more) {
         capacity *= 2;
-    }
-    if (capacity == buffer->capacity) {
-        return;
     }
     char *grown = cat_resize(buffer->L, buffer->text, buffer->capacity, capacity);
     if (!grown) {
@@ -60,30 +65,43 @@ static int buffer_append(lua_State *L) {
     return 0;
 }
 
+/* Pushes nil and the error of a value that cannot be encoded. The path to it begins with its
+ * number, which is made into text only now: most records are fine. */
+static int refuse(lua_State *L) {
+    size_t length;
+    char root[40];
+    snprintf(root, sizeof root, "records[" LUA_INTEGER_FMT "]",
+             (LUAI_UACINT)luaL_checkinteger(L, 3));
+    lua_settop(L, 3);
+    cat_json_text(L, 2, root, &length);
+    return 2;
+}
+
 /*** Appends a value as a line of JSON, unless the buffer has something and it would grow beyond
  * `most` bytes.
  * @function buffer:encode
  * @param value
- * @tparam string root what the path in a message begins with
+ * @tparam integer number of the record, for the path in a message
  * @tparam integer most bytes
- * @treturn[1] boolean true; false: there is no room for it
+ * @treturn[1] integer how many bytes it holds now; or false: there is no room for it
  * @treturn[2] nil
  * @treturn[2] table error of kind `data` */
 static int buffer_encode(lua_State *L) {
     cat_buffer *buffer = check_idle(L);
-    const char *root = luaL_checkstring(L, 3);
     lua_Integer most = luaL_checkinteger(L, 4);
     size_t length;
-    const char *text = cat_json_text(L, 2, root, &length);
+    const char *text = cat_json_text(L, 2, NULL, &length);
     if (!text) {
-        return 2;
+        return refuse(L);
     }
-    bool room = buffer->length == 0 || buffer->length + length + 1 <= (size_t)most;
-    if (room) {
-        append(L, buffer, text, length);
-        append(L, buffer, "\n", 1);
+    if (buffer->length > 0 && buffer->length + length + 1 > (size_t)most) {
+        lua_pushboolean(L, 0);
+        return 1;
     }
-    lua_pushboolean(L, room);
+    need(L, buffer, length + 1);
+    append(L, buffer, text, length);
+    append(L, buffer, "\n", 1);
+    lua_pushinteger(L, (lua_Integer)buffer->length);
     return 1;
 }
 
@@ -114,11 +132,14 @@ static int buffer_gc(lua_State *L) {
 
 /*** A buffer with nothing in it.
  * @function new
+ * @tparam integer usual how many bytes it is to hold; it may become larger
  * @treturn buffer */
 static int buffer_new(lua_State *L) {
+    lua_Integer usual = luaL_checkinteger(L, 1);
     cat_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer, 0);
     memset(buffer, 0, sizeof *buffer);
     buffer->L = cat_main_thread(L);
+    buffer->usual = usual > FIRST ? (size_t)usual : FIRST;
     luaL_setmetatable(L, CAT_BUFFER);
     return 1;
 }

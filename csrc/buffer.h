@@ -11,7 +11,8 @@ typedef struct {
     lua_State *L; /* the main thread, for its allocator */
     char *text;
     size_t length, capacity;
-    int users; /* transfers that send it: it must not move */
+    size_t usual; /* what it is to hold */
+    int users;    /* transfers that send it: it must not move */
 } cat_buffer;
 
 /* Pushes the table of functions that Lua sees as core.buffer; returns 1. */

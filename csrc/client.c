@@ -221,8 +221,8 @@ static int client_new(lua_State *L) {
  * @tparam number seconds until the exchange is given up
  * @tparam[opt=false] boolean upload the body may be large: the time allowed is that for standing
  * still
- * @tparam[opt=0] integer offset where the range of a file begins, bytes
- * @tparam[opt] integer length of the range; to the end of the file when nil
+ * @tparam[opt=0] integer offset where the range that is sent begins, bytes
+ * @tparam[opt] integer length of the range; to the end of the body when nil
  * @tparam ?file into a file of Lua's io library, open for writing, that takes the body of the reply
  * @treturn[1] transfer in flight
  * @treturn[2] nil

@@ -6,12 +6,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,6 +129,42 @@ static int system_remove(lua_State *L) {
     return 1;
 }
 
+/* Copies what is left of one file to another, by the kernel. False with errno set. */
+static bool copy_all(int to, int from) {
+    ssize_t copied;
+    do {
+        copied = sendfile(to, from, NULL, 0x7ffff000); /* the most it takes */
+    } while (copied > 0 || (copied < 0 && errno == EINTR));
+    return copied == 0;
+}
+
+/*** Appends a file to another.
+ * @function append
+ * @tparam string to path
+ * @tparam string from path
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config` */
+static int system_append(lua_State *L) {
+    const char *to = luaL_checkstring(L, 1), *from = luaL_checkstring(L, 2);
+    int source = open(from, O_RDONLY | O_CLOEXEC);
+    int target = source < 0 ? -1 : open(to, O_WRONLY | O_CLOEXEC);
+    bool good = target >= 0 && lseek(target, 0, SEEK_END) >= 0 && copy_all(target, source);
+    int why = errno;
+    if (source >= 0) {
+        close(source);
+    }
+    if (target >= 0 && close(target) != 0 && good) {
+        good = false;
+        why = errno;
+    }
+    if (!good) {
+        return cat_failure(L, "config", "cannot append %s to %s: %s", from, to, strerror(why));
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* The open directory, owned by a userdata so that an error in between cannot leak it. */
 static int directory_gc(lua_State *L) {
     DIR **directory = lua_touserdata(L, 1);
@@ -172,9 +211,11 @@ static int system_list(lua_State *L) {
 
 int cat_system_open(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"monotonic", system_monotonic}, {"now", system_now},       {"random", system_random},
-        {"mkdir", system_mkdir},         {"list", system_list},     {"isatty", system_isatty},
-        {"temporary", system_temporary}, {"remove", system_remove}, {NULL, NULL}};
+        {"monotonic", system_monotonic}, {"now", system_now},
+        {"random", system_random},       {"mkdir", system_mkdir},
+        {"list", system_list},           {"isatty", system_isatty},
+        {"append", system_append},       {"temporary", system_temporary},
+        {"remove", system_remove},       {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -91,12 +91,19 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
     return t;
 }
 
-/* The range of a file that is to be sent; raises when there is no such range. */
-static cat_source range_of(lua_State *L, const cat_file *file) {
+/* The range that is to be sent, of a body of `*length` bytes: gives its offset, and leaves its
+ * length in `*length`; raises when there is no such range. */
+static int64_t check_range(lua_State *L, int64_t *length) {
     lua_Integer offset = luaL_optinteger(L, 8, 0);
-    luaL_argcheck(L, offset >= 0 && offset <= file->size, 8, "beyond the end of the file");
-    lua_Integer length = luaL_optinteger(L, 9, file->size - offset);
-    luaL_argcheck(L, length >= 0 && length <= file->size - offset, 9, "beyond the end of the file");
+    luaL_argcheck(L, offset >= 0 && offset <= *length, 8, "beyond the end of the body");
+    lua_Integer wanted = luaL_optinteger(L, 9, *length - offset);
+    luaL_argcheck(L, wanted >= 0 && wanted <= *length - offset, 9, "beyond the end of the body");
+    *length = wanted;
+    return offset;
+}
+
+static cat_source range_of(lua_State *L, const cat_file *file) {
+    int64_t length = file->size, offset = check_range(L, &length);
     luaL_argcheck(L, file->descriptor >= 0, 5, "the file is closed");
     return (cat_source){.kind = CAT_SOURCE_FILE,
                         .descriptor = file->descriptor,
@@ -120,6 +127,9 @@ static cat_source source_of(lua_State *L, transfer *t) {
     } else if (!lua_isnil(L, 5)) {
         source.text = luaL_checklstring(L, 5, &source.length);
         source.kind = lua_toboolean(L, 7) ? CAT_SOURCE_MEMORY : CAT_SOURCE_STRING;
+        int64_t length = (int64_t)source.length, offset = check_range(L, &length);
+        source.text += offset;
+        source.length = (size_t)length;
     }
     return source;
 }

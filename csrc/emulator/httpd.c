@@ -31,6 +31,9 @@
 #define CONNECTIONS  4096
 #define IDLE_SECONDS 300
 
+/* What is read of a body at a time is a good part of this, bytes. */
+#define CONNECTION_MEMORY 262144
+
 typedef struct server server;
 
 /* One request, from its first line to the end of its answer. */
@@ -539,10 +542,11 @@ static bool start_daemon(server *s, const char *cert, const char *key, int stric
     unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (cert ? MHD_USE_TLS : 0u);
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, serve, s, MHD_OPTION_LISTEN_SOCKET, s->listener,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned int)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, begin, s,
-        MHD_OPTION_NOTIFY_COMPLETED, end, s, MHD_OPTION_STRICT_FOR_CLIENT, strictness,
-        MHD_OPTION_ARRAY, cert ? tls : tls + 2, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
+        MHD_OPTION_URI_LOG_CALLBACK, begin, s, MHD_OPTION_NOTIFY_COMPLETED, end, s,
+        MHD_OPTION_STRICT_FOR_CLIENT, strictness, MHD_OPTION_ARRAY, cert ? tls : tls + 2,
+        MHD_OPTION_END);
     return s->daemon != NULL;
 }
 

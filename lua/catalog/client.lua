@@ -255,7 +255,7 @@ end
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
 --   value of the body of a success, or nil and an error. For uploads: `upload` (true: the time allowed is that for
---   standing still), `offset` and `length` of a body that is a file, `range` (the value of Content-Range). For
+--   standing still), `offset` and `length` of what is sent of the body, `range` (the value of Content-Range). For
 --   downloads: `into`, a file of the io library
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil

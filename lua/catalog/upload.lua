@@ -98,7 +98,7 @@ local function accept() return true end
 -- @tparam string method
 -- @tparam string path of the file, and `?action=`
 -- @tparam ?string|buffer|file body
--- @tparam ?table more `offset` and `length` of a body that is a file; `range`
+-- @tparam ?table more `offset` and `length` of what is sent of the body; `range`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -117,7 +117,7 @@ end
 -- @tparam integer first the first byte of the part in the file that results
 -- @tparam integer length bytes
 -- @tparam buffer|file|string body
--- @tparam ?integer offset where the part begins in a body that is a file
+-- @tparam ?integer offset where the part begins in a body that has more than the part
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -153,9 +153,7 @@ end
 
 local function send_piece(task, first)
   local length = math.min(task.part_size, task.total - first)
-  local body, offset = task.file, task.offset + first
-  if not body then body, offset = task.data:sub(first + 1, first + length), nil end
-  local ok, err = upload.send_part(task.place, task.target, first, length, body, offset)
+  local ok, err = upload.send_part(task.place, task.target, first, length, task.file or task.data, task.offset + first)
   if not ok then return nil, err end
   task.add_bytes(length)
   task.parts_left = task.parts_left - 1

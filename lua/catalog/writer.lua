@@ -23,7 +23,7 @@ end
 
 -- An empty buffer: one that was sent, or a new one.
 local function take_buffer(self)
-  return table.remove(self.idle) or core.buffer.new()
+  return table.remove(self.idle) or core.buffer.new(self.part_size)
 end
 
 -- Sends the buffer as the next part, in the background. One is being filled while `parallel` are sent.
@@ -45,7 +45,7 @@ end
 
 -- Says the error of a writer once and for all.
 local function give_up(self, err)
-  self.failure = err
+  self.failure, self.buffer = err, nil
   batch.state(self.of).writing[self.name] = nil
   return nil, err
 end
@@ -59,23 +59,30 @@ local function flush(self)
   end
   local ok, err = dispatch(self)
   if not ok then return give_up(self, err) end
+  self.next_turn = POKE
   return true
 end
 
-local function check_open(self)
+-- Why there is no buffer to write to.
+local function refuse(self)
   if self.failure then return nil, self.failure end
-  if self.closed then return failure("data", "the writer of %s is closed", self.name) end
+  return failure("data", "the writer of %s is closed", self.name)
+end
+
+-- Now and then, when so much was produced, the transfers under way get a turn.
+local function see_to_transfers(self, length)
+  self.next_turn = length + POKE
+  self.jobs:poke()
+  if self.jobs.failure then return give_up(self, self.jobs.failure) end
   return true
 end
 
--- Now and then the transfers under way get a turn.
-local function see_to_transfers(self)
-  local length = self.buffer:length()
-  if self.begun and length - self.seen_to >= POKE then
-    self.seen_to = length
-    self.jobs:poke()
-    if self.jobs.failure then return give_up(self, self.jobs.failure) end
-  end
+-- The part is full, and the record goes into the next.
+local function write_to_next(self, record, number)
+  local ok, err = flush(self)
+  if not ok then return nil, err end
+  local length, unfit = self.buffer:encode(record, number, self.part_size)
+  if not length then return nil, unfit end
   return true
 end
 
@@ -86,19 +93,14 @@ end
 -- @treturn[2] table error: of kind `data` when the record cannot be encoded (it is left out; those before and after it
 --   are not harmed), otherwise that of a transfer, after which the writer is of no more use
 function Writer:write(record)
-  local ok, err = check_open(self)
-  if not ok then return nil, err end
-  local root = ("records[%d]"):format(self.records + 1)
-  local room, unfit = self.buffer:encode(record, root, self.part_size)
-  if room == false then
-    ok, err = flush(self)
-    if not ok then return nil, err end
-    self.seen_to = 0
-    room = self.buffer:encode(record, root, self.part_size)
-  end
-  self.records = self.records + 1
-  if not room then return nil, unfit end
-  return see_to_transfers(self)
+  local buffer, number = self.buffer, self.records + 1
+  if not buffer then return refuse(self) end
+  local length, unfit = buffer:encode(record, number, self.part_size)
+  self.records = number
+  if length == nil then return nil, unfit end
+  if not length then return write_to_next(self, record, number) end
+  if length < self.next_turn then return true end
+  return see_to_transfers(self, length)
 end
 
 --- Adds bytes as they are; for readers.
@@ -107,20 +109,19 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Writer:add(text)
-  local ok, err = check_open(self)
-  if not ok then return nil, err end
+  if not self.buffer then return refuse(self) end
   local from = 1
   while from <= #text do
     if self.buffer:length() >= self.part_size then
-      ok, err = flush(self)
+      local ok, err = flush(self)
       if not ok then return nil, err end
-      self.seen_to = 0
     end
     local to = math.min(#text, from + self.part_size - self.buffer:length() - 1)
     self.buffer:append(text, from, to)
     from = to + 1
   end
-  return see_to_transfers(self)
+  local length = self.buffer:length()
+  return length < self.next_turn or see_to_transfers(self, length)
 end
 
 -- What ended within its first part is one request; otherwise the last part, and the end.
@@ -143,9 +144,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; the file is not part of the batch
 function Writer:close()
-  local ok, err = check_open(self)
-  if not ok then return nil, err end
-  ok, err = finish(self)
+  if not self.buffer then return refuse(self) end
+  local ok, err = finish(self)
   if not ok then return give_up(self, err) end
   self.closed = true
   batch.state(self.of).writing[self.name] = nil
@@ -160,7 +160,7 @@ function Writer:cancel()
   if not self.closed then
     give_up(self, core.failure.new { kind = "cancelled", message = "the writer was cancelled" })
   end
-  self.jobs, self.buffer = nil, nil
+  self.jobs, self.idle = nil, {}
 end
 
 function Writer:__close(err)
@@ -187,12 +187,12 @@ function writer.open(self, name, given)
   local writing = batch.state(self).writing
   if writing[name] then return failure("data", "%s is being written already", name) end
   writing[name] = true
-  local parallel = given.parallel or place.client.parallel
+  local parallel, part_size = given.parallel or place.client.parallel, given.part_size or upload.STREAM_PART
   return setmetatable({
-    of = self, name = name, place = place, target = target, parallel = parallel,
-    part_size = given.part_size or upload.STREAM_PART, jobs = pool.new(place.client.engine, parallel),
-    buffer = core.buffer.new(), idle = {}, dispatched = 0, sent = 0, records = 0, seen_to = 0,
-    began = core.system.monotonic(),
+    of = self, name = name, place = place, target = target, parallel = parallel, part_size = part_size,
+    jobs = pool.new(place.client.engine, parallel), buffer = core.buffer.new(part_size), idle = {}, dispatched = 0,
+    -- nothing is under way before the first part has left
+    sent = 0, records = 0, next_turn = math.huge, began = core.system.monotonic(),
   }, Writer)
 end
 

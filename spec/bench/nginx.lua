@@ -28,6 +28,7 @@ http {
   default_type application/json;
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
+  client_max_body_size 0;
   client_body_temp_path %s/body;
   proxy_temp_path %s/proxy;
   fastcgi_temp_path %s/fastcgi;

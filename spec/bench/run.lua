@@ -1,6 +1,6 @@
 --- What is measured: the module against bare libcurl and against lua-cjson.
 --
---     lua5.4 spec/bench/run.lua [--quick] [sequential] [inflight] [encode] [memory]
+--     lua5.4 spec/bench/run.lua [--quick] [sequential] [inflight] [encode] [memory] [uploads]
 --
 -- Two sides take turns in short blocks within one process, because a machine's speed changes from one second to
 -- the next; each figure is the median over the pairs of blocks. A missed target is printed and is not a failure.
@@ -14,6 +14,7 @@ local core = require "catalog.core"
 local inflight = require "spec.bench.inflight"
 local nginx = require "spec.bench.nginx"
 local profiles = require "spec.bench.profiles"
+local uploads = require "spec.bench.uploads"
 
 local DATASET = "5c8c3c555033b814b69f947f"
 local WIDTH = 16        -- creations in flight
@@ -21,8 +22,14 @@ local MOST_HOPS = 15    -- proxies before the server, at most
 local SLOW = 200e-6     -- seconds a request from which on a rate is promised
 
 -- Sizes of a full run, and of one with --quick.
-local full = { pairs = 15, sequential = 2000, slow = 800, inflight = 4000, records = 10000, many = 100000 }
-local quick = { pairs = 5, sequential = 500, slow = 300, inflight = 1000, records = 10000, many = 20000 }
+local full = {
+  pairs = 15, sequential = 2000, slow = 800, inflight = 4000, records = 10000, many = 100000, uploads = 9,
+  written = 1000000,
+}
+local quick = {
+  pairs = 5, sequential = 500, slow = 300, inflight = 1000, records = 10000, many = 20000, uploads = 3,
+  written = 200000,
+}
 
 -- Numbers.
 
@@ -339,12 +346,8 @@ end
 
 --- In a process of its own, so that nothing else is in its memory.
 function measurements.memory(bench)
-  local lowest = -1
-  while arg[lowest - 1] do
-    lowest = lowest - 1
-  end
   local some, many = 1000, bench.size.many
-  local pipe = assert(io.popen(string.format("'%s' '%s/spec/bench/memory.lua' %s %d %d", arg[lowest], root,
+  local pipe = assert(io.popen(string.format("'%s' '%s/spec/bench/memory.lua' %s %d %d", bench.lua, root,
     bench.server:url(0), some, many)))
   local before, after = pipe:read("n", "n")
   pipe:close()
@@ -355,9 +358,21 @@ function measurements.memory(bench)
   note("%.2f MiB, then %.2f MiB", before / 2 ^ 20, after / 2 ^ 20)
 end
 
+function measurements.uploads(bench)
+  uploads.run(bench)
+end
+
 -- The run.
 
-local order = { "sequential", "inflight", "encode", "memory" }
+local order = { "sequential", "inflight", "encode", "memory", "uploads" }
+
+local function interpreter()
+  local lowest = -1
+  while arg[lowest - 1] do
+    lowest = lowest - 1
+  end
+  return arg[lowest]
+end
 
 local function read_arguments()
   local size, chosen, any = full, {}, false
@@ -377,7 +392,10 @@ end
 local function main()
   local size, chosen = read_arguments()
   local server <close> = nginx.start(MOST_HOPS)
-  local bench = { size = size, server = server, request = learn_request() }
+  local bench = {
+    size = size, server = server, request = learn_request(), lua = interpreter(), root = root,
+    row = row, note = note, map = map, median = median, median_of = median_of,
+  }
   local failed = false
   machine(server)
   line("what", "target", "measured", "")
