@@ -1,5 +1,6 @@
 std = "lua54"
 max_line_length = 120
 files["spec"] = { std = "+busted", max_line_length = 130 }
+files["spec/support/uploads.lua"] = { read_globals = { "pin" } }
 files["spec/support/creates.lua"] = { read_globals = { "pin" } } -- of spec/support/host.c
 exclude_files = { "build" }

@@ -138,18 +138,21 @@ static bool copy_all(int to, int from) {
     return copied == 0;
 }
 
-/*** Appends a file to another.
- * @function append
- * @tparam string to path
+/*** Copies a file into another, which is made when it is not there.
+ * @function copy
  * @tparam string from path
+ * @tparam string to path
+ * @tparam integer offset where in the other its bytes go
  * @treturn[1] boolean true
  * @treturn[2] nil
  * @treturn[2] table error of kind `config` */
-static int system_append(lua_State *L) {
-    const char *to = luaL_checkstring(L, 1), *from = luaL_checkstring(L, 2);
+static int system_copy(lua_State *L) {
+    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    off_t offset = (off_t)luaL_checkinteger(L, 3);
     int source = open(from, O_RDONLY | O_CLOEXEC);
-    int target = source < 0 ? -1 : open(to, O_WRONLY | O_CLOEXEC);
-    bool good = target >= 0 && lseek(target, 0, SEEK_END) >= 0 && copy_all(target, source);
+    int target = source < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    bool good =
+        target >= 0 && lseek(target, offset, SEEK_SET) == offset && copy_all(target, source);
     int why = errno;
     if (source >= 0) {
         close(source);
@@ -159,7 +162,7 @@ static int system_append(lua_State *L) {
         why = errno;
     }
     if (!good) {
-        return cat_failure(L, "config", "cannot append %s to %s: %s", from, to, strerror(why));
+        return cat_failure(L, "config", "cannot copy %s into %s: %s", from, to, strerror(why));
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -214,7 +217,7 @@ int cat_system_open(lua_State *L) {
         {"monotonic", system_monotonic}, {"now", system_now},
         {"random", system_random},       {"mkdir", system_mkdir},
         {"list", system_list},           {"isatty", system_isatty},
-        {"append", system_append},       {"temporary", system_temporary},
+        {"copy", system_copy},           {"temporary", system_temporary},
         {"remove", system_remove},       {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;

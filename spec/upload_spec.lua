@@ -137,6 +137,26 @@ describe("an upload", function()
     end)
   end)
 
+  it("says when a file may not be read", function()
+    shell.with_directory(function(directory)
+      os.execute("chmod 755 " .. directory)
+      shell.write(directory .. "/secret", "x")
+      shell.write(directory .. "/script.lua", [[
+        local file, err = require("catalog.core").file.open(arg[1])
+        print(file, err.kind, err.message)
+      ]])
+      os.execute("chmod 000 " .. directory .. "/secret")
+      -- root may read everything: it tries as nobody, and with copies nobody may read
+      local as = shell.run "id -u" == "0\n" and "setpriv --reuid 65534 --clear-groups " or ""
+      local build = os.getenv "CATALOG_BUILD"
+      shell.run(("mkdir %s/catalog && cp %s/catalog/core.so %s/catalog && chmod 755 %s/catalog"):format(directory, build,
+        directory, directory))
+      local output = shell.run(("LUA_CPATH='%s/?.so;;' %senv %s %s/script.lua %s/secret"):format(directory, as, shell.LUA,
+        directory, directory))
+      assert.equal(("nil\tdata\tcannot read %s/secret: Permission denied\n"):format(directory), output)
+    end)
+  end)
+
   it("says when a reader gives what is no text, and passes on what it raises", function()
     with_batch(function(batch)
       assert_error("data", "the reader of a gave a number", batch:upload("a", { reader = function() return 17 end }))

@@ -11,7 +11,7 @@ local A_WHILE <const> = 3600
 local pooled = setmetatable({}, { __mode = "k" })
 
 --- Says that a coroutine is a pool's: waiting in it yields the transfer.
--- @tparam thread coroutine
+-- @tparam thread thread
 function await.adopt(thread)
   pooled[thread] = true
 end

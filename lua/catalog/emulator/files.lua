@@ -51,7 +51,8 @@ local function path_of(service, record, name)
   return ("%s/files/%s/%s"):format(service.directory, record.batch.id, name)
 end
 
-local function part_directory(service, record, name)
+-- Where the parts of a large file are put together.
+local function partial_path(service, record, name)
   return ("%s/parts/%s/%s"):format(service.directory, record.batch.id, core.url.encode(name))
 end
 
@@ -120,11 +121,11 @@ local function patch(service, request, record, name)
   if last - first + 1 ~= request.body_size then
     return problem(400, "Content-Range names %d bytes, and the part has %d", last - first + 1, request.body_size)
   end
-  local key = ("%d-%d"):format(first, last)
-  local path = part_directory(service, record, name) .. "/" .. key
-  local ok, why = move(service, request.body_file, path)
-  if not ok then return problem(400, "The part cannot be kept: %s", why) end
-  large.parts[key] = { first = first, last = last, path = path }
+  local path = partial_path(service, record, name)
+  local ok, err = make_way(service, path)
+  if ok then ok, err = core.system.copy(request.body_file, path, first) end
+  if not ok then return problem(507, "The part cannot be kept: %s", err.message) end
+  large.parts[("%d-%d"):format(first, last)] = { first = first, last = last }
   return described(name, request.body_size)
 end
 
@@ -147,14 +148,6 @@ local function fault_in(parts)
   return nil, size
 end
 
--- Appends the others to the first, which becomes the file.
-local function stitch(parts)
-  for i = 2, #parts do
-    assert(core.system.append(parts[1].path, parts[i].path))
-    os.remove(parts[i].path)
-  end
-end
-
 local function complete(service, _, record, name)
   local large = record.large[name]
   if not large then return problem(400, "The file %s was not initialized", name) end
@@ -162,8 +155,7 @@ local function complete(service, _, record, name)
   local parts = in_order(large)
   local fault, size = fault_in(parts)
   if fault then return problem(400, "The file %s is not whole: %s", name, fault) end
-  stitch(parts)
-  local ok, why = move(service, parts[1].path, path_of(service, record, name))
+  local ok, why = move(service, partial_path(service, record, name), path_of(service, record, name))
   if not ok then return problem(400, "The file %s cannot be kept: %s", name, why) end
   large.parts, large.size = {}, size
   remember(record, name, size)
