@@ -2,6 +2,7 @@
  * @module catalog.core.buffer */
 #include "buffer.h"
 
+#include "handle.h"
 #include "json.h"
 #include "memory.h"
 
@@ -151,13 +152,8 @@ int cat_buffer_open(lua_State *L) {
                                        {"reset", buffer_reset},
                                        {NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", buffer_new}, {NULL, NULL}};
-    if (luaL_newmetatable(L, CAT_BUFFER)) {
-        lua_pushcfunction(L, buffer_gc);
-        lua_setfield(L, -2, "__gc");
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pop(L, 1);
+    static const luaL_Reg events[] = {{"__gc", buffer_gc}, {NULL, NULL}};
+    cat_handle(L, CAT_BUFFER, events, methods);
     luaL_newlib(L, functions);
     return 1;
 }

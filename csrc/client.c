@@ -3,6 +3,7 @@
 #include "client.h"
 
 #include "failure.h"
+#include "handle.h"
 #include "memory.h"
 #include "transfer.h"
 #include "url.h"
@@ -298,18 +299,11 @@ int cat_client_open(lua_State *L) {
                                        {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", client_gc}, {"__close", client_gc}, {"__tostring", client_tostring}, {NULL, NULL}};
+    static const luaL_Reg header_events[] = {{"__gc", headers_gc}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"new", client_new}, {"headers", client_headers}, {NULL, NULL}};
-    if (luaL_newmetatable(L, CAT_CLIENT)) {
-        luaL_setfuncs(L, events, 0);
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    if (luaL_newmetatable(L, CAT_HEADERS)) {
-        lua_pushcfunction(L, headers_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_pop(L, 2);
+    cat_handle(L, CAT_CLIENT, events, methods);
+    cat_handle(L, CAT_HEADERS, header_events, NULL);
     cat_transfer_setup(L);
     luaL_newlib(L, functions);
     return 1;

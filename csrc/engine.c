@@ -9,6 +9,7 @@
 #include "engine.h"
 
 #include "failure.h"
+#include "handle.h"
 #include "memory.h"
 #include "system.h"
 
@@ -661,12 +662,7 @@ int cat_engine_open(lua_State *L) {
     static const luaL_Reg events[] = {
         {"__gc", engine_gc}, {"__close", engine_gc}, {"__tostring", engine_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"get", engine_get}, {NULL, NULL}};
-    if (luaL_newmetatable(L, ENGINE)) {
-        luaL_setfuncs(L, events, 0);
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pop(L, 1);
+    cat_handle(L, ENGINE, events, methods);
     luaL_newlib(L, functions);
     return 1;
 }

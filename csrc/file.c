@@ -3,6 +3,7 @@
 #include "file.h"
 
 #include "failure.h"
+#include "handle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,12 +88,7 @@ int cat_file_open(lua_State *L) {
         {"size", file_size}, {"changed", file_changed}, {"close", file_close}, {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", file_close}, {"__close", file_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"open", file_open}, {NULL, NULL}};
-    if (luaL_newmetatable(L, CAT_FILE)) {
-        luaL_setfuncs(L, events, 0);
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pop(L, 1);
+    cat_handle(L, CAT_FILE, events, methods);
     luaL_newlib(L, functions);
     return 1;
 }

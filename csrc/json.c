@@ -8,6 +8,7 @@
 #include "json.h"
 
 #include "failure.h"
+#include "handle.h"
 #include "memory.h"
 
 #include <float.h>
@@ -850,13 +851,11 @@ static void push_empty_array(lua_State *L, int marks) {
 
 /* Makes the state's codec and leaves it in the registry. */
 static void make_codec(lua_State *L) {
+    static const luaL_Reg events[] = {{"__gc", codec_gc}, {NULL, NULL}};
+    cat_handle(L, CODEC, events, NULL);
     codec *c = lua_newuserdatauv(L, sizeof *c, USES_COUNT);
     memset(c, 0, sizeof *c);
-    if (luaL_newmetatable(L, CODEC)) {
-        lua_pushcfunction(L, codec_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    luaL_setmetatable(L, CODEC);
     c->plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!c->plain) {
         luaL_error(L, "not enough memory");

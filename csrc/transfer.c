@@ -5,6 +5,7 @@
 #include "buffer.h"
 #include "failure.h"
 #include "file.h"
+#include "handle.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -397,10 +398,5 @@ void cat_transfer_setup(lua_State *L) {
                                       {"__close", transfer_close},
                                       {"__tostring", transfer_tostring},
                                       {NULL, NULL}};
-    if (luaL_newmetatable(L, TRANSFER)) {
-        luaL_setfuncs(L, events, 0);
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pop(L, 1);
+    cat_handle(L, TRANSFER, events, methods);
 }

@@ -34,7 +34,7 @@ describe("the program", function()
       plain, fine = run(server, ("ingest --dataset d --format json --dir %s --pattern '?.json'"):format(directory))
       assert.equal(0, fine, plain)
       assert.matches("2/2 files, 64 B of 64 B\n", plain, 1, true)
-      assert.matches("\nstatus +success\n", plain)
+      assert.matches("\nbatch %w+: success\n  8 of 8 records are in\n2 files, 64 B in [%d.]+ seconds\n$", plain)
     end)
   end)
 

@@ -5,6 +5,8 @@
  * delayed answer suspends its connection until it is due; nothing here sleeps. Lua is only ever
  * entered by lua_pcall, so no error jumps across libmicrohttpd.
  * @module catalog.emulator.httpd */
+#include "../handle.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -698,12 +700,7 @@ int luaopen_catalog_emulator_httpd(lua_State *L) {
     static const luaL_Reg events[] = {
         {"__gc", server_stop}, {"__close", server_stop}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", httpd_start}, {NULL, NULL}};
-    if (luaL_newmetatable(L, SERVER)) {
-        luaL_setfuncs(L, events, 0);
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pop(L, 1);
+    cat_handle(L, SERVER, events, methods);
     luaL_newlib(L, functions);
     return 1;
 }

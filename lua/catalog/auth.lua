@@ -1,15 +1,12 @@
 --- Where the access token comes from. No other part sees a token or a secret for longer than a call.
 -- @module catalog.auth
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 
 local auth = {}
 
 -- Seconds before its end at which a token is no longer used: a request takes a while to arrive.
 local MARGIN <const> = 60
-
-local function failure(format, ...)
-  return nil, core.failure.new { kind = "auth", message = format:format(...) }
-end
 
 local function constant(token)
   return function() return token end
@@ -18,9 +15,9 @@ end
 local function asked(source)
   return function()
     local ok, token = pcall(source)
-    if not ok then return failure("the token function failed: %s", tostring(token)) end
+    if not ok then return failure("auth", "the token function failed: %s", tostring(token)) end
     if type(token) ~= "string" then
-      return failure("the token function gave a %s, and a string is needed", type(token))
+      return failure("auth", "the token function gave a %s, and a string is needed", type(token))
     end
     return token
   end
@@ -40,8 +37,9 @@ end
 
 local function read_grant(body)
   local grant, err = core.json.decode(body)
+  if err then return nil, err end
   if type(grant) == "table" and type(grant.access_token) == "string" then return grant end
-  return nil, err or core.failure.new { kind = "auth", message = "gave no access token" }
+  return failure("auth", "gave no access token")
 end
 
 -- Source: Adobe's OAuth server-to-server guide, POST /ims/token/v3.
@@ -78,11 +76,8 @@ function auth.source(settings)
   if type(settings.token) == "string" then return constant(settings.token) end
   if settings.token ~= nil then return asked(settings.token) end
   if settings.client_secret then return fetched(settings) end
-  return nil, core.failure.new {
-    kind = "config",
-    message = "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and scopes"
-      .. " (AEP_SCOPES)",
-  }
+  return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
+    .. " scopes (AEP_SCOPES)")
 end
 
 return auth

@@ -1,6 +1,7 @@
 --- Batches: plain tables with every field the service sent; what can be done with them is in the metatable.
 -- @classmod catalog.batch
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local options = require "catalog.options"
 
 local batch = {}
@@ -110,7 +111,7 @@ end
 function batch.check_timeout(timeout)
   local positive = timeout == nil or timeout > 0 -- NaN is not
   if not positive then
-    return nil, core.failure.new { kind = "config", message = "timeout must be more than 0" }
+    return failure("config", "timeout must be more than 0")
   end
   return true
 end
@@ -172,13 +173,10 @@ end
 -- Reads the catalog's answer to a look-up: an object with the batch under its id.
 local function look_up(id, body)
   local found, err = core.json.decode(body)
-  if type(found) ~= "table" then
-    return nil, err or core.failure.new { kind = "protocol", message = "the reply is no object" }
-  end
+  if err then return nil, err end
+  if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
   local fields = found[id]
-  if type(fields) ~= "table" then
-    return nil, core.failure.new { kind = "batch", message = ("there is no batch %s in the reply"):format(id) }
-  end
+  if type(fields) ~= "table" then return failure("batch", "there is no batch %s in the reply", id) end
   fields.id = fields.id or id -- the service names it only as the key
   return fields
 end

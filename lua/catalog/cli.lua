@@ -88,6 +88,32 @@ local function show(arguments, fields)
   for _, name in ipairs(names) do print(("%-16s %s"):format(name, plain(fields[name]))) end
 end
 
+local function of_size(bytes)
+  local units = { "B", "kB", "MB", "GB", "TB" }
+  local unit = 1
+  while bytes >= 1000 and unit < #units do bytes, unit = bytes / 1000, unit + 1 end
+  return ("%.3g %s"):format(bytes, units[unit])
+end
+
+-- A report as a few lines a person reads.
+local function summarise(report)
+  for _, one in ipairs(report.batches) do
+    print(("batch %s: %s"):format(one.id, one.status))
+    local metrics = type(one.metrics) == "table" and one.metrics or {}
+    if metrics.outputRecordCount then
+      print(("  %d of %d records are in"):format(metrics.outputRecordCount, metrics.inputRecordCount or 0))
+    end
+    for _, problem in ipairs(type(one.errors) == "table" and one.errors or {}) do
+      print(("  %s: %s"):format(problem.code, problem.description))
+    end
+  end
+  print(("%d files, %s in %.1f seconds"):format(#report.files, of_size(report.bytes), report.seconds))
+end
+
+local function show_report(arguments, report)
+  if arguments.json then show(arguments, report) else summarise(report) end
+end
+
 local function complain(err)
   io.stderr:write("catalog: ", tostring(err), "\n")
   return err.kind == "batch" and BATCH_FAILED or FAILED
@@ -99,13 +125,6 @@ local function creation_of(arguments)
     external_id = arguments.external_id, error_diagnostics = arguments.error_diagnostics,
     partial_ingestion = arguments.partial_ingestion, sandbox = arguments.sandbox,
   }
-end
-
-local function of_size(bytes)
-  local units = { "B", "kB", "MB", "GB", "TB" }
-  local unit = 1
-  while bytes >= 1000 and unit < #units do bytes, unit = bytes / 1000, unit + 1 end
-  return ("%.3g %s"):format(bytes, units[unit])
 end
 
 local BAR <const> = 30
@@ -140,10 +159,10 @@ function commands.ingest(client, arguments)
   given.on_warning = function(text) io.stderr:write("catalog: ", text, "\n") end
   local report, err, partial = client:ingest(given)
   if not report then
-    if partial and arguments.json then show(arguments, partial) end
+    if partial then show_report(arguments, partial) end
     return complain(err)
   end
-  show(arguments, report)
+  show_report(arguments, report)
   return OK
 end
 

@@ -4,6 +4,7 @@ local auth = require "catalog.auth"
 local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local ingest = require "catalog.ingest"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
@@ -37,10 +38,6 @@ local DEFAULTS <const> = {
   insecure = false, max_reply = 64 * 1024 * 1024,
 }
 
-local function failure(format, ...)
-  return nil, core.failure.new { kind = "config", message = format:format(...) }
-end
-
 -- The table wins over the environment, the environment over the defaults. Credentials go together: a secret in
 -- the table is not overruled by a token in the environment.
 local function merge(given)
@@ -58,7 +55,8 @@ end
 local function check_required(settings)
   for _, name in ipairs { "org", "api_key" } do
     if not settings[name] or settings[name] == "" then
-      return failure("%s is missing: set it in the client's table, or %s in the environment", name, ENVIRONMENT[name])
+      return failure("config", "%s is missing: set it in the client's table, or %s in the environment", name,
+        ENVIRONMENT[name])
     end
   end
   return true
@@ -76,7 +74,7 @@ end
 local function check_times(settings)
   for _, name in ipairs { "timeout", "connect_timeout", "max_reply", "parallel" } do
     local positive = settings[name] > 0 -- NaN is not
-    if not positive then return failure("%s must be more than 0", name) end
+    if not positive then return failure("config", "%s must be more than 0", name) end
   end
   return true
 end
@@ -93,7 +91,7 @@ end
 local function check_files(settings)
   if settings.ca_file then
     local file, why = io.open(settings.ca_file, "rb")
-    if not file then return failure("ca_file cannot be read: %s", why) end
+    if not file then return failure("config", "ca_file cannot be read: %s", why) end
     file:close()
   end
   return true

@@ -1,6 +1,7 @@
 --- A local server that behaves as the service does, for demos and tests.
 -- @module catalog.emulator
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local options = require "catalog.options"
 
 local emulator = {}
@@ -18,10 +19,6 @@ local MAX_BODY <const> = 1024 * 1024
 
 -- No upload may have more: Adobe's limit for a part, in decimal bytes.
 local MAX_FILE <const> = 512000000
-
-local function failure(format, ...)
-  return nil, core.failure.new { kind = "config", message = format:format(...) }
-end
 
 -- A certificate or key is given as text or as the path of a file with it.
 local function pem(given, what)
@@ -71,7 +68,8 @@ end
 local function load_httpd()
   local found, httpd = pcall(require, "catalog.emulator.httpd")
   if found then return httpd end
-  return failure("the emulator was not built: install libmicrohttpd (Debian: libmicrohttpd-dev) and build again (%s)",
+  return failure("config",
+    "the emulator was not built: install libmicrohttpd (Debian: libmicrohttpd-dev) and build again (%s)",
     (tostring(httpd):match "^[^\n]*"))
 end
 
@@ -98,8 +96,8 @@ function emulator.start(given)
   if not httpd then return nil, missing end
   local cert, no_cert = pem(checked.cert, "cert")
   local key, no_key = pem(checked.key, "key")
-  if no_cert or no_key then return failure("%s", no_cert or no_key) end
-  if (cert == nil) ~= (key == nil) then return failure "cert and key go together" end
+  if no_cert or no_key then return failure("config", "%s", no_cert or no_key) end
+  if (cert == nil) ~= (key == nil) then return failure("config", "cert and key go together") end
   local directory, no_directory = directory_of(checked)
   if not directory then return nil, no_directory end
   local settings, unfit = settings_of(checked, directory)
@@ -110,7 +108,7 @@ function emulator.start(given)
   }
   if not server then
     if not checked.data_dir then core.system.remove(directory) end
-    return failure("%s", why)
+    return failure("config", "%s", why)
   end
   local port = server:port()
   return setmetatable({

@@ -2,6 +2,7 @@
 -- @module catalog.ingest
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local options = require "catalog.options"
 local pool = require "catalog.pool"
 local upload = require "catalog.upload"
@@ -28,10 +29,6 @@ local LIMITS <const> = {
 
 -- Progress is told at most so often, in seconds.
 local TELL_EVERY <const> = 0.1
-
-local function failure(kind, format, ...)
-  return nil, core.failure.new { kind = kind, message = format:format(...) }
-end
 
 local function pattern_of(glob)
   return "^" .. glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"

@@ -1,15 +1,12 @@
 --- Names of files in a batch, and where they are.
 -- @module catalog.names
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 
 local names = {}
 
 -- Source: Adobe's batch ingestion guide; 414 beyond.
 local LONGEST_URL <const> = 2000
-
-local function failure(format, ...)
-  return nil, core.failure.new { kind = "data", message = format:format(...) }
-end
 
 --- The path of a file in a batch, encoded segment by segment.
 -- @tparam table place `base_url`, `batch` and `dataset`: ids
@@ -18,12 +15,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 function names.path(place, name)
-  if name == "" then return failure "the name of the file is empty" end
+  if name == "" then return failure("data", "the name of the file is empty") end
   local segments = {}
   for segment in (name .. "/"):gmatch "([^/]*)/" do
     local encoded = core.url.segment(segment, "segment")
     if not encoded then
-      return failure("the name %q has an empty segment, or one that is . or .., which cannot be sent", name)
+      return failure("data", "the name %q has an empty segment, or one that is . or .., which cannot be sent", name)
     end
     segments[#segments + 1] = encoded
   end
@@ -32,7 +29,7 @@ function names.path(place, name)
     table.concat(segments, "/"))
   -- what an action adds still has to fit
   if #place.base_url + #path + #"?action=INITIALIZE" > LONGEST_URL then
-    return failure("the name %q makes a URL of more than %d characters", name:sub(1, 60) .. "...", LONGEST_URL)
+    return failure("data", "the name %q makes a URL of more than %d characters", name:sub(1, 60) .. "...", LONGEST_URL)
   end
   return path
 end

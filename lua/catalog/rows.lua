@@ -2,6 +2,7 @@
 -- @module catalog.rows
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 
 local PAGE <const> = 100
 
@@ -12,8 +13,9 @@ end
 
 local function read_listing(body)
   local listing, err = core.json.decode(body)
+  if err then return nil, err end
   if type(listing) ~= "table" or type(listing.data) ~= "table" then
-    return nil, err or core.failure.new { kind = "protocol", message = "the reply is no listing" }
+    return failure("protocol", "the reply is no listing")
   end
   return listing.data
 end
@@ -59,9 +61,7 @@ end
 -- Downloads one file of rows to a temporary file, however large it is.
 local function download(self, name)
   local file, why = io.tmpfile()
-  if not file then
-    return nil, core.failure.new { kind = "data", message = "no temporary file can be made: " .. tostring(why) }
-  end
+  if not file then return failure("data", "no temporary file can be made: %s", why) end
   local client, sandbox = batch.home(self)
   local ok, err = client:send {
     method = "GET", path = meta_path(self.id, "row_errors/" .. name), sandbox = sandbox, into = file,

@@ -2,6 +2,7 @@
 -- @module catalog.upload
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local names = require "catalog.names"
 local options = require "catalog.options"
 local pool = require "catalog.pool"
@@ -25,10 +26,6 @@ local SCHEMA <const> = {
 local SOURCES <const> = {
   file = "string", data = "string", reader = "callable", offset = "integer", length = "integer",
 }
-
-local function failure(kind, format, ...)
-  return nil, core.failure.new { kind = kind, message = format:format(...) }
-end
 
 local function check_range(name, value, most)
   if value and (value < 1 or value > most) then

@@ -2,6 +2,7 @@
 -- @classmod catalog.writer
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local names = require "catalog.names"
 local options = require "catalog.options"
 local pool = require "catalog.pool"
@@ -16,10 +17,6 @@ local SCHEMA <const> = { part_size = "integer", parallel = "integer", timeout = 
 
 -- How much is produced, in bytes, before transfers under way are seen to.
 local POKE <const> = 65536
-
-local function failure(kind, format, ...)
-  return nil, core.failure.new { kind = kind, message = format:format(...) }
-end
 
 -- An empty buffer: one that was sent, or a new one.
 local function take_buffer(self)
