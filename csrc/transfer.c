@@ -304,6 +304,11 @@ static int push_fault(lua_State *L, transfer *t) {
     fault f = fault_of(t->slot);
     push_message(L, t, &f);
     cat_failure(L, f.kind, "%s", lua_tostring(L, -1));
+    if (t->slot->flight.result == CURLE_PARTIAL_FILE ||
+        t->slot->flight.result == CURLE_RECV_ERROR) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "cut");
+    }
     if (!t->slot->repeatable && sent(t->slot)) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "ambiguous");

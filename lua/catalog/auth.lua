@@ -1,5 +1,6 @@
 --- Where the access token comes from. No other part sees a token or a secret for longer than a call.
 -- @module catalog.auth
+local await = require "catalog.await"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 
@@ -8,20 +9,32 @@ local auth = {}
 -- Seconds before its end at which a token is no longer used: a request takes a while to arrive.
 local MARGIN <const> = 60
 
-local function constant(token)
-  return function() return token end
+-- How often one who waits for another's fetching looks, in seconds.
+local WAIT <const> = 0.01
+
+-- Sources of tokens: `token(client)` gives one, or nil and an error; `renew(token)` is told that the service does not
+-- take it, and says whether another may be had.
+
+local Constant = {}
+Constant.__index = Constant
+
+function Constant:token() return self.value end
+
+function Constant.renew() return false end
+
+local Asked = {}
+Asked.__index = Asked
+
+function Asked:token()
+  local ok, token = pcall(self.ask)
+  if not ok then return failure("auth", "the token function failed: %s", tostring(token)) end
+  if type(token) ~= "string" then
+    return failure("auth", "the token function gave a %s, and a string is needed", type(token))
+  end
+  return token
 end
 
-local function asked(source)
-  return function()
-    local ok, token = pcall(source)
-    if not ok then return failure("auth", "the token function failed: %s", tostring(token)) end
-    if type(token) ~= "string" then
-      return failure("auth", "the token function gave a %s, and a string is needed", type(token))
-    end
-    return token
-  end
-end
+function Asked.renew() return true end
 
 local function form(fields)
   local parts = {}
@@ -46,7 +59,7 @@ end
 local function request_of(settings)
   return {
     method = "POST", url = settings.ims_url .. "/ims/token/v3", anonymous = true,
-    content_type = "application/x-www-form-urlencoded", read = read_grant,
+    content_type = "application/x-www-form-urlencoded", read = read_grant, repeatable = true,
     body = form {
       { "grant_type", "client_credentials" }, { "client_id", settings.api_key },
       { "client_secret", settings.client_secret }, { "scope", scope_list(settings.scopes) },
@@ -54,28 +67,40 @@ local function request_of(settings)
   }
 end
 
-local function fetched(settings)
-  local token, ends
-  local request = request_of(settings)
-  return function(client)
-    if token and core.system.monotonic() < ends then return token end
-    local grant, err = client:send(request)
-    if not grant then return nil, err end
-    token = grant.access_token
-    ends = core.system.monotonic() + (tonumber(grant.expires_in) or 0) - MARGIN
-    return token
-  end
+local Fetched = {}
+Fetched.__index = Fetched
+
+-- One fetches, the others of a pool wait for it.
+local function fetch(self, client)
+  self.fetching = true
+  local grant, err = client:send(self.request)
+  self.fetching = false
+  if not grant then return nil, err end
+  self.value = grant.access_token
+  self.ends = core.system.monotonic() + (tonumber(grant.expires_in) or 0) - MARGIN
+  return self.value
+end
+
+function Fetched:token(client)
+  while self.fetching do await.pause(client.engine, WAIT) end
+  if self.value and core.system.monotonic() < self.ends then return self.value end
+  return fetch(self, client)
+end
+
+function Fetched:renew(token)
+  if token == self.value then self.value = nil end
+  return true
 end
 
 --- A source of tokens.
 -- @tparam table settings those of the client: `token`, or `client_secret`, `scopes`, `api_key` and `ims_url`
--- @treturn[1] function called with the client, gives a token, or nil and an error
+-- @treturn[1] table with `token(client)` and `renew(token)`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: there are no credentials
 function auth.source(settings)
-  if type(settings.token) == "string" then return constant(settings.token) end
-  if settings.token ~= nil then return asked(settings.token) end
-  if settings.client_secret then return fetched(settings) end
+  if type(settings.token) == "string" then return setmetatable({ value = settings.token }, Constant) end
+  if settings.token ~= nil then return setmetatable({ ask = settings.token }, Asked) end
+  if settings.client_secret then return setmetatable({ request = request_of(settings) }, Fetched) end
   return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
     .. " scopes (AEP_SCOPES)")
 end

@@ -28,11 +28,23 @@ function await.transfer(transfer, engine)
   end
 end
 
+-- A pause, which a pool waits for as for a transfer.
+local Pause = {}
+Pause.__index = Pause
+
+function Pause:done() return core.system.monotonic() >= self.ends end
+
+function Pause.sent() return 0 end
+
 --- Lets some time pass, in which transfers go on.
 -- @tparam engine engine
 -- @tparam number seconds
 function await.pause(engine, seconds)
   local ends = core.system.monotonic() + seconds
+  if pooled[coroutine.running()] then
+    coroutine.yield(setmetatable({ ends = ends }, Pause))
+    return
+  end
   local left = seconds
   while left > 0 do
     engine:step(left)

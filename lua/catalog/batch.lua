@@ -72,8 +72,17 @@ function batch.action(self, action, timeout)
   local _, sandbox = batch.home(self)
   return {
     method = "POST", path = ("/data/foundation/import/batches/%s?action=%s"):format(core.url.encode(self.id), action),
-    body = "", sandbox = sandbox, timeout = timeout, read = function() return true end,
+    body = "", sandbox = sandbox, timeout = timeout, repeatable = true, read = function() return true end,
   }
+end
+
+-- One attempt, without the pauses of others.
+local function leave_now(self)
+  local client = batch.home(self)
+  local request = batch.action(self, "ABORT", ABORT_TIMEOUT)
+  request.repeatable = nil
+  request.once = true
+  client:send(request)
 end
 
 -- `local batch <close>`: left before it was completed, it is aborted; one attempt, whose failure hides no other.
@@ -81,7 +90,7 @@ local function leave(self)
   local state = batch.state(self)
   if state.made and not state.ended then
     state.ended = "ABORT"
-    pcall(batch.home(self).send, batch.home(self), batch.action(self, "ABORT", ABORT_TIMEOUT))
+    pcall(leave_now, self)
   end
 end
 
@@ -196,7 +205,7 @@ function methods:get(given)
   local segment, err = core.url.segment(self.id, "batch id")
   if not segment then return nil, err end
   local fields, failed = kind.client:send {
-    method = "GET", path = "/data/foundation/catalog/batches/" .. segment, sandbox = kind.sandbox,
+    method = "GET", repeatable = true, path = "/data/foundation/catalog/batches/" .. segment, sandbox = kind.sandbox,
     timeout = checked.timeout, read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end

@@ -8,6 +8,7 @@ local failure = require "catalog.failure"
 local ingest = require "catalog.ingest"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
+local retry = require "catalog.retry"
 local version = require "catalog.version"
 
 -- Each adds its methods to batches.
@@ -24,7 +25,7 @@ local SCHEMA <const> = {
   client_secret = "string", scopes = "string|table", ims_url = "string", timeout = "number",
   connect_timeout = "number", retry = "table|boolean", rate = "number|boolean", parallel = "integer",
   loop = "table", on_request = "callable", ca_file = "string", proxy = "string", user_agent = "string",
-  insecure = "boolean", max_reply = "integer",
+  insecure = "boolean", max_reply = "integer", on_retry = "callable",
 }
 
 local ENVIRONMENT <const> = {
@@ -107,7 +108,9 @@ local CHECKS <const> = { check_required, check_header_values, check_times, check
 -- @treturn[2] table error of kind `config`
 -- @raise an option is unknown or has a wrong type
 function Client.new(config, level)
-  local settings = merge(options.check(config, SCHEMA, "client", (level or 1) + 1))
+  level = (level or 1) + 1
+  local settings = merge(options.check(config, SCHEMA, "client", level))
+  local policy = retry.policy(settings.retry, level)
   for _, check in ipairs(CHECKS) do
     local ok, err = check(settings)
     if not ok then return nil, err end
@@ -121,8 +124,8 @@ function Client.new(config, level)
     base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
     on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
-    token = source, connection = connection, engine = connection:engine(),
-    known_headers = {}, batch_types = {}, parallel = settings.parallel,
+    credentials = source, connection = connection, engine = connection:engine(),
+    policy = policy, on_retry = settings.on_retry, known_headers = {}, batch_types = {}, parallel = settings.parallel,
   }, Client)
 end
 
@@ -147,7 +150,7 @@ end
 -- One list for all requests of a sandbox and a content type, for as long as the token is the same.
 local function common_headers(client, request)
   if request.anonymous then return anonymous_headers(request) end
-  local token, no_token = client.token(client)
+  local token, no_token = client.credentials:token(client)
   if not token then return nil, no_token end
   if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
   client.known_token = token
@@ -169,7 +172,7 @@ end
 
 local function headers_of(client, request)
   if not request.range then return common_headers(client, request) end
-  local token, err = client.token(client)
+  local token, err = client.credentials:token(client)
   if not token then return nil, err end
   client.known_token = token
   return make_headers(client, token, request.sandbox or client.sandbox, request.content_type, request.range)
@@ -211,11 +214,14 @@ local function read_into(file)
   return file:read(LONGEST_ERROR) or ""
 end
 
+-- Faults of a transfer that pass. So does a reply that was cut short.
+local PASSING <const> = { network = true, timeout = true }
+
 -- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
 local function outcome(client, request, transfer)
   local status, body = transfer:reply()
   if not status then
-    body.retryable = body.kind == "network" or body.kind == "timeout" or nil
+    body.retryable = PASSING[body.kind] or body.cut or nil
     return nil, body
   end
   if status < 200 or status > 299 then
@@ -227,10 +233,10 @@ local function outcome(client, request, transfer)
   return value
 end
 
-local function exchange_of(request, transfer, err)
+local function exchange_of(request, transfer, err, attempt)
   local status = transfer:reply()
   return {
-    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = 1,
+    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = attempt or 1,
     request_id = status and transfer:header "x-request-id" or nil, error = err,
   }
 end
@@ -238,18 +244,36 @@ end
 --- Reads the reply of a finished transfer and closes it: the second half of `send`.
 -- @tparam table request as in `send`
 -- @tparam transfer transfer done
+-- @tparam[opt=1] integer attempt which try it was
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
-function Client:finish(request, transfer)
+function Client:finish(request, transfer, attempt)
   local value, err = outcome(self, request, transfer)
-  local exchange = self.observed and exchange_of(request, transfer, err)
+  local exchange = self.observed and exchange_of(request, transfer, err, attempt)
   transfer:close()
   if exchange then observe(self, exchange) end
   return value, err
 end
 
---- Sends a request and gives what came of it: the one place that does.
+-- Sends a request once.
+local function exchange(client, request, attempt)
+  local transfer, err = client:start(request)
+  if not transfer then return nil, err end
+  await.transfer(transfer, client.engine)
+  return client:finish(request, transfer, attempt)
+end
+
+-- One try: sent, and sent again at once with another token when the service does not take the one there was.
+local function try(client, request, attempt)
+  local value, err = exchange(client, request, attempt)
+  local stale = value == nil and err.code == "401013" and not request.anonymous
+  if stale and client.credentials:renew(client.known_token) then value, err = exchange(client, request, attempt) end
+  return value, err
+end
+
+--- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
+-- (`catalog.retry`).
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
 --   value of the body of a success, or nil and an error. For uploads: `upload` (true: the time allowed is that for
@@ -259,10 +283,18 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)
-  local transfer, err = self:start(request)
-  if not transfer then return nil, err end
-  await.transfer(transfer, self.engine)
-  return self:finish(request, transfer)
+  local tries = retry.tries(self.policy)
+  while true do
+    local value, err = try(self, request, tries.attempt)
+    if value ~= nil then
+      retry.succeeded(tries)
+      return value
+    end
+    local pause = retry.again(tries, request, err)
+    if not pause then return nil, err end
+    if self.on_retry then self.on_retry { attempt = tries.attempt, error = err, pause = pause } end
+    await.pause(self.engine, pause)
+  end
 end
 
 --- Creates a batch.

@@ -2,6 +2,7 @@
 -- where one waits for the network the others go on.
 -- @module catalog.pool
 local await = require "catalog.await"
+local core = require "catalog.core"
 
 local Pool = {}
 Pool.__index = Pool
@@ -91,6 +92,15 @@ function Pool:poke()
   begin_jobs(self)
 end
 
+-- How long a step may last: something else than a transfer may be due.
+local function longest_step(pool)
+  local longest = pool.tick and TICK or 3600
+  for waited in pairs(pool.waiting) do
+    if type(waited) == "table" then longest = math.min(longest, waited.ends - core.system.monotonic()) end
+  end
+  return math.max(longest, 0)
+end
+
 --- Waits until `enough()` is true or there is nothing left to do.
 -- @tparam ?function enough nil: until all is done
 -- @treturn[1] boolean true
@@ -99,7 +109,7 @@ end
 function Pool:advance(enough)
   begin_jobs(self)
   while self.active > 0 and not (enough and not self.failure and enough()) do
-    self.engine:step(self.tick and TICK or 3600)
+    self.engine:step(longest_step(self))
     resume_done(self)
     if self.tick then self.tick() end
     begin_jobs(self)

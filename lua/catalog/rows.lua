@@ -24,7 +24,8 @@ end
 local function list_page(self, path, start)
   local client, sandbox = batch.home(self)
   local page, err = client:send {
-    method = "GET", path = meta_path(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE)), sandbox = sandbox,
+    method = "GET", repeatable = true, path = meta_path(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE)),
+    sandbox = sandbox,
     read = read_listing,
   }
   if page then return page end
@@ -64,7 +65,7 @@ local function download(self, name)
   if not file then return failure("data", "no temporary file can be made: %s", why) end
   local client, sandbox = batch.home(self)
   local ok, err = client:send {
-    method = "GET", path = meta_path(self.id, "row_errors/" .. name), sandbox = sandbox, into = file,
+    method = "GET", repeatable = true, path = meta_path(self.id, "row_errors/" .. name), sandbox = sandbox, into = file,
     read = function() return true end,
   }
   if not ok then

@@ -104,7 +104,7 @@ function upload.send(place, method, path, body, more)
   return place.client:send {
     method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
     upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
-    sandbox = place.sandbox, timeout = place.timeout, read = accept,
+    sandbox = place.sandbox, timeout = place.timeout, repeatable = true, read = accept,
   }
 end
 

@@ -2,7 +2,7 @@
 return function(url)
   local catalog = require "catalog"
   if package.loaded.cjson then pin(package.searchpath("cjson", package.cpath)) end
-  local settings = { base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20 }
+  local settings = { base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20, retry = false }
   local client = assert(catalog.client(settings))
 
   local function create()
@@ -24,7 +24,7 @@ return function(url)
   local function open_and_close()
     local other <close> = assert(catalog.client(settings))
     local nobody <close> = assert(catalog.client {
-      base_url = "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", token = "token",
+      base_url = "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", token = "token", retry = false,
     })
     local batch, err = nobody:create_batch { dataset = "5c8c3c555033b814b69f947f" }
     assert(batch == nil and err.kind == "network", tostring(err))

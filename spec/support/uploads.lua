@@ -3,7 +3,7 @@ return function(url, path)
   local catalog = require "catalog"
   pin(package.searchpath("cjson", package.cpath))
   local client = assert(catalog.client {
-    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20,
+    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20, retry = false,
   })
   local options = { part_size = 10, part_threshold = 10, parallel = 2 }
 

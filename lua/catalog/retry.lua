@@ -1,0 +1,111 @@
+--- Whether a request is tried again, and when. No other part knows of tries.
+-- @module catalog.retry
+local core = require "catalog.core"
+local options = require "catalog.options"
+
+local retry = {}
+
+local SCHEMA <const> = { tries = "integer", base = "number", cap = "number", deadline = "number" }
+local DEFAULTS <const> = { tries = 5, base = 0.5, cap = 30, deadline = 900 }
+
+-- What all tries of a client together may take: an outage must not become a storm. A try more takes one, a success
+-- gives some back.
+local BUDGET <const>, GIVEN_BACK <const> = 100, 0.5
+
+--- The policy of a client.
+-- @tparam ?table|boolean given `tries`, `base`, `cap`, `deadline` (seconds); false: one try
+-- @tparam integer level who is to blame, as in `error`
+-- @treturn table
+-- @raise an option is unknown or has a wrong type
+function retry.policy(given, level)
+  if given == false then given = { tries = 1 } elseif given == true then given = nil end
+  local checked, policy = options.check(given, SCHEMA, "client.retry", level + 1), { budget = BUDGET }
+  for name, default in pairs(DEFAULTS) do policy[name] = checked[name] or default end
+  return policy
+end
+
+local MONTHS <const> = {
+  Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
+}
+
+-- Seconds since the epoch of a time in UTC. os.time would take it for local time.
+local function epoch(year, month, day, hour, minute, second)
+  local y = month > 2 and year or year - 1
+  local era, of_era = y // 400, y % 400
+  local of_year = (153 * (month + (month > 2 and -3 or 9)) + 2) // 5 + day - 1
+  local days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+  return days * 86400 + hour * 3600 + minute * 60 + second
+end
+
+--- How long a `Retry-After` asks to wait.
+-- @tparam ?string text seconds, or an HTTP date (RFC 9110, 10.2.3)
+-- @tparam integer now milliseconds since the epoch
+-- @treturn ?number seconds, 0 or more; nil when there is none, or nothing that can be understood
+function retry.after(text, now)
+  if not text then return nil end
+  if text:find "^%s*%d+%s*$" then return math.min(tonumber(text), 2 ^ 31) end
+  local date <const> = "^%s*%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT"
+  local day, month, year, hour, minute, second = text:match(date)
+  if not MONTHS[month] then return nil end
+  local at = epoch(math.tointeger(year), MONTHS[month], math.tointeger(day), math.tointeger(hour),
+    math.tointeger(minute), math.tointeger(second))
+  return math.max(0, at - now / 1000)
+end
+
+-- Whether the same request may be sent again: the fault passes, and either the request does no harm when it is done
+-- twice, or nobody has got it.
+local function may_repeat(request, err)
+  return err.retryable and not request.once and (request.repeatable or not err.ambiguous)
+end
+
+-- The pause before the next try: what the service asks for, never less; otherwise random up to a limit that doubles.
+local function pause_of(policy, attempt, err)
+  local limit = math.min(policy.cap, policy.base * 2 ^ (attempt - 1))
+  return math.max(retry.after(err.retry_after, core.system.now()) or 0, math.random() * limit)
+end
+
+local function finished(tries, err)
+  err.attempts = tries.attempt
+  if tries.first and tries.first ~= err then
+    err.first = tries.first
+    err.message = ("%s (after %d tries; the first: %s)"):format(err.message, tries.attempt, tries.first.message)
+  end
+  return nil
+end
+
+--- The tries of one call.
+-- @tparam table policy of the client
+-- @treturn table
+function retry.tries(policy)
+  return { policy = policy, attempt = 1, ends = core.system.monotonic() + policy.deadline }
+end
+
+--- Takes note of a success.
+-- @tparam table tries
+function retry.succeeded(tries)
+  local policy = tries.policy
+  policy.budget = math.min(BUDGET, policy.budget + GIVEN_BACK)
+end
+
+--- Decides about another try.
+-- @tparam table tries
+-- @tparam table request
+-- @tparam table err what the last try came to; when it is the end, it gets `attempts` and `first`
+-- @treturn ?number seconds to wait before the next try; nil: there is none
+function retry.again(tries, request, err)
+  local policy = tries.policy
+  if not may_repeat(request, err) or tries.attempt >= policy.tries or policy.budget < 1 then
+    return finished(tries, err)
+  end
+  local pause = pause_of(policy, tries.attempt, err)
+  if core.system.monotonic() + pause > tries.ends then
+    err.message = ("%s; the next try would be in %.0f seconds, after the deadline"):format(err.message, pause)
+    return finished(tries, err)
+  end
+  policy.budget = policy.budget - 1
+  tries.first = tries.first or err
+  tries.attempt = tries.attempt + 1
+  return pause
+end
+
+return retry
