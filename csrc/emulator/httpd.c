@@ -49,6 +49,10 @@ typedef struct request {
     int spool_fd;
     int spool_error;  /* an errno: it cannot be written */
     bool begun, over; /* over: the body is larger than is kept, and the rest is thrown away */
+    bool dropped; /* the connection is closed instead of an answer, after these bytes, which no API
+                     could send: */
+    char *raw;
+    size_t raw_length;
     unsigned int status;
     struct MHD_Response *response; /* the answer, once there is one */
     int64_t due;                   /* when the answer may go out, milliseconds */
@@ -136,6 +140,7 @@ static void end(void *user, struct MHD_Connection *connection, void **state,
             unlink(r->spool); /* what was not wanted; what was is elsewhere by now */
         }
         free(r->spool);
+        free(r->raw);
         free(r->target);
         free(r->body);
         free(r);
@@ -292,17 +297,37 @@ static void respond_with_text(lua_State *L, request *r) {
     }
 }
 
-/* Makes the response of a status, a table of headers and a body (a string, or { file = path }), at
- * 1, 2 and 3. */
+/* An answer that breaks HTTP: some bytes as they are, perhaps none, and the end of the connection.
+ */
+static void break_off(lua_State *L, request *r, const char *bytes, size_t length) {
+    r->dropped = true;
+    r->raw = malloc(length ? length : 1);
+    if (!r->raw) {
+        luaL_error(L, "not enough memory");
+    }
+    memcpy(r->raw, bytes, length);
+    r->raw_length = length;
+}
+
+/* Makes the response of a status, a table of headers and a body, at 1, 2 and 3. The body is a
+ * string, or { file = path }, or { raw = bytes }, which go out as they are before the connection is
+ * closed. */
 static void make_response(lua_State *L, request *r) {
+    size_t length;
     r->status = (unsigned int)luaL_checkinteger(L, 1);
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "raw") == LUA_TSTRING) {
+        const char *bytes = lua_tolstring(L, -1, &length);
+        break_off(L, r, bytes, length);
+        return;
+    }
     if (lua_istable(L, 3)) {
+        lua_settop(L, 4);
         lua_getfield(L, 3, "file");
         respond_with_file(L, r, luaL_checkstring(L, -1));
-        lua_pop(L, 1);
     } else {
         respond_with_text(L, r);
     }
+    lua_settop(L, 4);
     for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
         if (MHD_add_response_header(r->response, luaL_checkstring(L, -2),
                                     luaL_checkstring(L, -1)) != MHD_YES) {
@@ -399,6 +424,17 @@ static bool begin_body(request *r, const char *method) {
     return why == NULL;
 }
 
+/* Writes bytes past libmicrohttpd, which would not send them. Without TLS only; what does not fit
+ * the socket at once is left out. */
+static void send_raw(const request *r) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info && r->raw_length > 0) {
+        ssize_t sent = send(info->connect_fd, r->raw, r->raw_length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)sent;
+    }
+}
+
 /* The access handler: called with the headers, with each piece of the body, when all is there, and
  * once more after a delay. */
 static enum MHD_Result serve(void *user, struct MHD_Connection *connection, const char *url,
@@ -417,7 +453,7 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
         *size = 0;
         return taken ? MHD_YES : MHD_NO;
     }
-    if (!r->response) {
+    if (!r->response && !r->dropped) {
         if (!answer(r, method)) {
             return MHD_NO;
         }
@@ -425,6 +461,10 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
             hold(r, r->due);
             return MHD_YES;
         }
+    }
+    if (r->dropped) {
+        send_raw(r);
+        return MHD_NO;
     }
     return MHD_queue_response(connection, r->status, r->response);
 }

@@ -2,6 +2,7 @@
 -- @classmod catalog.batch
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local once = require "catalog.once"
 local options = require "catalog.options"
 
 local batch = {}
@@ -18,7 +19,7 @@ local ABORT_TIMEOUT <const> = 10
 local SCHEMA <const> = {
   dataset = "string", format = "string", multiline = "boolean", csv = "table", external_id = "string",
   replay = "table", tags = "table", error_diagnostics = "boolean", partial_ingestion = "number", sandbox = "string",
-  timeout = "number", extra = "table",
+  timeout = "number", extra = "table", once = "boolean",
 }
 
 local NESTED <const> = {
@@ -160,11 +161,15 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.create(client, given)
-  local request, err = batch.creation(given)
-  if not request then return nil, err end
-  local created, failed = client:send(request)
-  if not created then return nil, failed end
-  return batch.created(client, given, created)
+  local function create(wanted)
+    local request, err = batch.creation(wanted)
+    if not request then return nil, err end
+    return client:send(request)
+  end
+  local fields, failed
+  if given.once then fields, failed = once(client, given, create) else fields, failed = create(given) end
+  if not fields then return nil, failed end
+  return batch.created(client, given, fields)
 end
 
 --- A handle for a batch that exists.

@@ -301,7 +301,8 @@ end
 -- @tparam table given `dataset` (required); `format` (`json`, `parquet`, `csv`), `multiline`, `csv` (`delimiter`,
 --   `quote`, `escape`, `charset`, `header`, `null_marker`), `external_id`, `replay` (`predecessors`,
 --   `predecessors_by_external_id`, `reason`), `tags`, `error_diagnostics`, `partial_ingestion` (percent), `sandbox`,
---   `timeout` (seconds), `extra` (merged into the payload as it is)
+--   `timeout` (seconds), `extra` (merged into the payload as it is), `once` (true: it is created exactly once, whatever
+--   becomes of the answers; takes an external id of its own unless one is given)
 -- @treturn[1] catalog.batch every field the service sent
 -- @treturn[2] nil
 -- @treturn[2] table error; `ambiguous` when the batch may exist

@@ -13,6 +13,7 @@ local SCHEMA <const> = {
   port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
   api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean",
   cert = "string", key = "string", max_body = "integer", max_file = "integer", stage_ms = "integer",
+  faults = "table", seed = "integer",
 }
 
 local MAX_BODY <const> = 1024 * 1024
@@ -52,7 +53,8 @@ local function settings_of(given, directory)
     latency_ms = given.latency_ms, datasets = set_of(given.datasets), directory = directory,
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
-    lasting = given.data_dir ~= nil, stage_ms = given.stage_ms, max_file = given.max_file,
+    lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed,
+    stage_ms = given.stage_ms, max_file = given.max_file,
     scheme = given.cert and "https" or "http",
   }
 end
@@ -83,7 +85,10 @@ end
 --   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
 --   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
 --   256,000,000 for a file and 512,000,000 for a part); `stage_ms` (how long a completed batch stays in each state
---   before it is ingested, default 0)
+--   before it is ingested, default 0); `faults` (what goes wrong: a list of
+--   `{ match = { method, path (a pattern), nth }, times, rate, action = { ... } }`, the action one of `status` (with
+--   `headers` and `body`), `html`, `garbage`, `drop` (`"before"` or `"after"` the work), `cut` (the answer, after so
+--   many bytes), `wrong_length` (by so many), `close`, `delay_ms`, `expire_tokens`); `seed` (for faults with a `rate`)
 -- @treturn[1] server with `url` and `port`, `stop()`, and for a server in the foreground `wait()`, which returns at
 --   SIGINT or SIGTERM
 -- @treturn[2] nil

@@ -128,6 +128,7 @@ end
 local function creation_options(given, groups, index)
   local creation = {}
   for name in pairs(CREATION) do creation[name] = given[name] end
+  creation.once = true
   if given.external_id and #groups > 1 then creation.external_id = given.external_id .. "-" .. index end
   return creation
 end

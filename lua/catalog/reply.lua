@@ -120,6 +120,8 @@ function reply.unreadable(request, status, transfer, err)
   err.status, err.request_id = status, transfer:header "x-request-id"
   err.method, err.url = request.method, request.url
   err.ambiguous = request.method ~= "GET" and request.method ~= "HEAD" or nil
+  -- what cannot be read may have been cut short, in the headers even; asking again does no harm where it is repeatable
+  err.retryable = request.repeatable and err.kind == "protocol" or nil
   return err
 end
 

@@ -32,6 +32,12 @@ function Gateway:valid(token)
   return core.system.now() < ends
 end
 
+--- Makes all tokens there are bad.
+function Gateway:expire()
+  self.issued = {}
+  self.tokens = {}
+end
+
 --- Makes a token good for some seconds.
 function Gateway:issue(token, seconds)
   self.issued[token] = core.system.now() + seconds * 1000

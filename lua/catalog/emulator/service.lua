@@ -4,6 +4,7 @@ local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local creation = require "catalog.emulator.creation"
 local export = require "catalog.emulator.export"
+local faults = require "catalog.emulator.faults"
 local files = require "catalog.emulator.files"
 local gateway = require "catalog.emulator.gateway"
 local ims = require "catalog.emulator.ims"
@@ -92,15 +93,16 @@ return function(settings)
     gateway = gateway.new(given), store = store.new(given.directory, given.lasting), directory = given.directory,
     datasets = given.datasets, clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0,
     strict = given.strict, stage_ms = given.stage_ms or 0, max_file = given.max_file, scheme = given.scheme,
-    made = {}, spooled = 0,
+    made = {}, spooled = 0, faults = given.faults,
   }
   for _, name in ipairs { "files", "parts", "spool", "row_errors" } do
     assert(core.system.mkdir(given.directory .. "/" .. name))
   end
+  if given.seed then math.randomseed(given.seed) end
   local function handle(request)
-    local status, headers, body = respond(service, request)
+    local status, headers, body, delay = faults.meet(service, request, function() return respond(service, request) end)
     headers["x-request-id"] = ulid(core.system.now())
-    return status, headers, body, given.latency_ms
+    return status, headers, body, delay or given.latency_ms
   end
   return handle, function(request) return files.spool(service, request) end
 end

@@ -1,0 +1,94 @@
+--- Faults on demand: what goes wrong, with which requests.
+-- @module catalog.emulator.faults
+local faults = {}
+
+local HTML <const> = "<html><head><title>502</title></head><body><h1>Bad Gateway</h1></body></html>"
+
+local REASONS <const> = {
+  [200] = "OK", [201] = "Created", [400] = "Bad Request", [404] = "Not Found", [500] = "Internal Server Error",
+}
+
+-- The answer as text, as it would go over the wire.
+local function as_text(status, headers, body, length)
+  local lines = { ("HTTP/1.1 %d %s"):format(status, REASONS[status] or "Status") }
+  for name, value in pairs(headers) do lines[#lines + 1] = name .. ": " .. value end
+  lines[#lines + 1] = "content-length: " .. (length or #body)
+  return table.concat(lines, "\r\n") .. "\r\n\r\n" .. body
+end
+
+local function raw(bytes)
+  return 200, {}, { raw = bytes }
+end
+
+-- Each is given the fault's value, and a function that does the work and gives its answer.
+local ACTIONS <const> = {
+  -- an answer instead of the work
+  status = function(value, _, action) return value, action.headers or {}, action.body or "" end,
+  html = function() return 502, { ["content-type"] = "text/html" }, HTML end,
+  garbage = function() return raw "\1\2\3 this is no HTTP\r\n\r\n" end,
+  -- the connection closes: before the work, or after it
+  drop = function(value, work)
+    if value == "after" then work() end
+    return raw ""
+  end,
+  -- the work is done, and the answer breaks off after so many bytes
+  cut = function(value, work)
+    local status, headers, body = work()
+    return raw(as_text(status, headers, body):sub(1, value))
+  end,
+  -- the answer says it is longer than it is
+  wrong_length = function(value, work)
+    local status, headers, body = work()
+    return raw(as_text(status, headers, body, #body + value))
+  end,
+  close = function(_, work)
+    local status, headers, body = work()
+    headers.connection = "close"
+    return status, headers, body
+  end,
+  delay_ms = function(value, work)
+    local status, headers, body = work()
+    return status, headers, body, value
+  end,
+  expire_tokens = function(_, work, _, service)
+    service.gateway:expire()
+    return work()
+  end,
+}
+
+local function matches(match, request)
+  return (not match.method or match.method == request.method)
+    and (not match.path or request.target:find(match.path) ~= nil)
+end
+
+-- The fault a request meets, or nil. `nth` is that of the requests that match; `times` how many meet it at the most;
+-- `rate` the share of them that do.
+local function find(service, request)
+  for _, fault in ipairs(service.faults) do
+    if matches(fault.match or {}, request) then
+      fault.seen = (fault.seen or 0) + 1
+      local meant = not (fault.match or {}).nth or fault.match.nth == fault.seen
+      local again = not fault.times or (fault.met or 0) < fault.times
+      if meant and again and (not fault.rate or math.random() < fault.rate) then
+        fault.met = (fault.met or 0) + 1
+        return fault.action
+      end
+    end
+  end
+end
+
+--- Answers a request, with the fault that is due, if any.
+-- @tparam table service
+-- @tparam table request
+-- @tparam function work does what the request asks and gives its answer
+-- @return an answer
+function faults.meet(service, request, work)
+  local action = service.faults and find(service, request)
+  if not action then return work() end
+  for name, value in pairs(action) do
+    if ACTIONS[name] then return ACTIONS[name](value, work, action, service) end
+  end
+  return work()
+end
+
+return faults

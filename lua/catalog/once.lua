@@ -1,0 +1,99 @@
+--- Creating a batch exactly once. Creating is not idempotent: when the answer is lost, trying again blindly would leave
+-- an orphan. An external id of our own makes it so: the service takes each only once, and the catalog can be asked.
+-- @module catalog.once
+local await = require "catalog.await"
+local core = require "catalog.core"
+local failure = require "catalog.failure"
+
+-- Pauses between look-ups, in seconds, while it is open whether the batch exists; after them it is created again, with
+-- the same id. The catalog lags behind: once the id was refused as taken, it is only a matter of time.
+local OPEN <const> = { 0.05, 0.25, 1 }
+local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.1, 10, 1.6
+
+local function new_id()
+  return "catalog-" .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+end
+
+-- Whether the service refused the external id as taken.
+local function taken(err)
+  local said = (err.detail or err.message or ""):lower()
+  return err.status == 409 or err.status == 400 and said:find("externalid", 1, true) ~= nil
+end
+
+local function read_first(body)
+  local found, err = core.json.decode(body)
+  if err then return nil, err end
+  if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
+  local id, fields = next(found)
+  if not id then return {} end
+  fields.id = fields.id or id
+  return fields
+end
+
+-- The batch with the external id; an empty table when the catalog knows none (yet); or nil and an error.
+local function look(client, given, external_id)
+  return client:send {
+    method = "GET", sandbox = given.sandbox, timeout = given.timeout, repeatable = true, read = read_first,
+    path = "/data/foundation/catalog/batches?limit=1&externalId=" .. core.url.encode(external_id),
+  }
+end
+
+-- Looks until the batch is there, or the pauses are used up.
+local function find(client, given, external_id, pauses)
+  for pause in pauses do
+    await.pause(client.engine, pause)
+    local fields, err = look(client, given, external_id)
+    if not fields then return nil, err end
+    if fields.id then return fields end
+  end
+  return nil
+end
+
+local function some_pauses()
+  local i = 0
+  return function()
+    i = i + 1
+    return OPEN[i]
+  end
+end
+
+local function pauses_until(ends)
+  local pause = FIRST_PAUSE / GROWTH
+  return function()
+    pause = math.min(LONGEST_PAUSE, pause * GROWTH)
+    return core.system.monotonic() + pause < ends and pause or nil
+  end
+end
+
+local function with_id(given)
+  local options = {}
+  for name, value in pairs(given) do options[name] = value end
+  options.external_id = options.external_id or new_id()
+  return options
+end
+
+--- Creates a batch, whatever becomes of the answers.
+-- @function once
+-- @tparam catalog.client client
+-- @tparam table given the options of the creation
+-- @tparam function create makes one creation of options: gives its fields, or nil and an error
+-- @treturn[1] table the fields of the batch
+-- @treturn[2] nil
+-- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
+return function(client, given, create)
+  local options, ends = with_id(given), core.system.monotonic() + client.policy.deadline
+  local open = false -- a creation was sent, and its answer is not known
+  local fields, err
+  for _ = 1, math.max(client.policy.tries, 2) do
+    fields, err = create(options)
+    if fields then return fields end
+    local exists = open and taken(err)
+    if not exists and not err.ambiguous then return nil, err end
+    open = true
+    local found, unasked = find(client, given, options.external_id, exists and pauses_until(ends) or some_pauses())
+    if found then return found end
+    if unasked or exists then break end
+  end
+  err.ambiguous = true
+  return nil, err
+end

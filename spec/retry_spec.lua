@@ -1,0 +1,272 @@
+-- Faults, and what is tried again.
+local core = require "catalog.core"
+local pool = require "catalog.pool"
+local raw = require "support.raw"
+local retry = require "catalog.retry"
+local service = require "support.service"
+
+local DATASET <const> = service.DATASET
+local QUICK <const> = { base = 0.01, cap = 0.02 }
+
+local function created(id)
+  return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id)) }
+end
+
+local function error_answer(status, headers, body)
+  return { send = raw.answer(status, body or "", headers) }
+end
+
+describe("a request", function()
+  it("is tried again after faults that pass, and tells the host", function()
+    local server <close> = raw.start { {
+      error_answer "503 Service Unavailable", error_answer("429 Too Many Requests", nil, '{"title":"TooMany"}'), created "b1",
+    } }
+    local told = {}
+    local client = service.client(server.url, { retry = QUICK, on_retry = function(state) told[#told + 1] = state end })
+    local batch, err = client:create_batch { dataset = DATASET }
+    -- the page-like 503 leaves it open whether the batch exists: a creation is not repeated then
+    assert.is_nil(batch)
+    assert.is_true(err.ambiguous)
+    assert.equal(0, #told)
+    local second <close> = raw.start { {
+      error_answer("503 No", nil, '{"title":"Unavailable"}'), error_answer("429 No", nil, '{"title":"TooMany"}'), created "b1",
+    } }
+    client = service.client(second.url, { retry = QUICK, on_retry = function(state) told[#told + 1] = state end })
+    assert.equal("b1", assert(client:create_batch { dataset = DATASET }).id)
+    assert.equal(2, #told)
+    assert.equal(2, told[1].attempt)
+    assert.equal(503, told[1].error.status)
+    assert.equal(3, told[2].attempt)
+    assert.is_number(told[2].pause)
+  end)
+
+  it("gives up after so many tries, with the first and the last cause", function()
+    local server <close> = raw.start { {
+      error_answer("503 No", nil, '{"title":"First"}'), error_answer("500 No", nil, '{"title":"Middle"}'),
+      error_answer("500 No", nil, '{"title":"Last"}'),
+    } }
+    local client = service.client(server.url, { retry = { tries = 3, base = 0.01 } })
+    local _, err = client:create_batch { dataset = DATASET }
+    assert.equal(3, err.attempts)
+    assert.equal(503, err.first.status)
+    assert.matches("Last", err.message, 1, true)
+    assert.matches("(after 3 tries; the first: ", err.message, 1, true)
+    assert.equal(3, #server:stop())
+  end)
+
+  it("is not tried again when nothing would change", function()
+    for _, status in ipairs { "400 Bad", "403 No", "404 None", "409 Conflict", "413 Large" } do
+      local server <close> = raw.start { { error_answer(status, nil, '{"title":"No"}'), created "b1" } }
+      local _, err = service.client(server.url, { retry = QUICK }):create_batch { dataset = DATASET }
+      assert.equal(1, err.attempts)
+      assert.equal(1, #server:stop())
+    end
+  end)
+
+  it("that may do harm twice is not repeated when nobody knows whether it happened", function()
+    local server <close> = raw.start { { { close = true } }, { created "a second" } }
+    local batch, err = service.client(server.url, { retry = QUICK }):create_batch { dataset = DATASET }
+    assert.is_nil(batch)
+    assert.is_true(err.ambiguous)
+    assert.equal(1, #server:stop())
+  end)
+
+  it("that does no harm is repeated after any fault of the network", function()
+    local answer = { send = raw.answer("200 OK", '{"b1":{"status":"loading"}}') }
+    for _, fault in ipairs {
+      { close = true }, { send = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close = true },
+      error_answer("502 Bad", nil, "<html>"),
+    } do
+      local server <close> = raw.start { { fault, answer }, { answer } }
+      local batch, err = service.client(server.url, { retry = QUICK }):batch("b1"):get()
+      assert.equal("loading", (batch or error(tostring(err))).status)
+    end
+  end)
+
+  it("waits as long as the service asks, and fails at once when that is beyond the deadline", function()
+    local server <close> = raw.start { {
+      error_answer("503 No", "retry-after: 1\r\n", '{"title":"No"}'), created "b1",
+    } }
+    local pauses = {}
+    local client = service.client(server.url, { retry = QUICK, on_retry = function(state) pauses[#pauses + 1] = state.pause end })
+    assert(client:create_batch { dataset = DATASET })
+    assert.is_true(pauses[1] >= 1)
+    local later <close> = raw.start { { error_answer("503 No", "retry-after: 120\r\n", '{"title":"No"}'), created "b1" } }
+    local _, err = service.client(later.url, { retry = { deadline = 10 } }):create_batch { dataset = DATASET }
+    assert.matches("the next try would be in 120 seconds, after the deadline", err.message, 1, true)
+    assert.equal(1, #later:stop())
+  end)
+
+  it("takes from a budget that all of a client's calls share", function()
+    local policy = retry.policy({ tries = 1000, base = 0, cap = 0 }, 1)
+    local tries, count = retry.tries(policy), 0
+    while retry.again(tries, {}, core.failure.new { kind = "network", message = "no", retryable = true }) do count = count + 1 end
+    assert.equal(100, count)
+    retry.succeeded(tries)
+    retry.succeeded(tries)
+    assert.is_number(retry.again(tries, {}, core.failure.new { kind = "network", message = "no", retryable = true }))
+  end)
+end)
+
+describe("Retry-After", function()
+  it("is seconds or a date", function()
+    assert.equal(7, retry.after("7", 0))
+    assert.equal(0, retry.after("0", 0))
+    local now = 1552694873602 -- 2019-03-16 00:07:53.602 UTC
+    assert.equal(1, math.ceil(retry.after("Sat, 16 Mar 2019 00:07:54 GMT", now)))
+    assert.equal(0, retry.after("Sat, 16 Mar 2019 00:07:53 GMT", now))
+    assert.equal(86400, math.ceil(retry.after("Sun, 17 Mar 2019 00:07:53 GMT", now)) + 0)
+    assert.equal(951782400, retry.after("Tue, 29 Feb 2000 00:00:00 GMT", 0))
+    for _, text in ipairs { "", "soon", "-1", "1.5", "Sat, 16 Foo 2019 00:07:54 GMT" } do assert.is_nil(retry.after(text, 0)) end
+    assert.is_nil(retry.after(nil, 0))
+  end)
+end)
+
+describe("a token that has expired", function()
+  it("is renewed, and the request sent again with its body", function()
+    service.run({
+      clients = { key = "s3cret" }, tokens = {},
+      faults = { { match = { path = "/import/", nth = 2 }, action = { expire_tokens = true } } },
+    }, function(server)
+      local seen = {}
+      local settings = service.settings(server.url, {
+        client_secret = "s3cret",
+        on_request = function(exchange) seen[#seen + 1] = exchange.url:match "[^/]+$" .. " " .. exchange.status end,
+      })
+      settings.token = nil
+      local client = assert(require("catalog").client(settings))
+      assert(client:create_batch { dataset = DATASET })
+      assert.equal(DATASET, assert(client:create_batch { dataset = DATASET }).relatedObjects[1].id)
+      assert.same({ "v3 200", "batches 201", "batches 401", "v3 200", "batches 201" }, seen)
+    end)
+  end)
+
+  it("is fetched once for all that are in flight", function()
+    service.run({ clients = { key = "s3cret" }, tokens = {}, latency_ms = 20 }, function(server)
+      local fetched = 0
+      local settings = service.settings(server.url, {
+        client_secret = "s3cret",
+        on_request = function(exchange) if exchange.url:find "token" then fetched = fetched + 1 end end,
+      })
+      settings.token = nil
+      local client = assert(require("catalog").client(settings))
+      local jobs, left = pool.new(client.engine, 8), 20
+      jobs:add(function()
+        left = left - 1
+        return left >= 0 and function() return client:create_batch { dataset = DATASET } end or nil
+      end)
+      assert(jobs:advance())
+      assert.equal(1, fetched)
+    end)
+  end)
+
+  it("is asked for again where a function gives it, and is the end where it is all there is", function()
+    service.run({ tokens = { "good-token" } }, function(server)
+      local given = { "bad-token", "good-token" }
+      local asking = service.client(server.url, { token = function() return table.remove(given, 1) or "good-token" end })
+      assert(asking:create_batch { dataset = DATASET })
+      assert.equal("401013", select(2, service.client(server.url, { retry = QUICK }):create_batch { dataset = DATASET }).code)
+    end)
+  end)
+end)
+
+describe("a creation that is to happen once", function()
+  -- How many batches there are.
+  local function count(client)
+    local total, page = 0
+    repeat
+      page = 0
+      local ids = assert(client:send {
+        method = "GET", path = "/data/foundation/catalog/batches?limit=100&start=" .. total, read = core.json.decode,
+      })
+      for _ in pairs(ids) do page = page + 1 end
+      total = total + page
+    until page < 100
+    return total
+  end
+
+  -- Many of them, a share of whose answers are lost.
+  local function create_many(number, options)
+    service.run(options, function(server)
+      local client = service.client(server.url, { retry = { tries = 20, base = 0.01, cap = 0.02 } })
+      local jobs, left, seen = pool.new(client.engine, 50), number, {}
+      jobs:add(function()
+        left = left - 1
+        if left < 0 then return nil end
+        return function()
+          local batch, err = client:create_batch { dataset = DATASET, once = true }
+          if not batch then return nil, err end
+          seen[batch.id] = true
+          return batch
+        end
+      end)
+      assert(jobs:advance())
+      local different = 0
+      for _ in pairs(seen) do different = different + 1 end
+      assert.equal(number, different)
+      assert.equal(number, count(client))
+    end)
+  end
+
+  local LOST <const> = { { match = { method = "POST", path = "/import/batches$" }, rate = 0.5, action = { drop = "after" } } }
+
+  it("leaves exactly one batch, 1000 times of 1000, when answers are lost", function()
+    create_many(1000, { faults = LOST, seed = 7 })
+  end)
+
+  it("leaves exactly one batch, 1000 times of 1000, when the catalog lags behind too", function()
+    create_many(1000, { faults = LOST, seed = 8, catalog_lag_ms = 700 })
+  end)
+
+  it("leaves exactly one when it never came to the service", function()
+    create_many(100, { seed = 9, faults = {
+      { match = { method = "POST", path = "/import/batches$" }, rate = 0.5, action = { drop = "before" } },
+    } })
+  end)
+
+  it("leaves exactly one when the answer is cut, garbage, or a page", function()
+    for _, action in ipairs { { cut = 40 }, { cut = 200 }, { wrong_length = 10 } } do
+      create_many(20, { seed = 10, faults = {
+        { match = { method = "POST", path = "/import/batches$" }, rate = 0.5, action = action },
+      } })
+    end
+  end)
+
+  it("is refused when the caller's own external id is taken by another", function()
+    service.run({}, function(_, client)
+      assert(client:create_batch { dataset = DATASET, external_id = "mine" })
+      local batch, err = client:create_batch { dataset = DATASET, external_id = "mine", once = true }
+      assert.is_nil(batch)
+      assert.equal(409, err.status)
+      assert.is_nil(err.ambiguous)
+    end)
+  end)
+end)
+
+describe("faults on the way", function()
+  it("do not keep an ingest from being whole", function()
+    local shell = require "support.shell"
+    shell.with_directory(function(directory)
+      local path, lines = directory .. "/source.json", {}
+      for i = 1, 5000 do lines[i] = ('{"n":%d}\n'):format(i) end
+      shell.write(path, table.concat(lines))
+      service.run({ data_dir = directory .. "/data", seed = 11, faults = {
+        { rate = 0.05, action = { drop = "after" } }, { rate = 0.05, action = { drop = "before" } },
+        { rate = 0.05, action = { status = 503, body = "{}" } }, { rate = 0.05, action = { cut = 30 } },
+      } }, function(server)
+        local client = service.client(server.url, { retry = { tries = 10, base = 0.01, cap = 0.05 } })
+        for run = 1, 5 do
+          local report = assert(client:ingest {
+            dataset = DATASET, format = "json", files = { { name = "whole", file = path }, { name = "parts", file = path } },
+            part_size = 3000 + run, part_threshold = run == 1 and 200000 or 1000, parallel = 4,
+          })
+          assert.equal(10000, report.metrics.outputRecordCount)
+          for _, name in ipairs { "whole", "parts" } do
+            local kept <close> = assert(io.open(("%s/data/files/%s/%s"):format(directory, report.id, name), "rb"))
+            assert.equal(table.concat(lines), kept:read "a")
+          end
+        end
+      end)
+    end)
+  end)
+end)
