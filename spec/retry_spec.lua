@@ -219,7 +219,7 @@ describe("a creation that is to happen once", function()
   end)
 
   it("leaves exactly one when it never came to the service", function()
-    create_many(100, { seed = 9, faults = {
+    create_many(40, { seed = 9, faults = {
       { match = { method = "POST", path = "/import/batches$" }, rate = 0.5, action = { drop = "before" } },
     } })
   end)
@@ -268,5 +268,42 @@ describe("faults on the way", function()
         end
       end)
     end)
+  end)
+end)
+
+describe("the rate of creations", function()
+  local governor = require "catalog.governor"
+
+  it("is without limit until the service shows one, and is let go again", function()
+    local free = governor.new(false)
+    for _ = 1, 30 do
+      assert.equal(0, free:pause())
+      free:heard(nil)
+    end
+    free:heard { status = 429 }
+    assert.is_true(free:pause() > 1.5) -- thirty a minute is one every two seconds
+    assert.is_true(free:pause() > 3.5)
+    for _ = 1, 300 do free:heard(nil) end
+    assert.is_nil(free.interval)
+  end)
+
+  it("is what the caller says, and never more", function()
+    local bound = governor.new(60)
+    assert.equal(0, bound:pause())
+    assert.is_true(bound:pause() > 0.9)
+    bound:heard { status = 429 }
+    for _ = 1, 300 do bound:heard(nil) end
+    assert.equal(1, bound.interval)
+  end)
+
+  it("is kept to by creations", function()
+    local server <close> = raw.start { { created "b1", created "b2", created "b3" } }
+    local client = service.client(server.url, { rate = 1200 })
+    local before = core.system.monotonic()
+    for _ = 1, 3 do assert(client:create_batch { dataset = DATASET }) end
+    assert.is_true(core.system.monotonic() - before >= 0.1)
+    local refused, err = require("catalog").client(service.settings(server.url, { rate = 0 }))
+    assert.is_nil(refused)
+    assert.matches("rate is a number of batches a minute", err.message, 1, true)
   end)
 end)

@@ -318,6 +318,29 @@ describe("a writer", function()
     end)
   end)
 
+  it("is closed when its block is left, cancelled when an error leaves it, and raises when it cannot be closed", function()
+    with_batch(function(batch, stored)
+      do
+        local out <close> = assert(batch:writer "a.json")
+        assert(out:write { a = 1 })
+      end
+      assert.equal('{"a":1}\n', stored "a.json")
+      pcall(function()
+        local out <close> = assert(batch:writer "b.json")
+        assert(out:write { a = 1 })
+        error "the first error"
+      end)
+      assert.has_error(function() stored "b.json" end)
+      local ok, err = pcall(function()
+        local out <close> = assert(batch:writer "c.json")
+        assert(out:write { a = 1 })
+        assert(batch:abort())
+      end)
+      assert.is_false(ok)
+      assert.equal("http", err.kind)
+    end)
+  end)
+
   it("tells the fault of a transfer once it is known, and ever after", function()
     local server <close> = raw.start { {
       { send = raw.answer("200 OK", '{"b1":{"inputFormat":{"format":"json"}}}') }, { send = raw.answer("200 OK", "") },

@@ -316,7 +316,7 @@ static void make_response(lua_State *L, request *r) {
     size_t length;
     r->status = (unsigned int)luaL_checkinteger(L, 1);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "raw") == LUA_TSTRING) {
-        const char *bytes = lua_tolstring(L, -1, &length);
+        const char *bytes = luaL_checklstring(L, -1, &length);
         break_off(L, r, bytes, length);
         return;
     }

@@ -138,7 +138,7 @@ function batch.creation(given)
   if not payload then return nil, err end
   return {
     method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = payload,
-    sandbox = given.sandbox, timeout = given.timeout, read = core.batch.parse,
+    sandbox = given.sandbox, timeout = given.timeout, read = core.batch.parse, governed = true,
   }
 end
 

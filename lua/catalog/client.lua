@@ -5,6 +5,7 @@ local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local governor = require "catalog.governor"
 local ingest = require "catalog.ingest"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
@@ -72,6 +73,14 @@ local function check_header_values(settings)
   return true
 end
 
+local function check_rate(settings)
+  local possible = not settings.rate or settings.rate == true or settings.rate > 0
+  if settings.rate == true or not possible then
+    return failure("config", "rate is a number of batches a minute, more than 0, or false")
+  end
+  return true
+end
+
 local function check_times(settings)
   for _, name in ipairs { "timeout", "connect_timeout", "max_reply", "parallel" } do
     local positive = settings[name] > 0 -- NaN is not
@@ -98,7 +107,7 @@ local function check_files(settings)
   return true
 end
 
-local CHECKS <const> = { check_required, check_header_values, check_times, check_urls, check_files }
+local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_files }
 
 --- Makes a client.
 -- @tparam ?table config as in the README: `org`, `api_key`, `token`, ...
@@ -125,7 +134,8 @@ function Client.new(config, level)
     on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
     credentials = source, connection = connection, engine = connection:engine(),
-    policy = policy, on_retry = settings.on_retry, known_headers = {}, batch_types = {}, parallel = settings.parallel,
+    governor = governor.new(settings.rate), policy = policy, on_retry = settings.on_retry,
+    known_headers = {}, batch_types = {}, parallel = settings.parallel,
   }, Client)
 end
 
@@ -258,10 +268,16 @@ end
 
 -- Sends a request once.
 local function exchange(client, request, attempt)
+  if request.governed then
+    local pause = client.governor:pause()
+    if pause > 0 then await.pause(client.engine, pause) end
+  end
   local transfer, err = client:start(request)
   if not transfer then return nil, err end
   await.transfer(transfer, client.engine)
-  return client:finish(request, transfer, attempt)
+  local value, failed = client:finish(request, transfer, attempt)
+  if request.governed then client.governor:heard(failed) end
+  return value, failed
 end
 
 -- One try: sent, and sent again at once with another token when the service does not take the one there was.

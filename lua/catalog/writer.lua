@@ -160,9 +160,15 @@ function Writer:cancel()
   self.jobs, self.idle = nil, {}
 end
 
+-- Left by an error it is cancelled. Left without one it is closed, and a fault raises: records would be lost unheard.
 function Writer:__close(err)
   if self.closed or self.failure then return end
-  if err ~= nil then self:cancel() else self:close() end
+  if err ~= nil then
+    self:cancel()
+    return
+  end
+  local ok, failed = self:close()
+  if not ok then error(failed, 0) end
 end
 
 function Writer:__tostring()

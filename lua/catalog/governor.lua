@@ -1,0 +1,65 @@
+--- How many batches are created a minute. Without a rate of the caller's there is no limit until the service shows one:
+-- a 429 sets the pace of the last minute, which is let go again slowly.
+-- @module catalog.governor
+local core = require "catalog.core"
+
+local Governor = {}
+Governor.__index = Governor
+
+-- The service counts by the minute. Source: Adobe's ingestion guardrails.
+local MINUTE <const> = 60
+
+-- Seconds between two creations when a 429 comes before there is a pace to see.
+local UNKNOWN_PACE <const> = 1
+
+-- How a pace found by a 429 is let go with each creation that succeeds; between how many seconds it is one at all.
+local LET_GO <const>, GONE <const>, SLOWEST <const> = 0.97, 0.005, 30
+
+--- A governor.
+-- @tparam ?number|boolean rate batches a minute; false or nil: no limit until a 429
+-- @treturn governor
+local function new(rate)
+  local least = rate and MINUTE / rate or nil
+  return setmetatable({ least = least, interval = least, due = 0, made = {} }, Governor)
+end
+
+--- How long to wait before the next creation; it counts as made then.
+-- @treturn number seconds
+function Governor:pause()
+  local now = core.system.monotonic()
+  if not self.interval then return 0 end
+  local at = math.max(now, self.due)
+  self.due = at + self.interval
+  return at - now
+end
+
+-- How many were created in the last minute.
+local function recent(self, now)
+  local kept = {}
+  for _, at in ipairs(self.made) do
+    if now - at < MINUTE then kept[#kept + 1] = at end
+  end
+  self.made = kept
+  return #kept
+end
+
+--- Takes note of what a creation came to.
+-- @tparam ?table err nil: a success
+function Governor:heard(err)
+  local now = core.system.monotonic()
+  if not err then
+    if #self.made < 10000 then self.made[#self.made + 1] = now end
+    if self.interval and self.interval ~= self.least then
+      self.interval = self.interval * LET_GO
+      if self.least and self.interval < self.least then self.interval = self.least end
+      if not self.least and self.interval < GONE then self.interval = nil end
+    end
+  elseif err.status == 429 then
+    local count = recent(self, now)
+    local pace = count > 1 and MINUTE / count or UNKNOWN_PACE
+    self.interval = math.min(SLOWEST, math.max(self.interval and self.interval * 1.5 or 0, pace))
+    self.due = now + self.interval
+  end
+end
+
+return { new = new }
