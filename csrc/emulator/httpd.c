@@ -300,13 +300,14 @@ static void respond_with_text(lua_State *L, request *r) {
 /* An answer that breaks HTTP: some bytes as they are, perhaps none, and the end of the connection.
  */
 static void break_off(lua_State *L, request *r, const char *bytes, size_t length) {
-    r->dropped = true;
-    r->raw = malloc(length ? length : 1);
-    if (!r->raw) {
+    char *copy = malloc(length ? length : 1);
+    if (!copy) {
         luaL_error(L, "not enough memory");
+        return; /* never reached, but an analyzer cannot know */
     }
-    memcpy(r->raw, bytes, length);
+    r->raw = memcpy(copy, bytes, length);
     r->raw_length = length;
+    r->dropped = true;
 }
 
 /* Makes the response of a status, a table of headers and a body, at 1, 2 and 3. The body is a
