@@ -4,6 +4,7 @@
 # make test       deps, build, every spec
 # make check      formatting, linters, analyzers
 # make asan       the specs under AddressSanitizer and UndefinedBehaviorSanitizer
+# make tsan       eight threads that ingest at once, under ThreadSanitizer
 # make bench      what is measured, against bare libcurl and lua-cjson
 # make emulator   PORT=8080: the emulator in the foreground
 # make docs       the LDoc pages, in build/docs
@@ -31,9 +32,10 @@ CFLAGS     ?= -O2 -g
 # nodelete: a resolver thread of libcurl may outlive lua_close, and must not find its code unmapped.
 SHARED     := -shared -Wl,-z,nodelete
 STANDARD   := -std=c11 -fPIC -pthread -D_GNU_SOURCE
+# address,undefined (make asan) or thread (make tsan)
 SANITIZE   ?=
 ifneq ($(SANITIZE),)
-STANDARD   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+STANDARD   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
 CORE_SRC   := $(sort $(wildcard csrc/*.c))
@@ -42,7 +44,7 @@ CORE       := $(BUILD)/catalog/core.so
 HTTPD      := $(BUILD)/catalog/emulator/httpd.so
 CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
-.PHONY: all deps demo test specs check asan bench emulator docs install env clean
+.PHONY: all deps demo test specs check asan tsan bench emulator docs install env clean
 all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
 
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile
@@ -150,9 +152,15 @@ check: all
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
 # are freed by neither busted nor os.exit.
 asan: deps
-	@$(MAKE) -s BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g' SPECS='$(SPECS)' specs \
+	@$(MAKE) -s BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g' SPECS='$(SPECS)' specs \
 	    PRELOAD='LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1'
+
+# Eight threads, each with its own state, at an emulator in a process of its own.
+tsan: deps
+	@$(MAKE) -s all
+	@$(MAKE) -s BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g' all build/tsan/host
+	@$(TREE) TSAN_HOST='$(CURDIR)/build/tsan' $(LUA) spec/support/tsan.lua
 
 docs:
 	ldoc --quiet -c config.ld .

@@ -300,12 +300,12 @@ static void respond_with_text(lua_State *L, request *r) {
 /* An answer that breaks HTTP: some bytes as they are, perhaps none, and the end of the connection.
  */
 static void break_off(lua_State *L, request *r, const char *bytes, size_t length) {
-    char *copy = malloc(length ? length : 1);
-    if (!copy) {
+    r->raw = malloc(length ? length : 1);
+    if (!r->raw) {
         luaL_error(L, "not enough memory");
         return; /* never reached, but an analyzer cannot know */
     }
-    r->raw = memcpy(copy, bytes, length);
+    memcpy(r->raw, bytes, length);
     r->raw_length = length;
     r->dropped = true;
 }
