@@ -49,10 +49,13 @@ typedef struct request {
     int spool_fd;
     int spool_error;  /* an errno: it cannot be written */
     bool begun, over; /* over: the body is larger than is kept, and the rest is thrown away */
+    bool known;       /* its table is in the registry of the thread's state, by its address */
+    int64_t received, limit; /* bytes of the body; at how many the connection is dropped, or -1 */
     bool dropped; /* the connection is closed instead of an answer, after these bytes, which no API
                      could send: */
     char *raw;
-    size_t raw_length;
+    size_t raw_length, raw_sent, piece; /* so many at a time, */
+    int64_t every;                      /* with so many milliseconds in between */
     unsigned int status;
     struct MHD_Response *response; /* the answer, once there is one */
     int64_t due;                   /* when the answer may go out, milliseconds */
@@ -61,8 +64,7 @@ typedef struct request {
 } request;
 
 struct server {
-    lua_State *L; /* the thread's; its handler and spooler are in the registry, by the addresses of
-                     these fields */
+    lua_State *L; /* the thread's; what it calls is in the registry, by the addresses of the keys */
     struct MHD_Daemon *daemon;
     int listener, wake;
     uint16_t port;
@@ -71,7 +73,16 @@ struct server {
     pthread_t thread;
     bool running;
     request *waiting;
+    pthread_mutex_t lock; /* guards what another thread tells this one: */
+    pthread_cond_t heard;
+    const char *told; /* NULL: nothing, or it was heard */
+    size_t told_length;
+    bool ending; /* set by the other thread, known to this one once it has been woken */
 };
+
+/* Called with a request whose headers are there, with one that is there as a whole, and with what
+ * the server is told. */
+static const char begin_key, handle_key, tell_key;
 
 /* --- requests --- */
 
@@ -90,12 +101,17 @@ static void *begin(void *user, const char *target, struct MHD_Connection *connec
         r->connection = connection;
         r->target = strdup(target);
         r->spool_fd = -1;
+        r->limit = -1;
     }
     return r;
 }
 
-static void hold(request *r, int64_t due) {
+/* Suspends a request until it is due. False: the server is about to end, and nothing waits. */
+static bool hold(request *r, int64_t due) {
     server *s = r->of;
+    if (s->ending) {
+        return false;
+    }
     r->due = due;
     r->waiting = true;
     r->previous = NULL;
@@ -105,6 +121,7 @@ static void hold(request *r, int64_t due) {
     }
     s->waiting = r;
     MHD_suspend_connection(r->connection);
+    return true;
 }
 
 static void unlink_waiting(request *r) {
@@ -132,6 +149,10 @@ static void end(void *user, struct MHD_Connection *connection, void **state,
     *state = NULL;
     if (r) {
         unlink_waiting(r);
+        if (r->known) {
+            lua_pushnil(r->of->L); /* takes a key away, which allocates nothing */
+            lua_rawsetp(r->of->L, LUA_REGISTRYINDEX, r);
+        }
         if (r->response) {
             MHD_destroy_response(r->response);
         }
@@ -245,6 +266,7 @@ static bool push_headers(lua_State *L, const header_list *list) {
     return spaced;
 }
 
+/* Pushes the table of a request whose headers are there. */
 static void push_request(lua_State *L, const request *r, const char *method,
                          const header_list *headers) {
     lua_createtable(L, 0, 8);
@@ -256,6 +278,10 @@ static void push_request(lua_State *L, const request *r, const char *method,
     lua_setfield(L, -2, "headers");
     lua_pushboolean(L, spaced);
     lua_setfield(L, -2, "spaced");
+}
+
+/* Adds the body to the table on top. */
+static void add_body(lua_State *L, const request *r) {
     if (r->spool) {
         lua_pushstring(L, r->spool);
         lua_setfield(L, -2, "body_file");
@@ -297,9 +323,11 @@ static void respond_with_text(lua_State *L, request *r) {
     }
 }
 
-/* An answer that breaks HTTP: some bytes as they are, perhaps none, and the end of the connection.
- */
-static void break_off(lua_State *L, request *r, const char *bytes, size_t length) {
+/* An answer that breaks HTTP, the table at 3: some bytes as they are, perhaps none, and the end of
+ * the connection. */
+static void break_off(lua_State *L, request *r) {
+    size_t length;
+    const char *bytes = luaL_checklstring(L, -1, &length);
     r->raw = malloc(length ? length : 1);
     if (!r->raw) {
         luaL_error(L, "not enough memory");
@@ -308,17 +336,19 @@ static void break_off(lua_State *L, request *r, const char *bytes, size_t length
     memcpy(r->raw, bytes, length);
     r->raw_length = length;
     r->dropped = true;
+    lua_getfield(L, 3, "piece");
+    r->piece = (size_t)luaL_optinteger(L, -1, (lua_Integer)length);
+    lua_getfield(L, 3, "every_ms");
+    r->every = luaL_optinteger(L, -1, 0);
 }
 
 /* Makes the response of a status, a table of headers and a body, at 1, 2 and 3. The body is a
- * string, or { file = path }, or { raw = bytes }, which go out as they are before the connection is
- * closed. */
+ * string, or { file = path }, or { raw = bytes, piece, every_ms }, which go out as they are before
+ * the connection is closed, all at once or by and by. */
 static void make_response(lua_State *L, request *r) {
-    size_t length;
     r->status = (unsigned int)luaL_checkinteger(L, 1);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "raw") == LUA_TSTRING) {
-        const char *bytes = luaL_checklstring(L, -1, &length);
-        break_off(L, r, bytes, length);
+        break_off(L, r);
         return;
     }
     if (lua_istable(L, 3)) {
@@ -347,8 +377,9 @@ typedef struct {
 static int ask(lua_State *L) {
     question *q = lua_touserdata(L, 1);
     lua_settop(L, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, q->r->of);
-    push_request(L, q->r, q->method, &q->headers);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &handle_key);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, q->r);
+    add_body(L, q->r);
     lua_call(L, 1, 4); /* status, headers, body, delay */
     lua_Integer delay = luaL_optinteger(L, 4, 0);
     make_response(L, q->r);
@@ -356,13 +387,18 @@ static int ask(lua_State *L) {
     return 0;
 }
 
-/* Called protected: asks whether a body goes to a file, and opens it. */
-static int ask_spool(lua_State *L) {
+/* Called protected: shows a request whose headers are there, and opens the file its body goes to,
+ * if any. */
+static int ask_begin(lua_State *L) {
     question *q = lua_touserdata(L, 1);
     lua_settop(L, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &q->r->of->most_file);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &begin_key);
     push_request(L, q->r, q->method, &q->headers);
-    lua_call(L, 1, 1);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, q->r);
+    q->r->known = true;
+    lua_call(L, 1, 2); /* path, limit */
+    q->r->limit = luaL_optinteger(L, 2, -1);
     if (lua_isnil(L, 1)) {
         return 0;
     }
@@ -373,7 +409,7 @@ static int ask_spool(lua_State *L) {
     return q->r->spool ? 0 : luaL_error(L, "not enough memory");
 }
 
-/* Calls `ask` or `ask_spool`. NULL, or why it failed, which holds until Lua is entered again. */
+/* Calls `ask` or `ask_begin`. NULL, or why it failed, which holds until Lua is entered again. */
 static const char *consult(request *r, const char *method, lua_CFunction call) {
     lua_State *L = r->of->L;
     question q = {.r = r, .method = method};
@@ -412,28 +448,42 @@ static bool answer(request *r, const char *method) {
     return why ? apologise(r, why) : true;
 }
 
-/* A request begins: uploads go to files. */
+/* A request begins. False: it comes no further. */
 static bool begin_body(request *r, const char *method) {
     r->begun = true;
-    if (strcmp(method, "PUT") != 0 && strcmp(method, "PATCH") != 0) {
-        return true;
-    }
-    const char *why = consult(r, method, ask_spool);
+    const char *why = consult(r, method, ask_begin);
     if (why) {
         fprintf(stderr, "emulator: %s: %s\n", r->target, why);
     }
-    return why == NULL;
+    return why == NULL && r->limit != 0;
 }
 
-/* Writes bytes past libmicrohttpd, which would not send them. Without TLS only; what does not fit
- * the socket at once is left out. */
-static void send_raw(const request *r) {
+/* Takes a piece of a body. False: the request comes no further. */
+static bool take_body(request *r, const char *bytes, size_t *size) {
+    size_t count = *size;
+    *size = 0;
+    r->received += (int64_t)count;
+    return take(r, bytes, count) && (r->limit < 0 || r->received < r->limit);
+}
+
+/* Writes the next piece past libmicrohttpd, which would not send it. Without TLS only; what does
+ * not fit the socket at once is left out. False: there is no more. */
+static bool send_raw(request *r) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info && r->raw_length > 0) {
-        ssize_t sent = send(info->connect_fd, r->raw, r->raw_length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    size_t left = r->raw_length - r->raw_sent, count = left < r->piece ? left : r->piece;
+    if (info && count > 0) {
+        ssize_t sent =
+            send(info->connect_fd, r->raw + r->raw_sent, count, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)sent;
     }
+    r->raw_sent += count;
+    return count < left;
+}
+
+/* Goes on with an answer that breaks HTTP. */
+static enum MHD_Result serve_raw(request *r) {
+    return send_raw(r) && hold(r, now_ms() + r->every) ? MHD_YES : MHD_NO;
 }
 
 /* The access handler: called with the headers, with each piece of the body, when all is there, and
@@ -450,22 +500,18 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
         return begin_body(r, method) ? MHD_YES : MHD_NO;
     }
     if (*size > 0) {
-        bool taken = take(r, bytes, *size);
-        *size = 0;
-        return taken ? MHD_YES : MHD_NO;
+        return take_body(r, bytes, size) ? MHD_YES : MHD_NO;
     }
     if (!r->response && !r->dropped) {
         if (!answer(r, method)) {
             return MHD_NO;
         }
-        if (r->due > 0) {
-            hold(r, r->due);
+        if (r->due > 0 && hold(r, r->due)) {
             return MHD_YES;
         }
     }
     if (r->dropped) {
-        send_raw(r);
-        return MHD_NO;
+        return serve_raw(r);
     }
     return MHD_queue_response(connection, r->status, r->response);
 }
@@ -497,12 +543,42 @@ static int wait_limit(server *s, int64_t next_answer) {
     return limit > 60000 ? 60000 : (int)limit;
 }
 
+/* Called protected: hands on what the server was told. */
+static int hand_on(lua_State *L) {
+    const server *s = lua_touserdata(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &tell_key);
+    lua_pushlstring(L, s->told, s->told_length);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* Hears what another thread has to say. False: that this one is to end. */
+static bool listen_to(server *s) {
+    uint64_t count;
+    ssize_t got = read(s->wake, &count, sizeof count);
+    (void)got;
+    pthread_mutex_lock(&s->lock);
+    bool goes_on = !s->ending;
+    if (s->told) {
+        lua_settop(s->L, 0);
+        lua_pushcfunction(s->L, hand_on);
+        lua_pushlightuserdata(s->L, s);
+        if (lua_pcall(s->L, 1, 0, 0) != LUA_OK) {
+            fprintf(stderr, "emulator: %s\n", lua_tostring(s->L, -1));
+        }
+        s->told = NULL;
+        pthread_cond_signal(&s->heard);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return goes_on;
+}
+
 static void *run(void *user) {
     server *s = user;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     struct pollfd polled[2] = {{.fd = info->epoll_fd, .events = POLLIN},
                                {.fd = s->wake, .events = POLLIN}};
-    while (!(polled[1].revents & POLLIN)) {
+    while (!(polled[1].revents & POLLIN) || listen_to(s)) {
         MHD_run(s->daemon);
         int64_t next = resume_due(s, false);
         if (poll(polled, 2, wait_limit(s, next)) < 0 && errno != EINTR) {
@@ -521,14 +597,23 @@ static server *check_server(lua_State *L) {
     return luaL_checkudata(L, 1, SERVER);
 }
 
+static void wake(server *s) {
+    uint64_t one = 1;
+    ssize_t written = write(s->wake, &one, sizeof one); /* an eventfd takes it */
+    (void)written;
+}
+
 /* Ends the thread and frees everything. */
 static int server_stop(lua_State *L) {
     server *s = check_server(L);
     if (s->running) {
-        uint64_t one = 1;
-        ssize_t written = write(s->wake, &one, sizeof one); /* an eventfd takes it */
-        (void)written;
+        pthread_mutex_lock(&s->lock);
+        s->ending = true;
+        pthread_mutex_unlock(&s->lock);
+        wake(s);
         pthread_join(s->thread, NULL);
+        pthread_mutex_destroy(&s->lock);
+        pthread_cond_destroy(&s->heard);
         s->running = false;
     }
     if (s->daemon) {
@@ -597,6 +682,8 @@ static bool start_daemon(server *s, const char *cert, const char *key, int stric
 static int start_thread(server *s) {
     sigset_t all, before;
     sigfillset(&all);
+    pthread_mutex_init(&s->lock, NULL); /* neither can fail with Linux's defaults */
+    pthread_cond_init(&s->heard, NULL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&s->thread, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -622,9 +709,10 @@ static int prepare(lua_State *L) {
     lua_pushstring(L, p->module);
     lua_call(L, 1, 1);
     lua_pushstring(L, p->settings);
-    lua_call(L, 1, 2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &p->s->most_file);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, p->s);
+    lua_call(L, 1, 3);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &tell_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &begin_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &handle_key);
     return 0;
 }
 
@@ -717,6 +805,28 @@ static int server_port(lua_State *L) {
     return 1;
 }
 
+/*** Tells the server's Lua state something, and waits until it has heard it.
+ * @function server:tell
+ * @tparam string text
+ * @treturn boolean whether it runs */
+static int server_tell(lua_State *L) {
+    server *s = check_server(L);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+    if (s->running) {
+        pthread_mutex_lock(&s->lock);
+        s->told = text;
+        s->told_length = length;
+        wake(s);
+        while (s->told) {
+            pthread_cond_wait(&s->heard, &s->lock);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    lua_pushboolean(L, s->running);
+    return 1;
+}
+
 /*** Waits for SIGINT or SIGTERM, for a server in the foreground. The signal is taken: the caller
  * goes on.
  * @function server:wait */
@@ -736,8 +846,11 @@ static int server_wait(lua_State *L) {
 int luaopen_catalog_emulator_httpd(lua_State *L);
 
 int luaopen_catalog_emulator_httpd(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"port", server_port}, {"wait", server_wait}, {"stop", server_stop}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"port", server_port},
+                                       {"tell", server_tell},
+                                       {"wait", server_wait},
+                                       {"stop", server_stop},
+                                       {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", server_stop}, {"__close", server_stop}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", httpd_start}, {NULL, NULL}};

@@ -17,13 +17,29 @@ local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.25, 30, 1.6
 -- How many look-ups may fail in a row in ways that pass.
 local PATIENCE <const> = 20
 
+-- The states that show that an action was done.
+local DONE <const> = {
+  COMPLETE = {
+    loaded = true, staging = true, staged = true, processing = true, queued = true, retrying = true, success = true,
+    active = true,
+  },
+  ABORT = { aborted = true }, FAIL = { failed = true, failure = true }, REVERT = { inactive = true, deleted = true },
+}
+
+-- Whether an action was done, although the service refused it or its answer was lost: the state of the batch tells.
+local function is_done(self, action, err)
+  if not err.ambiguous and not (err.kind == "http" and err.status < 500) then return false end
+  local fields = self:get()
+  return fields ~= nil and DONE[action][fields.status] == true
+end
+
 local function act(self, action, given, call)
   local checked = options.check(given, { timeout = "number" }, call, 3)
   local ok, err = batch.check_timeout(checked.timeout)
   if not ok then return nil, err end
   batch.state(self).ended = action
   ok, err = batch.home(self):send(batch.action(self, action, checked.timeout))
-  if not ok then return nil, err end
+  if not ok and not is_done(self, action, err) then return nil, err end
   return self
 end
 

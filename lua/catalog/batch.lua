@@ -157,17 +157,18 @@ end
 --- Creates a batch.
 -- @tparam catalog.client client
 -- @tparam table given checked options
+-- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] catalog.batch
 -- @treturn[2] nil
 -- @treturn[2] table error
-function batch.create(client, given)
+function batch.create(client, given, begun)
   local function create(wanted)
     local request, err = batch.creation(wanted)
     if not request then return nil, err end
     return client:send(request)
   end
   local fields, failed
-  if given.once then fields, failed = once(client, given, create) else fields, failed = create(given) end
+  if given.once then fields, failed = once.create(client, given, create, begun) else fields, failed = create(given) end
   if not fields then return nil, failed end
   return batch.created(client, given, fields)
 end

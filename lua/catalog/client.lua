@@ -238,7 +238,7 @@ local function outcome(client, request, transfer)
     if request.into then body = read_into(request.into) end
     return nil, reply.failure(request, status, body, transfer, client.known_token)
   end
-  local value, err = request.read(body)
+  local value, err = request.read(body, transfer)
   if value == nil then return nil, reply.unreadable(request, status, transfer, err) end
   return value
 end
@@ -292,9 +292,9 @@ end
 -- (`catalog.retry`).
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
---   value of the body of a success, or nil and an error. For uploads: `upload` (true: the time allowed is that for
---   standing still), `offset` and `length` of what is sent of the body, `range` (the value of Content-Range). For
---   downloads: `into`, a file of the io library
+--   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
+--   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
+--   (the value of Content-Range). For downloads: `into`, a file of the io library
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -350,9 +350,11 @@ end
 --   `advised_bytes` (1500; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 1 TB: more is refused);
 --   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
 --   in bytes a second), `on_change` (called with a batch's status each time it is another), `on_warning` (called with a
---   text; default: Lua's `warn`)
+--   text; default: Lua's `warn`), `journal` (a path: what has been done is noted there, and the same call again goes
+--   on where the last one stopped; then nothing but a refusal aborts the batch)
 -- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
---   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `files`)
+--   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `files`); with a journal `resumed` (true:
+--   it went on), and `replaced`: batches (`id`, `status`) that had ended without their files, which went into new ones
 -- @treturn[2] nil
 -- @treturn[2] table error
 -- @treturn[2] ?table the report, as far as things went

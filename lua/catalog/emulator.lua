@@ -13,7 +13,7 @@ local SCHEMA <const> = {
   port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
   api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean",
   cert = "string", key = "string", max_body = "integer", max_file = "integer", stage_ms = "integer",
-  faults = "table", seed = "integer",
+  faults = "table", seed = "integer", abandon_ms = "integer", log = "string",
 }
 
 local MAX_BODY <const> = 1024 * 1024
@@ -53,7 +53,8 @@ local function settings_of(given, directory)
     latency_ms = given.latency_ms, datasets = set_of(given.datasets), directory = directory,
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
-    lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed,
+    lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed, abandon_ms = given.abandon_ms,
+    log = given.log,
     stage_ms = given.stage_ms, max_file = given.max_file,
     scheme = given.cert and "https" or "http",
   }
@@ -85,12 +86,11 @@ end
 --   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
 --   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
 --   256,000,000 for a file and 512,000,000 for a part); `stage_ms` (how long a completed batch stays in each state
---   before it is ingested, default 0); `faults` (what goes wrong: a list of
---   `{ match = { method, path (a pattern), nth }, times, rate, action = { ... } }`, the action one of `status` (with
---   `headers` and `body`), `html`, `garbage`, `drop` (`"before"` or `"after"` the work), `cut` (the answer, after so
---   many bytes), `wrong_length` (by so many), `close`, `delay_ms`, `expire_tokens`); `seed` (for faults with a `rate`)
--- @treturn[1] server with `url` and `port`, `stop()`, and for a server in the foreground `wait()`, which returns at
---   SIGINT or SIGTERM
+--   before it is ingested, default 0); `abandon_ms` (after how long a batch that was not completed is abandoned;
+--   default: never); `log` (a file that gets a line for each request: method, target, range, status); `faults`, as of
+--   `server:set_faults`; `seed` (for faults with a `rate`)
+-- @treturn[1] server with `url` and `port`, `set_faults(list)`, `stop()`, and for a server in the foreground `wait()`,
+--   which returns at SIGINT or SIGTERM
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
 -- @raise an option is unknown or has a wrong type
@@ -120,6 +120,16 @@ function emulator.start(given)
     port = port, url = ("%s://127.0.0.1:%d"):format(cert and "https" or "http", port), server = server,
     temporary = not checked.data_dir and directory or nil,
   }, Server)
+end
+
+--- Sets what goes wrong from now on.
+-- @tparam ?{table,...} list nil: nothing does. Each is `{ match = { method, path (a pattern), nth }, times, rate,
+--   action }`; the action is a table with one of `status` (with `headers` and `body`), `html`, `garbage`, `drop` (`"before"`
+--   anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut` (the answer,
+--   after so many bytes), `wrong_length` (by so many), `trickle_ms` (the answer comes by the byte, so many milliseconds
+--   apart), `close` (the connection, after the answer), `delay_ms`, `expire_tokens`
+function Server:set_faults(list)
+  self.server:tell(assert(core.json.encode(core.json.array { table.unpack(list or {}) })))
 end
 
 --- Stops the server; again is as good as once.

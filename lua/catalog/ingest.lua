@@ -3,8 +3,10 @@
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local journal = require "catalog.journal"
 local options = require "catalog.options"
 local pool = require "catalog.pool"
+local resume = require "catalog.resume"
 local upload = require "catalog.upload"
 
 -- Options of the batch, which are passed on.
@@ -18,7 +20,7 @@ local SCHEMA <const> = {
   files = "table", dir = "string", pattern = "string", parallel = "integer", part_size = "integer",
   part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
   advised_files = "integer", advised_bytes = "integer", max_files = "integer", max_bytes = "integer",
-  on_progress = "callable", on_change = "callable", on_warning = "callable",
+  on_progress = "callable", on_change = "callable", on_warning = "callable", journal = "string",
 }
 for name, kind in pairs(CREATION) do SCHEMA[name] = kind end
 
@@ -68,7 +70,7 @@ local function named_files(given)
 end
 
 -- Every file is looked at before anything is created; two of one name would replace each other.
-local function measure(files)
+local function measure(files, closely)
   local seen, total = {}, 0
   for _, item in ipairs(files) do
     if seen[item.name] then
@@ -80,7 +82,9 @@ local function measure(files)
     if not file then return nil, err end
     item.bytes = file:size()
     total = total + item.bytes
+    if closely then item.fingerprint, err = file:fingerprint() end
     file:close()
+    if err then return nil, err end
   end
   return total
 end
@@ -133,11 +137,10 @@ local function creation_options(given, groups, index)
   return creation
 end
 
-local function create_all(client, given, groups)
+local function begin_all(run, groups)
   for i, one in ipairs(groups) do
-    local made, err = batch.create(client, creation_options(given, groups, i))
-    if not made then return nil, err end
-    one.batch = made
+    local ok, err = resume.begin(run, one, i, creation_options(run.given, groups, i))
+    if not ok then return nil, err end
   end
   return true
 end
@@ -157,6 +160,40 @@ local function teller(run)
   end
 end
 
+-- Takes note in the journal, where there is one.
+local function note(run, line)
+  if not run.journal then return true end
+  return run.journal:note(line)
+end
+
+-- The job that uploads a file, or nil when it is there.
+local function job_of(run, item, place, taken)
+  local counted, began = 0, core.system.monotonic()
+  local function add_bytes(count)
+    counted = counted + count
+    run.bytes = run.bytes + count
+  end
+  local function count_file(total)
+    item.bytes, item.seconds = total, core.system.monotonic() - began
+    run.files_done = run.files_done + 1
+    return true
+  end
+  local known = run.journal and run.journal:progress(item.name) or nil
+  if taken or known and known.done then
+    add_bytes(item.bytes)
+    count_file(item.bytes)
+    return nil
+  end
+  return upload.job(run.jobs, place, item.name, { file = item.file }, run.given, {
+    bytes = add_bytes,
+    begun = function(part_size) return note(run, { event = "begin", name = item.name, part_size = part_size }) end,
+    part = function(first, last) return note(run, { event = "part", name = item.name, first = first, last = last }) end,
+    done = function(total)
+      return count_file(total) and note(run, { event = "done", name = item.name })
+    end,
+  }, known)
+end
+
 -- Jobs for all files of all batches, made as they are needed.
 local function source_of_jobs(run, groups, places)
   local number, index = 1, 0
@@ -165,24 +202,13 @@ local function source_of_jobs(run, groups, places)
     while groups[number] and not groups[number].files[index] do number, index = number + 1, 1 end
     local one = groups[number]
     if not one then return nil end
-    local item, began = one.files[index], core.system.monotonic()
-    run.file = item.name
-    local counted = 0
-    local job, err = upload.job(run.jobs, places[number], item.name, { file = item.file }, run.given, {
-      bytes = function(count)
-        counted = counted + count
-        run.bytes = run.bytes + count
-      end,
-      done = function(total)
-        item.bytes, item.seconds = total, core.system.monotonic() - began
-        run.files_done = run.files_done + 1
-      end,
-    })
-    return job or function() return nil, err end
+    run.file = one.files[index].name
+    local job, err = job_of(run, one.files[index], places[number], one.taken)
+    return job or function() return err == nil or nil, err end
   end
 end
 
-local function upload_all(run, client, groups)
+local function upload_all(run, groups)
   local places = {}
   for i, one in ipairs(groups) do
     local place, err = upload.place(one.batch, { timeout = run.given.upload_timeout })
@@ -190,7 +216,7 @@ local function upload_all(run, client, groups)
     places[i] = place
   end
   local tell = teller(run)
-  run.jobs = pool.new(client.engine, run.given.parallel or client.parallel, run.given.on_progress and tell)
+  run.jobs = pool.new(run.client.engine, run.given.parallel or run.client.parallel, run.given.on_progress and tell)
   run.jobs:add(source_of_jobs(run, groups, places))
   local ok, err = run.jobs:advance()
   if not ok then return nil, err end
@@ -200,21 +226,33 @@ local function upload_all(run, client, groups)
 end
 
 local function for_each(groups, act)
-  for _, one in ipairs(groups) do
-    local ok, err = act(one)
+  for i, one in ipairs(groups) do
+    local ok, err = act(one, i)
     if not ok then return nil, err end
   end
   return true
 end
 
-local function wait_for(one, given)
-  local done, err = one.batch:wait { timeout = given.timeout, on_change = given.on_change }
+local function complete(run, one, number)
+  if one.taken then return true end
+  local ok, err = note(run, { event = "complete", group = number })
+  if not ok then return nil, err end
+  return one.batch:complete()
+end
+
+local function wait_for(run, one, number)
+  if one.done then return true end
+  local done, err = one.batch:wait { timeout = run.given.timeout, on_change = run.given.on_change }
   one.done = done or err.batch
+  if one.done then
+    local ok, unwritten = note(run, { event = "end", group = number, status = one.done.status })
+    if not ok then return nil, unwritten end
+  end
   return done, err
 end
 
-local function report_on(groups, began)
-  local report = { files = {}, batches = {}, bytes = 0, seconds = core.system.monotonic() - began }
+local function report_on(run, groups)
+  local report = { files = {}, batches = {}, bytes = 0, seconds = core.system.monotonic() - run.began }
   for i, one in ipairs(groups) do
     local shown = one.done or one.batch
     report.batches[i] = shown and {
@@ -229,23 +267,33 @@ local function report_on(groups, began)
   end
   local first = report.batches[1] or {}
   report.id, report.status, report.metrics, report.errors = first.id, first.status, first.metrics, first.errors
+  if run.journal then report.resumed, report.replaced = run.journal.resumed, run.replaced end
   return report
 end
 
--- Nothing of a run that failed is ingested: what is not completed is aborted.
-local function abort_all(groups)
-  for _, one in ipairs(groups) do
-    if one.batch and not batch.state(one.batch).ended then one.batch:abort { timeout = 10 } end
+-- The service will never take it.
+local function is_refusal(err)
+  return err.kind == "http" and err.status < 500 and not err.retryable and not err.ambiguous
+end
+
+-- What is not completed is aborted, so that nothing of a run that failed is ingested. With a journal it waits to be
+-- gone on with, unless the service has refused it for good.
+local function abort_all(run, groups, err)
+  if run.journal and not (err and is_refusal(err)) then return end
+  for i, one in ipairs(groups) do
+    if one.batch and not one.taken and not batch.state(one.batch).ended then
+      local ok, failed = one.batch:abort { timeout = 10 }
+      if run.journal and (ok or failed.status == 404) then resume.drop(run, i, one.batch.id, "aborted") end
+    end
   end
 end
 
 -- All are uploaded before the first is completed.
-local function run_all(client, given, groups, total, count)
-  local run = { given = given, bytes = 0, total = total, files_done = 0, files_total = count }
-  local ok, err = create_all(client, given, groups)
-  if ok then ok, err = upload_all(run, client, groups) end
-  if ok then ok, err = for_each(groups, function(one) return one.batch:complete() end) end
-  if ok then ok, err = for_each(groups, function(one) return wait_for(one, given) end) end
+local function run_all(run, groups)
+  local ok, err = begin_all(run, groups)
+  if ok then ok, err = upload_all(run, groups) end
+  if ok then ok, err = for_each(groups, function(one, number) return complete(run, one, number) end) end
+  if ok then ok, err = for_each(groups, function(one, number) return wait_for(run, one, number) end) end
   return ok, err
 end
 
@@ -255,6 +303,29 @@ local function check_values(given)
   if not ok then return nil, err end
   if given.dir and given.files then return failure("data", "give files or dir, not both") end
   return batch.check_timeout(given.timeout)
+end
+
+-- Files as the journal has them grouped: limits may be others by now.
+local function regroup(known, files)
+  local groups = {}
+  for _, item in ipairs(files) do
+    local number = known:group(item.name)
+    for i = #groups + 1, number do groups[i] = { files = {}, bytes = 0 } end
+    table.insert(groups[number].files, item)
+  end
+  return groups
+end
+
+-- The journal of the call; nothing when it has none.
+local function open_journal(client, given, groups)
+  if not given.journal then return nil end
+  local creation = creation_options(given, groups, 1)
+  local payload, unfit = core.batch.payload(creation)
+  if not payload then return nil, unfit end
+  return journal.open(given.journal, {
+    base_url = client.base_url, org = client.org, sandbox = given.sandbox or client.sandbox, dataset = given.dataset,
+    options = payload,
+  }, groups)
 end
 
 --- Ingests files. See `catalog.ingest`.
@@ -270,18 +341,25 @@ return function(client, given, level)
   given = options.check(given, SCHEMA, "ingest", level)
   local ok, err = check_values(given)
   if not ok then return nil, err end
-  local began = core.system.monotonic()
   local files, no_files = named_files(given)
   if not files then return nil, no_files end
-  local total, unread = measure(files)
+  local began = core.system.monotonic()
+  local total, unread = measure(files, given.journal ~= nil)
   if not total then return nil, unread end
   local groups = group(files, given)
   ok, err = check_limits(groups, given)
   if not ok then return nil, err end
+  local known <close>, unusable = open_journal(client, given, groups)
+  if unusable then return nil, unusable end
+  if known and known.resumed then groups = regroup(known, files) end
+  local run = {
+    client = client, given = given, journal = known, replaced = {}, began = began, bytes = 0, total = total,
+    files_done = 0, files_total = #files,
+  }
   -- a callback of the host's may raise: that too leaves nothing behind
-  local fine, done, failed = xpcall(run_all, debug.traceback, client, given, groups, total, #files)
-  if not fine or not done then abort_all(groups) end
+  local fine, done, failed = xpcall(run_all, debug.traceback, run, groups)
+  if not fine or not done then abort_all(run, groups, failed) end
   if not fine then error(done, 0) end
-  if not done then return nil, failed, report_on(groups, began) end
-  return report_on(groups, began)
+  if not done then return nil, failed, report_on(run, groups) end
+  return report_on(run, groups)
 end

@@ -10,7 +10,11 @@ local failure = require "catalog.failure"
 local OPEN <const> = { 0.05, 0.25, 1 }
 local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.1, 10, 1.6
 
-local function new_id()
+local once = {}
+
+--- An external id nobody else has.
+-- @treturn string
+function once.new_id()
   return "catalog-" .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
 end
 
@@ -68,21 +72,21 @@ end
 local function with_id(given)
   local options = {}
   for name, value in pairs(given) do options[name] = value end
-  options.external_id = options.external_id or new_id()
+  options.external_id = options.external_id or once.new_id()
   return options
 end
 
 --- Creates a batch, whatever becomes of the answers.
--- @function once
 -- @tparam catalog.client client
 -- @tparam table given the options of the creation
 -- @tparam function create makes one creation of options: gives its fields, or nil and an error
+-- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] table the fields of the batch
 -- @treturn[2] nil
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
-return function(client, given, create)
+function once.create(client, given, create, begun)
   local options, ends = with_id(given), core.system.monotonic() + client.policy.deadline
-  local open = false -- a creation was sent, and its answer is not known
+  local open = begun -- a creation was sent, and its answer is not known
   local fields, err
   for _ = 1, math.max(client.policy.tries, 2) do
     fields, err = create(options)
@@ -97,3 +101,5 @@ return function(client, given, create)
   err.ambiguous = true
   return nil, err
 end
+
+return once

@@ -64,8 +64,10 @@ local function pause_of(policy, attempt, err)
   return math.max(retry.after(err.retry_after, core.system.now()) or 0, math.random() * limit)
 end
 
+-- A refusal after a try whose answer was lost may be for the very reason that it was done: that stays open.
 local function finished(tries, err)
   err.attempts = tries.attempt
+  err.ambiguous = err.ambiguous or tries.ambiguous
   if tries.first and tries.first ~= err then
     err.first = tries.first
     err.message = ("%s (after %d tries; the first: %s)"):format(err.message, tries.attempt, tries.first.message)
@@ -103,7 +105,7 @@ function retry.again(tries, request, err)
     return finished(tries, err)
   end
   policy.budget = policy.budget - 1
-  tries.first = tries.first or err
+  tries.first, tries.ambiguous = tries.first or err, tries.ambiguous or err.ambiguous
   tries.attempt = tries.attempt + 1
   return pause
 end

@@ -124,6 +124,32 @@ function upload.send_part(place, path, first, length, body, offset)
   })
 end
 
+-- How many bytes of a file the service has without a gap.
+local function read_extent(_, transfer)
+  local last = (transfer:header "range" or ""):match "^%s*bytes=0%-(%d+)%s*$"
+  return last and math.tointeger(tonumber(last)) + 1 or 0
+end
+
+--- Ends a file that was sent in parts. An end that was asked for, and whose answer was lost, may be refused when it is
+-- asked for again; what the service has got decides then.
+-- @tparam table place
+-- @tparam string path
+-- @tparam integer total how many bytes the parts have together
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function upload.complete(place, path, total)
+  local ok, err = upload.send(place, "POST", path .. "?action=COMPLETE")
+  if ok then return true end
+  if not (err.ambiguous and err.kind == "http" and err.status < 500) then return nil, err end
+  local extent = place.client:send {
+    method = "HEAD", path = path, sandbox = place.sandbox, timeout = place.timeout, repeatable = true,
+    read = read_extent,
+  }
+  if extent == total then return true end
+  return nil, err
+end
+
 local function check_unchanged(task)
   if task.file and task.file:changed() then
     return failure("data", "%s was changed while it was sent; it is not part of the batch as a whole", task.path)
@@ -135,8 +161,7 @@ local function finish(task)
   local ok, err = check_unchanged(task)
   if task.file then task.file:close() end
   if not ok then return nil, err end
-  task.done(task.total)
-  return true
+  return task.heard.done(task.total)
 end
 
 local function send_whole(task)
@@ -144,35 +169,65 @@ local function send_whole(task)
     offset = task.file and task.offset, length = task.file and task.total,
   })
   if not ok then return nil, err end
-  task.add_bytes(task.total)
+  task.heard.bytes(task.total)
   return finish(task)
+end
+
+local function complete(task)
+  local ok, err = check_unchanged(task)
+  if not ok then return nil, err end
+  ok, err = upload.complete(task.place, task.target, task.total)
+  if not ok then return nil, err end
+  return finish(task)
+end
+
+-- The last byte of a part, given its first.
+local function last_of(task, first)
+  return math.min(first + task.part_size, task.total) - 1
 end
 
 local function send_piece(task, first)
-  local length = math.min(task.part_size, task.total - first)
+  local last = last_of(task, first)
+  local length = last - first + 1
   local ok, err = upload.send_part(task.place, task.target, first, length, task.file or task.data, task.offset + first)
   if not ok then return nil, err end
-  task.add_bytes(length)
+  ok, err = task.heard.part(first, last)
+  if not ok then return nil, err end
+  task.heard.bytes(length)
   task.parts_left = task.parts_left - 1
   if task.parts_left > 0 then return true end
-  ok, err = check_unchanged(task)
-  if not ok then return nil, err end
-  ok, err = upload.send(task.place, "POST", task.target .. "?action=COMPLETE")
-  if not ok then return nil, err end
-  return finish(task)
+  return complete(task)
 end
 
--- Begins a large file; its parts are jobs of their own, and whichever is done last completes it.
+-- The first bytes of the parts that have not arrived.
+local function parts_to_send(task)
+  local firsts = {}
+  for first = 0, task.total - 1, task.part_size do
+    if task.known.parts[first] == last_of(task, first) then
+      task.heard.bytes(last_of(task, first) - first + 1)
+    else
+      firsts[#firsts + 1] = first
+    end
+  end
+  return firsts
+end
+
+-- Begins a large file, or goes on with it; its parts are jobs of their own, and whichever is done last completes
+-- it.
 local function send_in_parts(task, jobs)
-  local ok, err = upload.send(task.place, "POST", task.target .. "?action=INITIALIZE")
-  if not ok then return nil, err end
-  task.parts_left = (task.total + task.part_size - 1) // task.part_size
-  local first = 0
+  local begun = next(task.known.parts) ~= nil -- a part was acknowledged
+  if not begun then
+    local ok, err = task.heard.begun(task.part_size)
+    if ok then ok, err = upload.send(task.place, "POST", task.target .. "?action=INITIALIZE") end
+    if not ok then return nil, err end
+  end
+  local firsts, sent = parts_to_send(task), 0
+  if #firsts == 0 then return complete(task) end
+  task.parts_left = #firsts
   jobs:add(function()
-    if first >= task.total then return nil end
-    local begin = first
-    first = first + task.part_size
-    return function() return send_piece(task, begin) end
+    sent = sent + 1
+    local first = firsts[sent]
+    return first and function() return send_piece(task, first) end
   end)
   return true
 end
@@ -184,6 +239,9 @@ local function open_source(task, source)
   end
   local file, err = core.file.open(source.file)
   if not file then return nil, err end
+  if task.known.fingerprint and task.known.fingerprint ~= file:fingerprint() then
+    return failure("data", "%s was changed since it was first looked at", source.file)
+  end
   local offset = source.offset or 0
   local length = source.length or file:size() - offset
   if offset < 0 or length < 0 or offset + length > file:size() then
@@ -193,27 +251,35 @@ local function open_source(task, source)
   return true
 end
 
+-- What nobody wants to hear.
+local UNHEARD <const> = { __index = function() return accept end }
+
 --- The job that sends one file. It is opened when its turn comes.
 -- @tparam pool jobs what runs the job, and gets the parts of a large file
 -- @tparam table place
 -- @tparam string name in the batch
 -- @tparam table source `file` (a path), with `offset` and `length`; or `data`
 -- @tparam table given upload options
--- @tparam table heard `bytes(count)`: so many more have arrived; `done(total)`: the file has
+-- @tparam table heard is told how far it is, each a function that gives true, or nil and an error: `begun(part_size)`,
+--   before it goes in parts; `part(first, last)`, `bytes(count)`: they have arrived; `done(total)`: the file has
+-- @tparam ?table known what has arrived before: `part_size` of a file that was begun, its `parts` (first byte -> last),
+--   its `fingerprint`
 -- @treturn[1] function
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`: the name cannot be used
-function upload.job(jobs, place, name, source, given, heard)
+function upload.job(jobs, place, name, source, given, heard, known)
   local target, err = names.path(place, name)
   if not target then return nil, err end
+  known = known or { parts = {} }
   local task = {
-    place = place, target = target, offset = 0, part_size = given.part_size or upload.FILE_PART,
-    add_bytes = heard.bytes, done = heard.done,
+    place = place, target = target, offset = 0, known = known, heard = setmetatable(heard, UNHEARD),
+    part_size = known.part_size or given.part_size or upload.FILE_PART,
   }
   return function()
     local ok, unread = open_source(task, source)
     if not ok then return nil, unread end
-    if task.total <= (given.part_threshold or LARGEST_PUT) then return send_whole(task) end
+    local small = task.total <= (given.part_threshold or LARGEST_PUT)
+    if small and not known.part_size then return send_whole(task) end
     return send_in_parts(task, jobs)
   end
 end
@@ -268,7 +334,10 @@ function batch.methods:upload(name, source, given)
   local began, bytes = core.system.monotonic(), 0
   local jobs = pool.new(place.client.engine, given.parallel or place.client.parallel)
   local job, unfit = upload.job(jobs, place, name, source, given, {
-    bytes = function() end, done = function(total) bytes = total end,
+    done = function(total)
+      bytes = total
+      return true
+    end,
   })
   if not job then return nil, unfit end
   jobs:add_one(job)

@@ -133,7 +133,7 @@ local function finish(self)
   end
   local ok, err = self.jobs:advance()
   if not ok then return nil, err end
-  return upload.send(self.place, "POST", self.target .. "?action=COMPLETE")
+  return upload.complete(self.place, self.target, self.sent)
 end
 
 --- Sends what is left and ends the file.

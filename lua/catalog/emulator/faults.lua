@@ -26,9 +26,9 @@ local ACTIONS <const> = {
   status = function(value, _, action) return value, action.headers or {}, action.body or "" end,
   html = function() return 502, { ["content-type"] = "text/html" }, HTML end,
   garbage = function() return raw "\1\2\3 this is no HTTP\r\n\r\n" end,
-  -- the connection closes: before the work, or after it
-  drop = function(value, work)
-    if value == "after" then work() end
+  -- the work is done, and the connection closes without an answer; "before" is seen to by `begin`
+  drop = function(_, work)
+    work()
     return raw ""
   end,
   -- the work is done, and the answer breaks off after so many bytes
@@ -40,6 +40,11 @@ local ACTIONS <const> = {
   wrong_length = function(value, work)
     local status, headers, body = work()
     return raw(as_text(status, headers, body, #body + value))
+  end,
+  -- the answer comes by and by: a byte every so many milliseconds
+  trickle_ms = function(value, work)
+    local bytes = as_text(work())
+    return 200, {}, { raw = bytes, piece = 1, every_ms = value }
   end,
   close = function(_, work)
     local status, headers, body = work()
@@ -77,13 +82,32 @@ local function find(service, request)
   end
 end
 
+--- Sets the faults of a service.
+-- @tparam table service
+-- @tparam ?table list nil: none
+function faults.set(service, list)
+  service.faults = list and #list > 0 and list or nil
+end
+
+--- Decides about a request whose headers have come.
+-- @tparam table service
+-- @tparam table request gets `fault`, the action it meets
+-- @treturn ?integer after how many bytes of its body the connection is dropped; nil: it is not
+function faults.begin(service, request)
+  request.fault = service.faults and find(service, request)
+  local action = request.fault
+  if not action then return nil end
+  if action.drop == "before" then return 0 end
+  return action.drop_after
+end
+
 --- Answers a request, with the fault that is due, if any.
 -- @tparam table service
 -- @tparam table request
 -- @tparam function work does what the request asks and gives its answer
 -- @return an answer
 function faults.meet(service, request, work)
-  local action = service.faults and find(service, request)
+  local action = request.fault
   if not action then return work() end
   for name, value in pairs(action) do
     if ACTIONS[name] then return ACTIONS[name](value, work, action, service) end

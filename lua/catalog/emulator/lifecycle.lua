@@ -38,6 +38,10 @@ end
 -- @tparam table record
 function lifecycle.refresh(service, record)
   local status = record.batch.status
+  if status == "loading" and service.abandon_ms and core.system.now() - record.batch.created >= service.abandon_ms then
+    set_status(service, record, "abandoned")
+    return
+  end
   if status ~= "loaded" and status ~= "staging" then return end
   local since = core.system.now() - record.completed_at
   if since < service.stage_ms then return end

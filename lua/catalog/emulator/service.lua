@@ -82,27 +82,45 @@ local function respond(service, request)
   return method(service, request, segments)
 end
 
+-- What writes a line for each request whose work was done: method, target, range, status.
+local function log_of(path)
+  if not path then return nil end
+  local file = assert(io.open(path, "ab"))
+  file:setvbuf "line"
+  return function(request, status)
+    local range = request.headers["content-range"] or "-"
+    file:write(("%s %s %s %d\n"):format(request.method, request.target, range, status))
+  end
+end
+
 --- Makes the handler of a server.
 -- @function service
 -- @tparam string settings JSON, from `catalog.emulator`
 -- @treturn function called with a request, gives status, headers, body and a delay in milliseconds
--- @treturn function called when an upload begins, gives the path of a file for its body
+-- @treturn function called with the same request before, when its headers are there: gives the path of a file for its
+--   body or nil, and after how many bytes of it the connection is dropped, or nil
+-- @treturn function called with what the server is told: JSON, faults that replace those there are
 return function(settings)
   local given = assert(core.json.decode(settings))
   local service = {
     gateway = gateway.new(given), store = store.new(given.directory, given.lasting), directory = given.directory,
     datasets = given.datasets, clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0,
     strict = given.strict, stage_ms = given.stage_ms or 0, max_file = given.max_file, scheme = given.scheme,
-    made = {}, spooled = 0, faults = given.faults,
+    made = {}, spooled = 0, abandon_ms = given.abandon_ms, log = log_of(given.log),
   }
   for _, name in ipairs { "files", "parts", "spool", "row_errors" } do
     assert(core.system.mkdir(given.directory .. "/" .. name))
   end
   if given.seed then math.randomseed(given.seed) end
+  faults.set(service, given.faults)
+  local function begin(request)
+    return files.spool(service, request), faults.begin(service, request)
+  end
   local function handle(request)
     local status, headers, body, delay = faults.meet(service, request, function() return respond(service, request) end)
     headers["x-request-id"] = ulid(core.system.now())
+    if service.log then service.log(request, status) end
     return status, headers, body, delay or given.latency_ms
   end
-  return handle, function(request) return files.spool(service, request) end
+  return handle, begin, function(text) faults.set(service, (core.json.decode(text))) end
 end

@@ -1,0 +1,196 @@
+/*** An append-only file of lines, which one process has at a time. A line is there as a whole or
+ * not at all: what a crash has left of the last one is cut off when the file is opened.
+ * @module catalog.core.journal */
+#include "journal.h"
+
+#include "failure.h"
+#include "handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define JOURNAL "catalog.journal"
+
+/* A journal that is larger is no journal of ours: 25,000 files in parts are some megabytes. */
+#define LARGEST (1024 * 1024 * 1024)
+
+typedef struct {
+    int descriptor; /* -1: closed */
+    off_t size;     /* where the next line goes */
+} journal;
+
+static journal *check_journal(lua_State *L) {
+    return luaL_checkudata(L, 1, JOURNAL);
+}
+
+static void release(journal *j) {
+    if (j->descriptor >= 0) {
+        close(j->descriptor);
+        j->descriptor = -1;
+    }
+}
+
+/*** Closes the file, which another process may have then.
+ * @function journal:close */
+static int journal_close(lua_State *L) {
+    release(check_journal(L));
+    return 0;
+}
+
+static int fail(lua_State *L, const char *path, int why) {
+    return cat_failure(L, "config", "the journal %s cannot be used: %s", path,
+                       why == EWOULDBLOCK ? "another process has it" : strerror(why));
+}
+
+/* A new name is on disk once its directory is. False with errno set. */
+static bool sync_directory(lua_State *L, const char *path) {
+    char *copy = lua_newuserdatauv(L, strlen(path) + 1, 0);
+    strcpy(copy, path);
+    int directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    lua_pop(L, 1);
+    if (directory < 0) {
+        return false;
+    }
+    bool good = fsync(directory) == 0 || errno == EINVAL; /* a file system that has no such thing */
+    int why = errno;
+    close(directory);
+    errno = why;
+    return good;
+}
+
+/* Opens and locks. 0 or an errno. */
+static int take(lua_State *L, journal *j, const char *path) {
+    struct stat found;
+    j->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (j->descriptor < 0 || fstat(j->descriptor, &found) != 0) {
+        return errno;
+    }
+    if (!S_ISREG(found.st_mode)) {
+        return S_ISDIR(found.st_mode) ? EISDIR : EINVAL;
+    }
+    if (flock(j->descriptor, LOCK_EX | LOCK_NB) != 0 || !sync_directory(L, path)) {
+        return errno;
+    }
+    /* what another wrote before it let go of the lock counts */
+    if (fstat(j->descriptor, &found) != 0) {
+        return errno;
+    }
+    j->size = found.st_size;
+    return j->size > LARGEST ? EFBIG : 0;
+}
+
+/* Pushes the whole content. 0 or an errno. */
+static int read_all(lua_State *L, const journal *j) {
+    luaL_Buffer content;
+    size_t have = 0;
+    ssize_t got = 1;
+    char *room = luaL_buffinitsize(L, &content, (size_t)j->size);
+    while (have < (size_t)j->size && got > 0) {
+        got = pread(j->descriptor, room + have, (size_t)j->size - have, (off_t)have);
+        have += got > 0 ? (size_t)got : 0;
+        got = got < 0 && errno == EINTR ? 1 : got;
+    }
+    int why = got < 0 ? errno : 0;
+    luaL_pushresultsize(&content, have);
+    return why;
+}
+
+/* Cuts off what is behind the last whole line of the content on top. 0 or an errno. */
+static int cut_torn_line(lua_State *L, journal *j) {
+    size_t length;
+    const char *text = lua_tolstring(L, -1, &length);
+    const char *end = length ? memrchr(text, '\n', length) : NULL;
+    j->size = end ? end + 1 - text : 0;
+    if ((size_t)j->size < length) {
+        lua_pushlstring(L, text, (size_t)j->size);
+        lua_replace(L, -2);
+        return ftruncate(j->descriptor, j->size) == 0 ? 0 : errno;
+    }
+    return 0;
+}
+
+/*** Opens a journal, which is made when it is not there, and locks it.
+ * @function open
+ * @tparam string path
+ * @treturn[1] journal
+ * @treturn[1] string what is in it: whole lines
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config`: it cannot be read and written, is no regular file, or
+ * another process has it */
+static int journal_open(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    journal *j = lua_newuserdatauv(L, sizeof *j, 0);
+    j->descriptor = -1;
+    j->size = 0;
+    luaL_setmetatable(L, JOURNAL);
+    int why = take(L, j, path);
+    why = why == 0 ? read_all(L, j) : why;
+    why = why == 0 ? cut_torn_line(L, j) : why;
+    if (why != 0) {
+        release(j); /* now, not when it is collected: it may hold the lock */
+        return fail(L, path, why);
+    }
+    return 2;
+}
+
+/* Writes a line behind the others. 0 or an errno; then nothing of it is there. */
+static int write_line(journal *j, const char *text, size_t length) {
+    size_t written = 0;
+    while (written < length) {
+        ssize_t count =
+            pwrite(j->descriptor, text + written, length - written, j->size + (off_t)written);
+        if (count < 0 && errno != EINTR) {
+            int why = errno;
+            /* if not even this works, the torn line is cut off at the next start */
+            int ignored = ftruncate(j->descriptor, j->size);
+            (void)ignored;
+            return why;
+        }
+        written += count > 0 ? (size_t)count : 0;
+    }
+    j->size += (off_t)length;
+    return 0;
+}
+
+/*** Appends lines.
+ * @function journal:append
+ * @tparam string text one or more lines, each with its newline
+ * @tparam boolean durable true: they are on disk when this returns, and all before them
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config`: the disk is full, say
+ * @raise the journal is closed */
+static int journal_append(lua_State *L) {
+    size_t length;
+    journal *j = check_journal(L);
+    const char *text = luaL_checklstring(L, 2, &length);
+    luaL_argcheck(L, j->descriptor >= 0, 1, "the journal is closed");
+    int why = write_line(j, text, length);
+    if (why == 0 && lua_toboolean(L, 3) && fdatasync(j->descriptor) != 0) {
+        why = errno;
+    }
+    if (why != 0) {
+        return cat_failure(L, "config", "the journal cannot be written: %s", strerror(why));
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int cat_journal_open(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"append", journal_append}, {"close", journal_close}, {NULL, NULL}};
+    static const luaL_Reg events[] = {
+        {"__gc", journal_close}, {"__close", journal_close}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", journal_open}, {NULL, NULL}};
+    cat_handle(L, JOURNAL, events, methods);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,90 @@
+--- The batch of a group of files: a new one, or that of the journal.
+-- @module catalog.resume
+local batch = require "catalog.batch"
+local once = require "catalog.once"
+
+local resume = {}
+
+-- Where a batch takes no more files, and its files go into another. Source: Adobe's batch ingestion guide.
+local GONE <const> = { aborted = true, abandoned = true }
+
+local function create_noted(run, options, number)
+  local journal = run.journal
+  local known = journal:batch(number)
+  local begun = known.external_id ~= nil
+  if begun then
+    options.external_id = known.external_id
+  elseif not options.external_id then
+    options.external_id = once.new_id()
+  elseif #known.dropped > 0 then
+    -- the batch that was dropped has the caller's own
+    options.external_id = ("%s-%d"):format(options.external_id, #known.dropped + 1)
+  end
+  if not begun then
+    local ok, err = journal:note { event = "create", group = number, external_id = options.external_id }
+    if not ok then return nil, err end
+  end
+  local made, err = batch.create(run.client, options, begun)
+  if not made then return nil, err end
+  local ok, unwritten = journal:note { event = "batch", group = number, id = made.id }
+  if not ok then return nil, unwritten end
+  return made
+end
+
+--- Notes that a batch is of no more use.
+-- @tparam table run
+-- @tparam integer number of the group
+-- @tparam string id
+-- @tparam string status
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function resume.drop(run, number, id, status)
+  run.replaced[#run.replaced + 1] = { id = id, status = status }
+  return run.journal:note { event = "drop", group = number, id = id, status = status }
+end
+
+-- What the service knows of the batch of the journal. The catalog may not know it yet, or no more.
+local function look(run, known, options)
+  local handle = batch.attach(run.client, known.id, options.sandbox, options.dataset)
+  local fields, err = handle:get()
+  if fields then return fields end
+  if err.status ~= 404 and err.kind ~= "batch" then return nil, err end
+  handle.status = known.ended or "loading"
+  return handle
+end
+
+--- Makes or finds the batch of a group.
+-- @tparam table run `client`, `journal` or nil; `replaced` gets what is of no more use
+-- @tparam table group gets `batch`; `taken`: it was completed before and takes no more files; `done`: it has ended, and
+--   the service knows it no more
+-- @tparam integer number of the group
+-- @tparam table options of the creation
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function resume.begin(run, group, number, options)
+  local err
+  if not run.journal then
+    group.batch, err = batch.create(run.client, options)
+    return group.batch ~= nil or nil, err
+  end
+  local known = run.journal:batch(number)
+  if known.id then
+    local found, unknown = look(run, known, options)
+    if not found then return nil, unknown end
+    if not GONE[found.status] then
+      local state = batch.state(found)
+      state.dataset, state.made = options.dataset, true
+      group.batch, group.taken = found, found.status ~= "loading"
+      if known.ended and not found.created then group.done = found end
+      return true
+    end
+    local ok, unwritten = resume.drop(run, number, known.id, found.status)
+    if not ok then return nil, unwritten end
+  end
+  group.batch, err = create_noted(run, options, number)
+  return group.batch ~= nil or nil, err
+end
+
+return resume

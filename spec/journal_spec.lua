@@ -1,0 +1,282 @@
+-- Going on after a crash: what the journal of an ingest promises.
+local core = require "catalog.core"
+local emulator = require "catalog.emulator"
+local journal = require "catalog.journal"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+local PARTS <const> = { part_size = 1000, part_threshold = 2000 }
+
+-- A directory with files of rows, an emulator that keeps a log, and the options of an ingest with a journal.
+local function with_run(body, options)
+  shell.with_directory(function(directory)
+    local given = {
+      dataset = DATASET, format = "json", files = {}, journal = directory .. "/run.journal", parallel = 2,
+      part_size = PARTS.part_size, part_threshold = PARTS.part_threshold,
+    }
+    for i, rows in ipairs { 10, 1000, 20, 700 } do -- 80, 8000, 160, 5600 bytes
+      given.files[i] = ("%s/f%d.json"):format(directory, i)
+      shell.write(given.files[i], ('{"n":1}\n'):rep(rows))
+    end
+    local settings = { data_dir = directory .. "/data", log = directory .. "/log" }
+    for name, value in pairs(options or {}) do settings[name] = value end
+    local server <close> = assert(emulator.start(settings))
+    body { directory = directory, given = given, server = server, client = service.client(server.url) }
+  end)
+end
+
+local function text_of(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+-- How often each request was done: "METHOD name range" -> count.
+local function requests(run)
+  local seen = {}
+  for line in io.lines(run.directory .. "/log") do
+    local method, target, range, status = line:match "^(%S+) (%S+) (%S.*) (%d+)$"
+    local key = ("%s %s %s"):format(method, target:match "files/(.*)$" or target, range):gsub(" %-$", "")
+    if status:find "^2" then seen[key] = (seen[key] or 0) + 1 end
+  end
+  return seen
+end
+
+local function batches(client)
+  return assert(client:send {
+    method = "GET", path = "/data/foundation/catalog/batches?limit=100", read = core.json.decode,
+  })
+end
+
+local function count(map)
+  local number = 0
+  for _ in pairs(map) do number = number + 1 end
+  return number
+end
+
+local function assert_whole(run, report)
+  assert.equal("success", report.status)
+  for _, path in ipairs(run.given.files) do
+    local name = path:match "[^/]*$"
+    assert.equal(text_of(path), text_of(("%s/data/files/%s/%s"):format(run.directory, report.id, name)), name)
+  end
+end
+
+-- Everything about files, and every action, is refused for the moment, from the nth request about a file on.
+local function outage(from)
+  local list = {}
+  for i = 1, from - 1 do list[i] = { match = { path = "/files/" }, times = 1, action = {} } end
+  local refusal = { status = 503, body = '{"title":"Unavailable"}' }
+  list[from] = { match = { path = "/files/" }, action = refusal }
+  list[from + 1] = { match = { path = "action=" }, action = refusal }
+  return list
+end
+
+local function assert_error(kind, text, report, err)
+  assert.is_nil(report)
+  assert.equal(kind, err.kind, tostring(err))
+  assert.matches(text, err.message, 1, true)
+  return err
+end
+
+describe("a journal", function()
+  it("lets the same call go on where the last one stopped", function()
+    for stop = 1, 20 do
+      with_run(function(run)
+        run.server:set_faults(outage(stop))
+        local report, err = run.client:ingest(run.given)
+        assert.is_nil(report)
+        assert.equal(503, err.status)
+        run.server:set_faults()
+        local before = requests(run)
+        report = assert(run.client:ingest(run.given))
+        assert.is_true(report.resumed)
+        assert.same({}, report.replaced)
+        assert_whole(run, report)
+        assert.equal(17440 - 3600, report.bytes)
+        assert.equal(4, #report.files)
+        assert.equal(1, count(batches(run.client)))
+        -- what was acknowledged was not sent again
+        for key, times in pairs(requests(run)) do
+          if key:find "^P[UA]T" and before[key] then assert.equal(times, 1, key) end
+        end
+      end)
+    end
+  end)
+
+  it("of a run that is done sends nothing, and reports", function()
+    with_run(function(run)
+      local first = assert(run.client:ingest(run.given))
+      assert.is_false(first.resumed)
+      local before = requests(run)
+      local second = assert(run.client:ingest(run.given))
+      assert.equal(first.id, second.id)
+      assert.is_true(second.resumed)
+      assert.same(first.metrics, second.metrics)
+      for key, times in pairs(requests(run)) do
+        if not key:find "^GET" then assert.equal(before[key], times, key) end
+      end
+    end)
+  end)
+
+  it("knows a creation whose answer was never seen", function()
+    for _, lag in ipairs { 0, 500 } do
+      with_run(function(run)
+        run.server:set_faults {
+          { match = { method = "POST" }, action = { drop = "after" } }, { action = { status = 503, body = "{}" } },
+        }
+        local lost, err = run.client:ingest(run.given)
+        assert.is_nil(lost)
+        assert.is_true(err.ambiguous)
+        run.server:set_faults()
+        local client = service.client(run.server.url, { retry = { base = 0.01, cap = 0.02 } })
+        assert_whole(run, assert(client:ingest(run.given)))
+        assert.equal(1, count(batches(client)))
+      end, { catalog_lag_ms = lag })
+    end
+  end)
+
+  it("is as good with a torn last line, or none at all", function()
+    with_run(function(run)
+      run.server:set_faults(outage(6))
+      assert.is_nil(run.client:ingest(run.given))
+      local text = text_of(run.given.journal)
+      run.server:set_faults()
+      shell.write(run.given.journal, text:sub(1, -8))
+      assert_whole(run, assert(run.client:ingest(run.given)))
+      assert.equal(1, count(batches(run.client)))
+      assert.matches("}\n$", text_of(run.given.journal))
+    end)
+    with_run(function(run)
+      shell.write(run.given.journal, '{"event":"ru')
+      assert_whole(run, assert(run.client:ingest(run.given)))
+    end)
+  end)
+
+  it("keeps the size of parts it was begun with", function()
+    with_run(function(run)
+      run.server:set_faults(outage(5))
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults()
+      run.given.part_size, run.given.part_threshold = 700, 100000
+      assert_whole(run, assert(run.client:ingest(run.given)))
+      for key in pairs(requests(run)) do
+        local first = key:match "^PATCH f2.json bytes (%d+)"
+        if first then assert.equal(0, first % 1000) end
+      end
+    end)
+  end)
+
+  it("starts a new batch when the service has abandoned or aborted the old one, and says so", function()
+    for _, status in ipairs { "abandoned", "aborted" } do
+      with_run(function(run)
+        run.server:set_faults(outage(8))
+        assert.is_nil(run.client:ingest(run.given))
+        run.server:set_faults()
+        local old = next(batches(run.client))
+        if status == "aborted" then assert(run.client:batch(old):abort()) else os.execute "sleep 0.3" end
+        local report = assert(run.client:ingest(run.given))
+        assert.same({ { id = old, status = status } }, report.replaced)
+        assert.not_equal(old, report.id)
+        assert_whole(run, report)
+        assert.equal(2, count(batches(run.client)))
+      end, { abandon_ms = status == "abandoned" and 300 or nil })
+    end
+  end)
+
+  it("aborts after a refusal only, and starts anew then", function()
+    with_run(function(run)
+      run.server:set_faults { { match = { path = "f3" }, action = { status = 400, body = '{"title":"No"}' } } }
+      assert_error("http", "answered 400", run.client:ingest(run.given))
+      local old, fields = next(batches(run.client))
+      assert.equal("aborted", fields.status)
+      run.server:set_faults()
+      local report = assert(run.client:ingest(run.given))
+      assert_whole(run, report)
+      assert.not_equal(old, report.id)
+    end)
+    with_run(function(run)
+      run.given.on_progress = function() error "stop" end
+      assert.error_matches(function() run.client:ingest(run.given) end, "stop")
+      local _, fields = next(batches(run.client))
+      assert.equal("loading", fields.status)
+    end)
+  end)
+
+  it("of another call, or of files that changed, is refused and says what differs", function()
+    with_run(function(run)
+      run.server:set_faults(outage(6))
+      assert.is_nil(run.client:ingest(run.given))
+      local kept = text_of(run.given.journal)
+      local function ingest(changes)
+        local given = {}
+        for name, value in pairs(run.given) do given[name] = value end
+        for name, value in pairs(changes) do given[name] = value end
+        return run.client:ingest(given)
+      end
+      assert_error("data", "it is of the dataset " .. DATASET .. ", and this call is for other", ingest { dataset = "other" })
+      assert_error("data", "it is of the sandbox prod, and this call is for dev", ingest { sandbox = "dev" })
+      assert_error("data", "its batch has the options", ingest { tags = { a = { "b" } } })
+      assert_error("data", "it has the file f4.json, which this call does not name",
+        ingest { files = { table.unpack(run.given.files, 1, 3) } })
+      shell.write(run.directory .. "/g.json", "{}\n")
+      assert_error("data", "it does not have the file g.json",
+        ingest { files = { run.directory .. "/g.json", table.unpack(run.given.files) } })
+      shell.write(run.given.files[1], ('{"n":2}\n'):rep(10))
+      assert_error("data", "f1.json was changed since", ingest {})
+      shell.write(run.given.files[1], ('{"n":1}\n'):rep(11))
+      assert_error("data", "f1.json had 80 bytes, and has 88 now", ingest {})
+      assert.equal(kept, text_of(run.given.journal))
+      shell.write(run.given.journal, "these are my notes\n")
+      assert_error("data", "line 1 is not one of a journal's; is it the right file?", ingest {})
+      assert.equal("these are my notes\n", text_of(run.given.journal))
+    end)
+  end)
+
+  it("is one process's at a time", function()
+    with_run(function(run)
+      local held = assert(core.journal.open(run.given.journal))
+      assert_error("config", "cannot be used: another process has it", run.client:ingest(run.given))
+      held:close()
+      assert_whole(run, assert(run.client:ingest(run.given)))
+    end)
+  end)
+
+  it("that cannot be written is an error before anything is created", function()
+    with_run(function(run)
+      run.given.journal = run.directory .. "/none/run.journal"
+      assert_error("config", "none/run.journal cannot be used: No such file or directory", run.client:ingest(run.given))
+      run.given.journal = run.directory
+      assert_error("config", "cannot be used: Is a directory", run.client:ingest(run.given))
+      run.given.journal = "/dev/full"
+      assert_error("config", "/dev/full cannot be used", run.client:ingest(run.given))
+      assert.equal(0, count(batches(run.client)))
+    end)
+  end)
+
+  -- A limit on the size of files stands for a disk that is full: a write fails, and not the first one.
+  it("on a full disk ends the run with an error, and the run goes on when there is room", function()
+    with_run(function(run)
+      local script = ([[
+        local client = assert(require("catalog").client { base_url = %q, org = "ORG@AdobeOrg", api_key = "key", token = "token" })
+        local report, err = client:ingest { dataset = %q, format = "json", dir = %q, pattern = "f*.json", journal = %q,
+          parallel = 2, part_size = 1000, part_threshold = 2000 }
+        print(report and "whole" or err)
+      ]]):format(run.server.url, DATASET, run.directory, run.given.journal)
+      local full = shell.lua(script, "trap '' XFSZ; ulimit -f 1;")
+      assert.matches("the journal cannot be written: File too large [config]", full, 1, true)
+      local _, fields = next(batches(run.client))
+      assert.equal("loading", fields and fields.status or "loading")
+      assert.matches("whole", shell.lua(script))
+      assert.equal(1, count(batches(run.client)))
+    end)
+  end)
+
+  it("is read whatever is in it", function()
+    assert.is_nil((journal.read '{"event":"run"}\n'))
+    assert.is_nil((journal.read '{"event":"ready"}\n'))
+    assert.is_nil((journal.read "[]\n"))
+    assert.is_nil((journal.read "\n"))
+    assert.same({ files = {}, groups = {} }, journal.read "")
+  end)
+end)
