@@ -25,11 +25,12 @@
 
 /* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
  * again by itself when a reused connection dies before the first byte of an answer, and by then the
- * server may have done the work: a creation would happen twice. */
+ * server may have done the work: a creation would happen twice. And of an upload libcurl 7.88 sends
+ * the headers again, but not the body, and then stands still. */
 static int before_request(void *user, char *remote, char *local, int remote_port, int local_port) {
     (void)remote, (void)local, (void)remote_port, (void)local_port;
     cat_slot *slot = user;
-    return ++slot->sends == 1 || slot->repeatable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+    return ++slot->sends == 1 || slot->resendable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static void free_slot(cat_client *client, cat_slot *slot) {

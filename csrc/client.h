@@ -19,7 +19,8 @@ typedef struct cat_slot {
     cat_source source;
     cat_sink sink;
     int sends;       /* how often libcurl was about to send the request */
-    bool repeatable; /* a second send by libcurl does no harm */
+    bool resendable; /* a second send by libcurl does no harm */
+    bool idempotent; /* to have done it twice is to have done it once */
     char detail[CURL_ERROR_SIZE];
     struct cat_slot *next; /* while it is idle */
 } cat_slot;

@@ -145,14 +145,14 @@ static int descriptor_into(lua_State *L) {
     return fileno(stream->f);
 }
 
-/* Sending it twice does what sending it once does. */
-static bool is_repeatable(const char *method) {
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "PUT") == 0;
+static bool is_question(const char *method) {
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
 static void fill(lua_State *L, transfer *t, const char *method) {
     cat_slot *slot = t->slot;
-    slot->repeatable = is_repeatable(method);
+    slot->resendable = is_question(method);
+    slot->idempotent = slot->resendable || strcmp(method, "PUT") == 0;
     slot->source = source_of(L, t);
     slot->sink.descriptor = descriptor_into(L);
     slot->flight.moving = lua_toboolean(L, 7)          ? &slot->source.fed
@@ -203,7 +203,7 @@ typedef struct {
 
 /* libcurl's codes in our terms. Its words follow; `what` says the rest, and what to do. */
 static fault fault_of(const cat_slot *slot) {
-    if (slot->sends > 1 && !slot->repeatable) {
+    if (slot->sends > 1 && !slot->resendable) {
         return (fault){"network", "the connection was closed before an answer came", true};
     }
     if (slot->source.ended || slot->source.error) {
@@ -304,12 +304,7 @@ static int push_fault(lua_State *L, transfer *t) {
     fault f = fault_of(t->slot);
     push_message(L, t, &f);
     cat_failure(L, f.kind, "%s", lua_tostring(L, -1));
-    if (t->slot->flight.result == CURLE_PARTIAL_FILE ||
-        t->slot->flight.result == CURLE_RECV_ERROR) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, "cut");
-    }
-    if (!t->slot->repeatable && sent(t->slot)) {
+    if (!t->slot->idempotent && sent(t->slot)) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "ambiguous");
     }

@@ -22,6 +22,25 @@ describe("a connection", function()
     assert.equal("b2", assert(service.client(server.url):create_batch { dataset = DATASET }).id)
   end)
 
+  -- libcurl 7.88 would send the headers once more, without the body, and stand still.
+  it("that dies under an upload is replaced, and the upload sent again as a whole", function()
+    service.run({}, function(server)
+      local seen = {}
+      local client = service.client(server.url, {
+        retry = { base = 0.001 }, on_request = function(exchange) seen[#seen + 1] = exchange end,
+      })
+      local batch = assert(client:create_batch { dataset = DATASET, format = "json" })
+      for _, action in ipairs { { drop = "before" }, { drop_after = 300 }, { drop = "after" } } do
+        server:set_faults { { match = { method = "PUT" }, times = 1, action = action } }
+        seen = {}
+        assert.equal(600, assert(batch:upload("x", { data = ("{}\n"):rep(200) })).bytes)
+        assert.equal(2, #seen)
+        assert.equal("network", seen[1].error.kind, tostring(seen[1].error))
+        assert.equal(200, seen[2].status)
+      end
+    end)
+  end)
+
   it("that dies after serving one request does not make a creation happen twice", function()
     local server <close> = raw.start { { created "b1", { close = true } }, { created "a second send" } }
     local client = service.client(server.url)

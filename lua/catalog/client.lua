@@ -224,14 +224,14 @@ local function read_into(file)
   return file:read(LONGEST_ERROR) or ""
 end
 
--- Faults of a transfer that pass. So does a reply that was cut short.
-local PASSING <const> = { network = true, timeout = true }
+-- Faults of a transfer that pass: what is no HTTP, or was cut short, was somebody's slip on the way.
+local PASSING <const> = { network = true, timeout = true, protocol = true }
 
 -- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
 local function outcome(client, request, transfer)
   local status, body = transfer:reply()
   if not status then
-    body.retryable = PASSING[body.kind] or body.cut or nil
+    body.retryable = PASSING[body.kind]
     return nil, body
   end
   if status < 200 or status > 299 then

@@ -124,10 +124,10 @@ end
 
 --- Sets what goes wrong from now on.
 -- @tparam ?{table,...} list nil: nothing does. Each is `{ match = { method, path (a pattern), nth }, times, rate,
---   action }`; the action is a table with one of `status` (with `headers` and `body`), `html`, `garbage`, `drop` (`"before"`
---   anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut` (the answer,
---   after so many bytes), `wrong_length` (by so many), `trickle_ms` (the answer comes by the byte, so many milliseconds
---   apart), `close` (the connection, after the answer), `delay_ms`, `expire_tokens`
+--   action }`; the action is a table with one of `status` (with `headers` and `body`), `html`, `garbage`, `drop`
+--   (`"before"` anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut`
+--   (the answer, after so many bytes), `wrong_length` (by so many), `trickle_ms` (the answer comes by the byte, so many
+--   milliseconds apart), `close` (the connection, after the answer), `delay_ms`, `expire_tokens`
 function Server:set_faults(list)
   self.server:tell(assert(core.json.encode(core.json.array { table.unpack(list or {}) })))
 end
