@@ -120,8 +120,8 @@ specs: all $(BUILD)/host
 $(BUILD)/host: spec/support/host.c Makefile
 	@mkdir -p $(@D)
 	@echo "  ld $@"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -o $@ $< \
-	    $(shell pkg-config --libs $(LUA_PKG)) -Wl,-E
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) -o $@ $< \
+	    $(shell pkg-config --libs $(LUA_PKG)) $(CURL_LIB) -Wl,-E
 
 # BENCH='--quick sequential' chooses.
 BARE := $(BUILD)/bench/bare.so

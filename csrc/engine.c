@@ -51,6 +51,7 @@ struct cat_engine {
      * request. */
     const volatile char *here;
     CURLM *multi;
+    bool spoilt; /* the multi was out of memory in the middle, and is replaced before it is used */
     int epoll, timer;
     watched *sockets;
     size_t capacity;
@@ -243,14 +244,6 @@ static int note_timer(CURLM *multi, long milliseconds, void *user) {
     return 0;
 }
 
-static void run_due_timer(cat_engine *e, int64_t real) {
-    if (e->curl_due <= real) {
-        int running;
-        e->curl_due = NEVER; /* before the call, which may set the next */
-        curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    }
-}
-
 static int64_t next_deadline(const cat_engine *e) {
     return e->deadlines.count ? e->deadlines.entries[0]->at : NEVER;
 }
@@ -303,6 +296,32 @@ static void land(cat_engine *e, cat_flight *flight, CURLcode result) {
     e->finish_count++;
 }
 
+static void land_all(cat_engine *e, CURLcode result) {
+    while (e->flying.first) {
+        land(e, e->flying.first, result);
+    }
+}
+
+/* libcurl acts on what happened to a descriptor. When it has no memory for that, it does not say
+ * which flight that is the end of, and 7.88 divides by zero when it meets the same descriptor
+ * again: all flights end, and with them the multi handle. */
+static void call_curl(cat_engine *e, curl_socket_t descriptor, int what) {
+    int running;
+    CURLMcode code = curl_multi_socket_action(e->multi, descriptor, what, &running);
+    if (code != CURLM_OK && code != CURLM_BAD_SOCKET) {
+        e->spoilt = true;
+        land_all(e, code == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT);
+        e->curl_due = NEVER;
+    }
+}
+
+static void run_due_timer(cat_engine *e, int64_t real) {
+    if (e->curl_due <= real) {
+        e->curl_due = NEVER; /* before the call, which may set the next */
+        call_curl(e, CURL_SOCKET_TIMEOUT, 0);
+    }
+}
+
 static void land_finished(cat_engine *e) {
     CURLMsg *message;
     int left;
@@ -341,6 +360,33 @@ static void land_late(cat_engine *e, int64_t now) {
     }
 }
 
+/* NULL when there is no memory. */
+static CURLM *make_multi(cat_engine *e) {
+    CURLM *multi = curl_multi_init();
+    if (multi && (curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, note_socket) != CURLM_OK ||
+                  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, e) != CURLM_OK ||
+                  curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, note_timer) != CURLM_OK ||
+                  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, e) != CURLM_OK ||
+                  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) != CURLM_OK)) {
+        curl_multi_cleanup(multi);
+        return NULL;
+    }
+    return multi;
+}
+
+/* False when there is no memory. */
+static bool renew(cat_engine *e) {
+    CURLM *multi = make_multi(e);
+    if (!multi) {
+        return false;
+    }
+    curl_multi_cleanup(e->multi);
+    e->multi = multi;
+    e->curl_due = NEVER;
+    e->spoilt = false;
+    return true;
+}
+
 int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index, double seconds) {
     if (!e->multi) {
         return cat_failure(L, "cancelled", "the engine is closed");
@@ -350,7 +396,7 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
                            "this client was made before a fork; make a new Lua state in the child");
     }
     index = lua_absindex(L, index);
-    if (!cat_heap_reserve(e->L, &e->deadlines)) {
+    if (!cat_heap_reserve(e->L, &e->deadlines) || (e->spoilt && !renew(e))) {
         return luaL_error(L, "not enough memory");
     }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
@@ -410,19 +456,19 @@ static int milliseconds_to(int64_t due, int64_t real) {
 }
 
 static void act_on(cat_engine *e, const struct epoll_event *event) {
-    int descriptor = event->data.fd, running, what = 0;
+    int descriptor = event->data.fd, what = 0;
     if (descriptor == e->timer) {
         arm(e, NEVER); /* it only wakes a host; this is the call it woke it for */
         return;
     }
     /* A note of this same round may have taken interest back. */
-    if (e->sockets[descriptor].wanted == 0) {
+    if (e->sockets[descriptor].wanted == 0 || e->spoilt) {
         return;
     }
     what |= event->events & (uint32_t)EPOLLIN ? CURL_CSELECT_IN : 0;
     what |= event->events & (uint32_t)EPOLLOUT ? CURL_CSELECT_OUT : 0;
     what |= event->events & (uint32_t)(EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0;
-    curl_multi_socket_action(e->multi, descriptor, what, &running);
+    call_curl(e, descriptor, what);
 }
 
 /* Waits until `limit` (real) at most, and acts on what happens. Returns 0, or the error of the
@@ -528,14 +574,13 @@ static int engine_collect(lua_State *L) {
 }
 
 static void abandon(cat_engine *e, bool ours) {
+    if (ours) {
+        land_all(e, CURLE_ABORTED_BY_CALLBACK);
+    }
     for (cat_flight *flight; (flight = e->flying.first);) {
-        if (ours) {
-            land(e, flight, CURLE_ABORTED_BY_CALLBACK);
-        } else {
-            unlink_flight(&e->flying, flight);
-            flight->engine = NULL;
-            flight->leaked = true;
-        }
+        unlink_flight(&e->flying, flight);
+        flight->engine = NULL;
+        flight->leaked = true;
     }
     while (e->finished.first) {
         cat_engine_forget(e->finished.first);
@@ -613,14 +658,9 @@ static bool open_engine(cat_engine *e) {
     if (e->timer < 0 || !watch_timer(e)) {
         return false;
     }
+    e->multi = make_multi(e);
     errno = ENOMEM;
-    e->multi = curl_multi_init();
-    return e->multi &&
-           curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, note_socket) == CURLM_OK &&
-           curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e) == CURLM_OK &&
-           curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, note_timer) == CURLM_OK &&
-           curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e) == CURLM_OK &&
-           curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
+    return e->multi != NULL;
 }
 
 cat_engine *cat_engine_push(lua_State *L) {

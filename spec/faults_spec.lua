@@ -54,11 +54,6 @@ local function client_for(server, tries)
   return assert(catalog.client(settings))
 end
 
-local function text_of(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
-end
-
 -- The statuses of all batches, and whether the fault was met.
 local function look(server)
   server:set_faults()
@@ -93,12 +88,12 @@ end
 local function assert_whole(directory, report, files)
   for _, path in ipairs(files) do
     local kept = ("%s/data/files/%s/%s"):format(directory, report.id, path:match "[^/]*$")
-    assert.equal(text_of(path), text_of(kept))
+    assert.equal(shell.read(path), shell.read(kept))
   end
 end
 
 local function requests(directory)
-  return select(2, text_of(directory .. "/log"):gsub("\n", ""))
+  return select(2, shell.read(directory .. "/log"):gsub("\n", ""))
 end
 
 local UNTOUCHED <const> = 11 -- requests of an ingest without a fault

@@ -16,22 +16,25 @@ local function host(words)
 end
 
 describe("a host program", function()
-  it("gets an error, and loses nothing, whichever allocation fails", function()
-    local server <close> = assert(emulator.start {})
-    local output = host("allocations spec/support/creates.lua " .. server.url)
-    local once = tonumber(output:match "ok (%d+) allocations failed once")
-    local for_good = tonumber(output:match "ok (%d+) allocations failed for good")
-    assert.is_true(once > 100 and for_good > 100, output)
-  end)
-
-  it("uploads again after any allocation failed, and loses nothing", function()
-    shell.with_directory(function(directory)
-      shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
+  -- Lua's allocations, and libcurl's
+  for _, whose in ipairs { "allocations", "curl" } do
+    it("gets an error, and loses nothing, whichever allocation fails: " .. whose, function()
       local server <close> = assert(emulator.start {})
-      local output = host(("allocations spec/support/uploads.lua %s %s/source"):format(server.url, directory))
-      assert.equal(2, select(2, output:gsub("ok %d+ allocations failed", "")), output)
+      local output = host(("%s spec/support/creates.lua %s"):format(whose, server.url))
+      local once = tonumber(output:match "ok (%d+) allocations failed once")
+      local for_good = tonumber(output:match "ok (%d+) allocations failed for good")
+      assert.is_true(once > 100 and for_good > 100, output)
     end)
-  end)
+
+    it("uploads again after any allocation failed, and loses nothing: " .. whose, function()
+      shell.with_directory(function(directory)
+        shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
+        local server <close> = assert(emulator.start {})
+        local output = host(("%s spec/support/uploads.lua %s %s/source"):format(whose, server.url, directory))
+        assert.equal(2, select(2, output:gsub("ok %d+ allocations failed", "")), output)
+      end)
+    end)
+  end
 
   it("may have a state on each of its threads", function()
     local server <close> = assert(emulator.start {})

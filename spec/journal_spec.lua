@@ -2,6 +2,7 @@
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
 local journal = require "catalog.journal"
+local kills = require "support.kills"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -24,11 +25,6 @@ local function with_run(body, options)
     local server <close> = assert(emulator.start(settings))
     body { directory = directory, given = given, server = server, client = service.client(server.url) }
   end)
-end
-
-local function text_of(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
 end
 
 -- How often each request was done: "METHOD name range" -> count.
@@ -58,7 +54,7 @@ local function assert_whole(run, report)
   assert.equal("success", report.status)
   for _, path in ipairs(run.given.files) do
     local name = path:match "[^/]*$"
-    assert.equal(text_of(path), text_of(("%s/data/files/%s/%s"):format(run.directory, report.id, name)), name)
+    assert.equal(shell.read(path), shell.read(("%s/data/files/%s/%s"):format(run.directory, report.id, name)), name)
   end
 end
 
@@ -140,12 +136,12 @@ describe("a journal", function()
     with_run(function(run)
       run.server:set_faults(outage(6))
       assert.is_nil(run.client:ingest(run.given))
-      local text = text_of(run.given.journal)
+      local text = shell.read(run.given.journal)
       run.server:set_faults()
       shell.write(run.given.journal, text:sub(1, -8))
       assert_whole(run, assert(run.client:ingest(run.given)))
       assert.equal(1, count(batches(run.client)))
-      assert.matches("}\n$", text_of(run.given.journal))
+      assert.matches("}\n$", shell.read(run.given.journal))
     end)
     with_run(function(run)
       shell.write(run.given.journal, '{"event":"ru')
@@ -207,7 +203,7 @@ describe("a journal", function()
     with_run(function(run)
       run.server:set_faults(outage(6))
       assert.is_nil(run.client:ingest(run.given))
-      local kept = text_of(run.given.journal)
+      local kept = shell.read(run.given.journal)
       local function ingest(changes)
         local given = {}
         for name, value in pairs(run.given) do given[name] = value end
@@ -226,10 +222,10 @@ describe("a journal", function()
       assert_error("data", "f1.json was changed since", ingest {})
       shell.write(run.given.files[1], ('{"n":1}\n'):rep(11))
       assert_error("data", "f1.json had 80 bytes, and has 88 now", ingest {})
-      assert.equal(kept, text_of(run.given.journal))
+      assert.equal(kept, shell.read(run.given.journal))
       shell.write(run.given.journal, "these are my notes\n")
       assert_error("data", "line 1 is not one of a journal's; is it the right file?", ingest {})
-      assert.equal("these are my notes\n", text_of(run.given.journal))
+      assert.equal("these are my notes\n", shell.read(run.given.journal))
     end)
   end)
 
@@ -270,6 +266,11 @@ describe("a journal", function()
       assert.matches("whole", shell.lua(script))
       assert.equal(1, count(batches(run.client)))
     end)
+  end)
+
+  -- make torture kills it 200 times.
+  it("leads to one whole batch, wherever the program is killed", function()
+    assert.is_true(kills.run(8) >= 8)
   end)
 
   it("is read whatever is in it", function()

@@ -518,8 +518,9 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
 
 /* --- the thread --- */
 
-/* Resumes the connections whose answers are due; `all`: every one. Returns how long until the next,
- * in milliseconds; -1: there is none. */
+/* Resumes the connections whose answers are due; `all`: every one. Returns in how many milliseconds
+ * there is something to do: 0 when one was resumed, which libmicrohttpd does not say by its
+ * timeout; -1: there is nothing. */
 static int64_t resume_due(server *s, bool all) {
     int64_t now = now_ms(), soonest = -1;
     for (request *r = s->waiting, *next; r; r = next) {
@@ -527,6 +528,7 @@ static int64_t resume_due(server *s, bool all) {
         if (all || r->due <= now) {
             unlink_waiting(r);
             MHD_resume_connection(r->connection);
+            soonest = 0;
         } else if (soonest < 0 || r->due - now < soonest) {
             soonest = r->due - now;
         }

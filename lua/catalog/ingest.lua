@@ -44,7 +44,9 @@ local function files_in(dir, glob)
   for _, name in ipairs(names) do
     local path = dir .. "/" .. name
     -- what is no regular file (a directory, say) is not meant by a pattern
-    if name:find(pattern) and name:sub(1, 1) ~= "." and core.file.open(path) then
+    local file = name:find(pattern) and name:sub(1, 1) ~= "." and core.file.open(path)
+    if file then
+      file:close()
       files[#files + 1] = { name = name, file = path }
     end
   end

@@ -1,6 +1,7 @@
 /* A program that embeds Lua, for what a script cannot do to the module it runs in.
  *
  *   host allocations SCRIPT ARG...   every Lua allocation of the script's act() failing in turn
+ *   host curl SCRIPT ARG...          and every one of libcurl's
  *   host threads COUNT SCRIPT ARG... the script on COUNT threads at once, each with its own state
  *   host lookup SCRIPT ARG...        lua_close while a name is being looked up at a DNS that says
  * nothing
@@ -8,6 +9,7 @@
  * A script returns a function that sets up and returns act(), which returns true when all is well.
  * Prints `ok ...` and exits 0, or says what is wrong and exits 1. */
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <lauxlib.h>
@@ -16,6 +18,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <resolv.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +65,48 @@ static void *allocate(void *user, void *block, size_t old, size_t size) {
     return moved;
 }
 
+/* --- libcurl's, which knows no sizes, and asks from a resolver's thread too --- */
+
+static heap curl_heap;          /* `held` counts nothing */
+static atomic_long curl_blocks; /* so many are held */
+static pthread_mutex_t curl_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *count_block(void *block) {
+    curl_blocks += block != NULL;
+    return block;
+}
+
+static bool curl_refuses(void) {
+    pthread_mutex_lock(&curl_lock);
+    bool refused = refuses(&curl_heap);
+    pthread_mutex_unlock(&curl_lock);
+    return refused;
+}
+
+static void *curl_malloc(size_t size) {
+    return curl_refuses() ? NULL : count_block(malloc(size));
+}
+
+static void *curl_calloc(size_t count, size_t size) {
+    return curl_refuses() ? NULL : count_block(calloc(count, size));
+}
+
+static char *curl_strdup(const char *text) {
+    return curl_refuses() ? NULL : count_block(strdup(text));
+}
+
+static void *curl_realloc(void *block, size_t size) {
+    if (curl_refuses()) {
+        return NULL;
+    }
+    return block ? realloc(block, size) : count_block(malloc(size));
+}
+
+static void curl_release(void *block) {
+    curl_blocks -= block != NULL;
+    free(block);
+}
+
 /* --- scripts --- */
 
 static int arguments; /* how many, and which, the script gets */
@@ -103,45 +148,87 @@ static int complain(lua_State *L, const char *what, long number) {
 
 /* --- every allocation failing in turn --- */
 
+/* Which allocations fail, and what is held after a state has ended. */
+typedef struct {
+    heap *h;
+    lua_State *(*open)(heap *h);
+    long (*held)(void);
+} failing;
+
+static heap lua_heap;
+
+static lua_State *open_failing(heap *h) {
+    return lua_newstate(allocate, h);
+}
+
+static long lua_held(void) {
+    return (long)lua_heap.held;
+}
+
+static lua_State *open_sound(heap *h) {
+    (void)h;
+    return luaL_newstate();
+}
+
+static long curl_held(void) {
+    return curl_blocks;
+}
+
 /* Lets allocation `number` of act() fail. Sets *reached when act() got that far. Returns 0 when all
  * is well. */
-static int fail_at(long number, bool for_good, bool *reached) {
-    heap h = {.countdown = -1, .for_good = for_good};
+static int fail_at(const failing *f, long number, bool for_good, bool *reached) {
     int wrong = 0;
-    lua_State *L = lua_newstate(allocate, &h);
+    long before = f->held();
+    heap *h = f->h;
+    h->countdown = -1;
+    h->for_good = for_good;
+    lua_State *L = f->open(h);
     if (!L || !set_up(L)) {
         return complain(L, "set-up failed", 0);
     }
-    h.countdown = number;
+    h->countdown = number;
     bool good = act(L);
-    *reached = h.failed;
-    h.failed = false;
-    h.countdown = -1;
+    *reached = h->failed;
+    h->failed = false;
+    h->countdown = -1;
     if (!good && !*reached) {
         wrong = complain(L, "it fails without a reason", number);
     } else if (!act(L)) {
         wrong = complain(L, "it does not recover", number);
     }
     lua_close(L);
-    if (h.held != 0) {
-        fprintf(stderr, "allocation %ld: %zu bytes were never freed\n", number, h.held);
+    if (f->held() != before) {
+        fprintf(stderr, "allocation %ld: %ld were never freed\n", number, f->held() - before);
         wrong = 1;
     }
     return wrong;
 }
 
-static int run_allocations(void) {
+static int fail_in_turn(const failing *f) {
     for (int for_good = 0; for_good <= 1; for_good++) {
         bool reached = true;
         long number = 0;
         for (; reached; number++) {
-            if (fail_at(number, for_good, &reached) != 0) {
+            if (fail_at(f, number, for_good, &reached) != 0) {
                 return 1;
             }
         }
         printf("ok %ld allocations failed %s\n", number - 1, for_good ? "for good" : "once");
     }
     return 0;
+}
+
+static int run_allocations(void) {
+    return fail_in_turn(&(failing){.h = &lua_heap, .open = open_failing, .held = lua_held});
+}
+
+static int run_curl(void) {
+    curl_heap.countdown = -1;
+    if (curl_global_init_mem(CURL_GLOBAL_ALL, curl_malloc, curl_release, curl_realloc, curl_strdup,
+                             curl_calloc) != CURLE_OK) {
+        return 1;
+    }
+    return fail_in_turn(&(failing){.h = &curl_heap, .open = open_sound, .held = curl_held});
 }
 
 /* --- threads --- */
@@ -274,19 +361,27 @@ static int run_fork(void) {
 }
 
 int main(int count, char **words) {
+    static const struct {
+        const char *name;
+        int (*run)(void);
+    } modes[] = {{"allocations", run_allocations},
+                 {"curl", run_curl},
+                 {"lookup", run_lookup},
+                 {"fork", run_fork}};
     const char *what = count > 2 ? words[1] : "";
-    bool threads = strcmp(what, "threads") == 0;
-    if (count < 3 + threads) {
-        fprintf(stderr, "usage: host allocations|lookup|fork SCRIPT ARG... | host threads COUNT "
-                        "SCRIPT ARG...\n");
-        return 2;
-    }
-    argument = words + 2 + threads;
-    arguments = count - 2 - threads;
-    if (threads) {
+    if (strcmp(what, "threads") == 0 && count > 3) {
+        argument = words + 3;
+        arguments = count - 3;
         return run_threads(atoi(words[2]));
     }
-    return strcmp(what, "allocations") == 0 ? run_allocations()
-           : strcmp(what, "fork") == 0      ? run_fork()
-                                            : run_lookup();
+    argument = words + 2;
+    arguments = count - 2;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(what, modes[i].name) == 0) {
+            return modes[i].run();
+        }
+    }
+    fprintf(stderr, "usage: host allocations|curl|lookup|fork SCRIPT ARG... | host threads COUNT "
+                    "SCRIPT ARG...\n");
+    return 2;
 }

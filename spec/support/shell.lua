@@ -35,6 +35,12 @@ function shell.write(path, text)
   assert(file:write(text))
 end
 
+--- Reads a file.
+function shell.read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
 --- Runs a Lua script with the build tree's module, given what to write before the interpreter's name.
 function shell.lua(script, environment)
   return shell.with_directory(function(directory)
