@@ -5,6 +5,8 @@
 # make check      formatting, linters, analyzers
 # make asan       the specs under AddressSanitizer and UndefinedBehaviorSanitizer
 # make tsan       eight threads that ingest at once, under ThreadSanitizer
+# make fuzz       FUZZ_SECONDS=60: each fuzz target for so long; make fuzz-journal runs one
+# make torture    the long runs: kills, random faults, valgrind
 # make bench      what is measured, against bare libcurl and lua-cjson
 # make emulator   PORT=8080: the emulator in the foreground
 # make docs       the LDoc pages, in build/docs
@@ -44,7 +46,7 @@ CORE       := $(BUILD)/catalog/core.so
 HTTPD      := $(BUILD)/catalog/emulator/httpd.so
 CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
-.PHONY: all deps demo test specs check asan tsan bench emulator docs install env clean
+.PHONY: all deps demo test specs check asan tsan fuzz torture bench emulator docs install env clean
 all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
 
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile
@@ -67,7 +69,7 @@ $(HTTPD): csrc/emulator/httpd.c Makefile
 # command or file it brings : package
 PACKAGES := lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev gcc make pkg-config curl \
             openssl python3 locales nginx-light lua-busted lua-cqueues lua-argparse lua-check lua-ldoc luarocks \
-            clang-format clang-tidy cppcheck
+            clang-format clang-tidy cppcheck clang libclang-rt-14-dev valgrind
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 deps:
@@ -136,7 +138,8 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 
 # --- checks --------------------------------------------------------------------------------------------
 
-C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/emulator/*.[ch] spec/support/*.c spec/bench/*.[ch]))
+C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/emulator/*.[ch] spec/support/*.c spec/bench/*.[ch] \
+             spec/fuzz/*.c))
 C_FLAGS   := $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
 check: all
@@ -161,6 +164,32 @@ tsan: deps
 	@$(MAKE) -s all
 	@$(MAKE) -s BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g' all build/tsan/host
 	@$(TREE) TSAN_HOST='$(CURDIR)/build/tsan' $(LUA) spec/support/tsan.lua
+
+# libFuzzer: what it finds lies in build/fuzz, and its inputs grow in build/fuzz/corpus.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst spec/fuzz/%.lua,fuzz-%,$(sort $(wildcard spec/fuzz/*.lua)))
+FUZZ_RULES   := BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g'
+
+fuzz: deps
+	@$(MAKE) -s $(FUZZ_TARGETS)
+
+$(FUZZ_TARGETS): fuzz-%:
+	@$(MAKE) -s $(FUZZ_RULES) all build/fuzz/harness
+	@mkdir -p build/fuzz/corpus/$*
+	@LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/build/fuzz/?.so;;' FUZZ_TARGET=spec/fuzz/$*.lua \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 build/fuzz/harness -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=8192 -timeout=30 -print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/$*- \
+	    build/fuzz/corpus/$* spec/fuzz/corpus/$*
+
+$(BUILD)/harness: spec/fuzz/fuzz.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< \
+	    $(shell pkg-config --libs $(LUA_PKG)) -Wl,-E
+
+# Prints what it has measured.
+torture: deps all $(BUILD)/host
+	@$(TREE) CATALOG_BUILD='$(CURDIR)/$(BUILD)' $(LUA) spec/torture/run.lua
 
 docs:
 	ldoc --quiet -c config.ld .

@@ -86,7 +86,8 @@ cat_slot *cat_client_take(cat_client *client) {
 
 void cat_client_give(cat_client *client, cat_slot *slot) {
     size_t most = slot->source.kind >= CAT_SOURCE_MEMORY ? IDLE_UPLOADS : IDLE_SLOTS;
-    if (!client->model || client->idle_count >= most) {
+    bool spent = slot->sends > 0 && !client->reuses;
+    if (!client->model || spent || client->idle_count >= most) {
         free_slot(client, slot);
         return;
     }
@@ -96,6 +97,12 @@ void cat_client_give(cat_client *client, cat_slot *slot) {
     slot->next = client->idle;
     client->idle = slot;
     client->idle_count++;
+}
+
+/* Before 8.1.0 an easy handle keeps a pointer to the last header of its last reply, whose memory is
+ * gone. A server whose next reply begins with a space has it written to. */
+static bool handles_are_reusable(void) {
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100;
 }
 
 static CURLcode set_long(CURL *easy, CURLoption option, long value, CURLcode so_far) {
@@ -192,6 +199,7 @@ static int client_new(lua_State *L) {
     cat_client *client = lua_newuserdatauv(L, sizeof *client, 1);
     memset(client, 0, sizeof *client);
     client->L = cat_main_thread(L);
+    client->reuses = handles_are_reusable();
     luaL_setmetatable(L, CAT_CLIENT);
     client->engine = cat_engine_push(L);
     if (!client->engine) {

@@ -32,6 +32,7 @@ typedef struct {
     cat_slot *idle;
     size_t idle_count;
     size_t max_reply; /* bytes */
+    bool reuses;      /* an easy handle that has got a reply may send again */
 } cat_client;
 
 /* The request headers of a transfer, kept alive by it. */

@@ -718,7 +718,12 @@ static void make_decoder(lua_State *L, codec *c, int index) {
 }
 
 int cat_json_decode(lua_State *L, int index) {
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
     index = lua_absindex(L, index);
+    if (memchr(text, '\0', length)) { /* lua-cjson would read to there, and say nothing */
+        return cat_failure(L, "protocol", "it is not JSON: there is a zero byte in it");
+    }
     codec *c = get_codec(L);
     /* lua-cjson reads numbers with strtod, and remembers the decimal point of the locale it was
      * made in. */

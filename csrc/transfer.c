@@ -347,7 +347,8 @@ static int transfer_header(lua_State *L) {
     struct curl_header *header;
     const char *name = luaL_checkstring(L, 2);
     if (curl_easy_header(t->slot->flight.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-        lua_pushstring(L, header->value);
+        /* 7.88 leaves the line's end in a value that is empty */
+        lua_pushlstring(L, header->value, strcspn(header->value, "\r\n"));
     } else {
         lua_pushnil(L);
     }

@@ -159,7 +159,7 @@ describe("decoding", function()
   end)
 
   it("says what is wrong with what is no JSON", function()
-    for _, text in ipairs { "", "{", "[1,", '{"a":}', "NaN", "[Infinity]", "nul", '"a', "[1]]", "<html>" } do
+    for _, text in ipairs { "", "{", "[1,", '{"a":}', "NaN", "[Infinity]", "nul", '"a', "[1]]", "<html>", "[1]\0[2]" } do
       local value, err = json.decode(text)
       assert.is_nil(value)
       assert.equal("protocol", err.kind)

@@ -1,4 +1,5 @@
 -- What comes of the answers of a gateway, a service, and whatever stands in between.
+local catalog = require "catalog"
 local raw = require "support.raw"
 local service = require "support.service"
 
@@ -69,6 +70,40 @@ describe("an error reply", function()
     assert.matches("you sent Authorization: Bearer ***", err.message, 1, true)
     local shown = error_of("400 Bad", '{"title":"Bad","detail":"s3.cr%t0ken?"}', nil, { token = "s3.cr%t0ken" })
     assert.equal("***?", shown.detail)
+  end)
+
+  it("does not repeat a secret in any field, however the server writes it", function()
+    local changes = { token = "s3cret/tok+en==" }
+    local escaped = error_of("400 Bad", [[{"title":"Bad","detail":"s3cret\/tok\u002ben=="}]], nil, changes)
+    assert.equal("***", escaped.detail)
+    local code = error_of("400 Bad", [[{"error_code":"s3cret\/tok+en==","message":"s3cret\/tok+en=="}]], nil, changes)
+    assert.equal("***", code.code)
+    assert.is_nil(tostring(code):find("s3cret", 1, true))
+    local echo = error_of("503 No", "", "x-request-id: s3cret/tok+en==\r\nretry-after: s3cret/tok+en==\r\n", changes)
+    assert.equal("***", echo.request_id)
+    assert.equal("***", echo.retry_after)
+  end)
+
+  it("does not repeat the client's secret when the identity service does", function()
+    local page = "you sent client_secret=p%2Fpassword%21 (p/password!)"
+    local server <close> = raw.start { { { send = raw.answer("400 Bad", page) } } }
+    local client = assert(catalog.client {
+      base_url = server.url, ims_url = server.url, org = "ORG@AdobeOrg", api_key = "key", client_secret = "p/password!",
+      scopes = "a", retry = false,
+    })
+    local batch, err = client:create_batch { dataset = service.DATASET }
+    assert.is_nil(batch)
+    assert.matches("you sent client_secret=*** (***)", err.message, 1, true)
+  end)
+
+  it("is shown on one line, without control characters", function()
+    local err = error_of("400 Bad", [[{"error_code":"4\u001b[31m","message":"a\nb\u0000c"}]])
+    assert.is_nil(tostring(err):find "%c")
+    assert.equal("4 [31m", err.code)
+  end)
+
+  it("may have a header without a value", function()
+    assert.equal("", error_of("503 No", "", "retry-after:\r\n").retry_after)
   end)
 end)
 

@@ -409,20 +409,26 @@ static int ask_begin(lua_State *L) {
     return q->r->spool ? 0 : luaL_error(L, "not enough memory");
 }
 
+/* The handler of errors: makes a text of one, which may be a table. */
+static int explain(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
 /* Calls `ask` or `ask_begin`. NULL, or why it failed, which holds until Lua is entered again. */
 static const char *consult(request *r, const char *method, lua_CFunction call) {
     lua_State *L = r->of->L;
     question q = {.r = r, .method = method};
     MHD_get_connection_values(r->connection, MHD_HEADER_KIND, note_header, &q.headers);
     lua_settop(L, 0);
-    /* a light C function and a light userdata: pushing them allocates nothing */
+    /* light C functions and a light userdata: pushing them allocates nothing */
+    lua_pushcfunction(L, explain);
     lua_pushcfunction(L, call);
     lua_pushlightuserdata(L, &q);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK) {
+    if (lua_pcall(L, 1, 0, 1) == LUA_OK) {
         return NULL;
     }
-    const char *why = lua_tostring(L, -1);
-    return why ? why : "an error that is no string";
+    return lua_tostring(L, -1); /* a text, as `explain` made it, or the message of its own fault */
 }
 
 /* The answer when there is none: the handler failed. */
@@ -680,10 +686,15 @@ static bool start_daemon(server *s, const char *cert, const char *key, int stric
     return s->daemon != NULL;
 }
 
-/* The thread takes no signals: they are the host's. Returns an errno. */
+/* The thread takes no signals: they are the host's. What a thread does wrong itself is not for
+ * others to hear, and a sanitizer's report depends on it. Returns an errno. */
 static int start_thread(server *s) {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        sigdelset(&all, own[i]);
+    }
     pthread_mutex_init(&s->lock, NULL); /* neither can fail with Linux's defaults */
     pthread_cond_init(&s->heard, NULL);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -60,6 +60,7 @@ local function request_of(settings)
   return {
     method = "POST", url = settings.ims_url .. "/ims/token/v3", anonymous = true,
     content_type = "application/x-www-form-urlencoded", read = read_grant, repeatable = true,
+    secrets = { settings.client_secret, core.url.encode(settings.client_secret) },
     body = form {
       { "grant_type", "client_credentials" }, { "client_id", settings.api_key },
       { "client_secret", settings.client_secret }, { "scope", scope_list(settings.scopes) },

@@ -236,7 +236,7 @@ local function outcome(client, request, transfer)
   end
   if status < 200 or status > 299 then
     if request.into then body = read_into(request.into) end
-    return nil, reply.failure(request, status, body, transfer, client.known_token)
+    return nil, reply.failure(request, status, body, transfer, request.secrets or { client.known_token })
   end
   local value, err = request.read(body, transfer)
   if value == nil then return nil, reply.unreadable(request, status, transfer, err) end

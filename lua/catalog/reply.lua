@@ -76,14 +76,20 @@ local function describe(status, code, message, detail, body)
   local advice = ADVICE[code]
   -- the codes of the gateway are digits; IMS's are words, and say something
   local named = code and not code:find "^%d+$" and code .. ": " or ""
-  return ("the server answered %d: %s%s%s"):format(status, named, (said:gsub("[%c%s]+", " ")),
-    advice and " (" .. advice .. ")" or "")
+  return ("the server answered %d: %s%s%s"):format(status, named, said, advice and " (" .. advice .. ")" or "")
 end
 
--- A page made for debugging may show the request, token and all. What is too short to be a secret is a word.
-local function redact(text, secret)
-  if not secret or #secret < SHORTEST_SECRET then return text end
-  return (text:gsub(secret:gsub("%p", "%%%0"), "***"))
+-- A server made for debugging may repeat the request, token and all. What is too short to be a secret is a word.
+local function redact(text, secrets)
+  for _, secret in ipairs(secrets) do
+    if #secret >= SHORTEST_SECRET then text = text:gsub(secret:gsub("%p", "%%%0"), "***") end
+  end
+  return text
+end
+
+-- What of a text the server sent may be shown: one line, and no secret.
+local function line_of(text, secrets)
+  return text and (redact(text, secrets):gsub("[%c%s]+", " "))
 end
 
 --- The error a reply stands for.
@@ -91,18 +97,19 @@ end
 -- @tparam integer status the HTTP status, not a success
 -- @tparam string body
 -- @tparam transfer transfer the exchange, for the headers of the reply
--- @tparam ?string secret what must not be in the error, whatever the server says
+-- @tparam {string,...} secrets what must not be in the error, whatever the server says
 -- @treturn table error of kind `auth` or `http`, with `status`, and `code`, `detail`, `request_id`, `retry_after`
 --   (as sent: seconds or a date), `retryable`, `ambiguous` where they apply
-function reply.failure(request, status, body, transfer, secret)
-  body = redact(body, secret)
+function reply.failure(request, status, body, transfer, secrets)
   local code, message, detail = read(body)
+  -- after the body was read: JSON has more than one way to write a secret
+  code, message, detail = line_of(code, secrets), line_of(message, secrets), line_of(detail, secrets)
   local refused = status == 401 or status == 403 or ADVICE[code] ~= nil or code == "invalid_client"
+  local said = describe(status, code, message, detail, redact(body, secrets))
   return core.failure.new {
-    kind = refused and "auth" or "http",
-    message = ("%s %s: %s"):format(request.method, request.url, describe(status, code, message, detail, body)),
-    status = status, code = code, detail = detail,
-    request_id = transfer:header "x-request-id", retry_after = transfer:header "retry-after",
+    kind = refused and "auth" or "http", message = ("%s %s: %s"):format(request.method, request.url, said),
+    status = status, code = code, detail = detail, request_id = line_of(transfer:header "x-request-id", secrets),
+    retry_after = line_of(transfer:header "retry-after", secrets),
     retryable = PASSING[status], ambiguous = unknown_outcome(request, status, body) or nil,
     method = request.method, url = request.url,
   }
@@ -117,7 +124,7 @@ end
 -- @treturn table err
 function reply.unreadable(request, status, transfer, err)
   err.message = ("%s %s: the server answered %d, but %s"):format(request.method, request.url, status, err.message)
-  err.status, err.request_id = status, transfer:header "x-request-id"
+  err.status, err.request_id = status, line_of(transfer:header "x-request-id", {})
   err.method, err.url = request.method, request.url
   err.ambiguous = request.method ~= "GET" and request.method ~= "HEAD" or nil
   -- what cannot be read may have been cut short, in the headers even; asking again does no harm where it is repeatable

@@ -2,6 +2,7 @@
  *
  *   host allocations SCRIPT ARG...   every Lua allocation of the script's act() failing in turn
  *   host curl SCRIPT ARG...          and every one of libcurl's
+ *   host once SCRIPT ARG...          the script's act(), for valgrind to look at
  *   host threads COUNT SCRIPT ARG... the script on COUNT threads at once, each with its own state
  *   host lookup SCRIPT ARG...        lua_close while a name is being looked up at a DNS that says
  * nothing
@@ -231,6 +232,16 @@ static int run_curl(void) {
     return fail_in_turn(&(failing){.h = &curl_heap, .open = open_sound, .held = curl_held});
 }
 
+static int run_once(void) {
+    lua_State *L = luaL_newstate();
+    if (!L || !set_up(L) || !act(L)) {
+        return complain(L, "it failed", 0);
+    }
+    lua_close(L);
+    printf("ok once\n");
+    return 0;
+}
+
 /* --- threads --- */
 
 static void *run_thread(void *wrong) {
@@ -366,6 +377,7 @@ int main(int count, char **words) {
         int (*run)(void);
     } modes[] = {{"allocations", run_allocations},
                  {"curl", run_curl},
+                 {"once", run_once},
                  {"lookup", run_lookup},
                  {"fork", run_fork}};
     const char *what = count > 2 ? words[1] : "";
@@ -381,7 +393,8 @@ int main(int count, char **words) {
             return modes[i].run();
         }
     }
-    fprintf(stderr, "usage: host allocations|curl|lookup|fork SCRIPT ARG... | host threads COUNT "
-                    "SCRIPT ARG...\n");
+    fprintf(stderr,
+            "usage: host allocations|curl|once|lookup|fork SCRIPT ARG... | host threads COUNT "
+            "SCRIPT ARG...\n");
     return 2;
 }

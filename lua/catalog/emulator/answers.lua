@@ -37,12 +37,19 @@ function answers.gateway(code)
   return answers.text(status, ('{"error_code":"%s","message":"%s"}'):format(code, message))
 end
 
+--- Text as it can stand in JSON: what is no UTF-8 becomes question marks.
+-- @tparam string text
+-- @treturn string
+function answers.shown(text)
+  return utf8.len(text) and text or (text:gsub("[\128-\255]", "?"))
+end
+
 --- A refusal by the service (RFC 7807).
 function answers.problem(status, format, ...)
   local headers = { ["content-type"] = "application/problem+json" }
   return status, headers, assert(core.json.encode {
     type = "http://ns.adobe.com/aep/errors/" .. status, status = status, title = TITLES[status],
-    detail = format:format(...),
+    detail = answers.shown(format:format(...)),
   })
 end
 

@@ -52,6 +52,12 @@ local function check_format(service, fields)
   if input.isMultiLineJson ~= nil and type(input.isMultiLineJson) ~= "boolean" then
     return problem "inputFormat.isMultiLineJson is true or false"
   end
+  for _, name in ipairs { "delimiter", "quote" } do
+    local mark = input[name]
+    if mark ~= nil and (type(mark) ~= "string" or #mark ~= 1) then
+      return problem("inputFormat.%s is one character", name)
+    end
+  end
 end
 
 local function check_tags(_, fields)
@@ -66,7 +72,7 @@ end
 
 local function check_replay(_, fields)
   if fields.replay == nil then return end
-  if type(fields.replay) ~= "table" then return problem "replay is an object" end
+  if type(fields.replay) ~= "table" or #fields.replay > 0 then return problem "replay is an object" end
   for _, name in ipairs { "predecessors", "predecessorsByExternalId" } do
     local list = fields.replay[name]
     if list ~= nil and not is_list_of_strings(list) then
@@ -146,6 +152,9 @@ local function create(service, request)
   if type(fields) ~= "table" or #fields > 0 then
     return nil, table.pack(problem("The request body is not a JSON object%s", err and " (" .. err.message .. ")" or ""))
   end
+  -- JSON can be read that cannot be written: 1e999, and what is no UTF-8
+  local kept, unfit = core.json.encode(fields)
+  if not kept then return nil, table.pack(problem("The request body cannot be kept: %s", unfit.message)) end
   for _, check in ipairs(CHECKS) do
     local refusal = table.pack(check(service, fields, request))
     if refusal[1] then return nil, refusal end

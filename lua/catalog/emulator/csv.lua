@@ -40,14 +40,16 @@ end
 return function(path, format)
   local delimiter, quote = format.delimiter or ",", format.quote or '"'
   local lines = io.lines(path)
+  local over = false
   return function()
-    local text = lines()
+    local text = not over and lines()
     if not text then return nil end
     text = text:gsub("\r$", "")
     local fields = split(text, delimiter, quote)
     while not fields do
       local more = lines()
-      if not more then return false, text end
+      over = not more -- io.lines has closed the file, and is not to be called again
+      if over then return false, text end
       text = text .. "\n" .. more:gsub("\r$", "")
       fields = split(text, delimiter, quote)
     end

@@ -4,6 +4,7 @@ local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local files = require "catalog.emulator.files"
 local lifecycle = require "catalog.emulator.lifecycle"
+local listing = require "catalog.emulator.listing"
 
 local export = {}
 
@@ -28,10 +29,6 @@ local function size_of(path)
   return size
 end
 
-local function whole(text, default)
-  return math.tointeger(tonumber(text or default)) or default
-end
-
 local function entry(service, request, record, kind, name)
   local scheme, host = service.scheme, request.headers.host or "127.0.0.1"
   return {
@@ -43,9 +40,12 @@ end
 
 local function list(service, request, record, kind)
   local names = KINDS[kind].names(record)
-  local start, limit = whole(request.query.start, 0), math.min(whole(request.query.limit, MOST), MOST)
+  local start, no_start = listing.number(request.query, "start", 0, 0, math.maxinteger)
+  local limit, no_limit = listing.number(request.query, "limit", MOST, 1, math.maxinteger)
+  if no_start or no_limit then return table.unpack(no_start or no_limit) end
+  limit = math.min(limit, MOST)
   local data = core.json.array()
-  for i = start + 1, math.min(#names, start + limit) do
+  for i = math.min(start, #names) + 1, math.min(#names - limit, start) + limit do
     data[#data + 1] = entry(service, request, record, kind, names[i])
   end
   return answers.value(200, { data = data, _page = { limit = limit, count = #data } })

@@ -200,12 +200,10 @@ function files.serve(service, request, segments)
   return METHODS[request.method](service, request, record, name)
 end
 
---- The file for the body of an upload, or nil.
+--- The file for the body of an upload.
 -- @tparam table service
--- @tparam table request
--- @treturn ?string
-function files.spool(service, request)
-  if not request.target:find("/files/", 1, true) then return nil end
+-- @treturn string
+function files.spool(service)
   service.spooled = service.spooled + 1
   return ("%s/spool/%d"):format(service.directory, service.spooled)
 end
@@ -218,7 +216,7 @@ function files.preview(service, request, segments)
   for _, name in ipairs(lifecycle.names(record)) do
     for line in io.lines(path_of(service, record, name)) do
       local row = #rows < 10 and core.json.decode(line)
-      if not row then break end
+      if not row or not core.json.encode(row) then break end
       rows[#rows + 1] = row
     end
   end

@@ -1,6 +1,7 @@
 --- Reads the files of a batch as the service does: counts records, finds those that are bad, decides.
 -- Codes: Adobe's batch and partial ingestion guides.
 -- @module catalog.emulator.ingestion
+local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local csv = require "catalog.emulator.csv"
 
@@ -25,10 +26,8 @@ function RowErrors:add(text, code, message, name)
     self.names[#self.names + 1] = ("part-%05d.json"):format(#self.names)
     self.file = assert(io.open(self.directory .. "/" .. self.names[#self.names], "wb"))
   end
-  -- what is no UTF-8 cannot stand in JSON
-  local shown = utf8.len(text) and text or text:gsub("[\128-\255]", "?")
   assert(self.file:write(assert(core.json.encode {
-    _corrupt_record = shown, _errors = { { code = code, message = message } }, _filename = name,
+    _corrupt_record = answers.shown(text), _errors = { { code = code, message = message } }, _filename = name,
   }), "\n"))
 end
 
@@ -64,7 +63,7 @@ local function json_array(path, _, name, bad)
     if type(row) == "table" then
       good = good + 1
     else
-      bad:add(assert(core.json.encode(row)), "INGEST-1401-400", "the row is no JSON object", name)
+      bad:add(core.json.encode(row) or tostring(row), "INGEST-1401-400", "the row is no JSON object", name)
     end
   end
   return good

@@ -32,8 +32,15 @@ function listing.one(service, request, segments)
   return answers.text(200, "{" .. member(record.batch, request.query.properties) .. "}")
 end
 
--- A number of the query; or nil and the refusal.
-local function number(query, name, default, least, most)
+--- A number of a query.
+-- @tparam table query
+-- @tparam string name
+-- @tparam ?integer default
+-- @tparam integer least
+-- @tparam integer most
+-- @treturn ?integer
+-- @treturn ?table the refusal, packed
+function listing.number(query, name, default, least, most)
   if query[name] == nil then return default end
   local value = math.tointeger(tonumber(query[name]))
   if value and value >= least and value <= most then return value end
@@ -55,7 +62,7 @@ local function read_query(query)
     { "limit", USUAL, 1, MOST }, { "start", 0, 0, math.maxinteger }, { "createdAfter", nil, 0, math.maxinteger },
     { "createdBefore", nil, 0, math.maxinteger },
   } do
-    local value, refusal = number(query, table.unpack(wanted, 1, 4))
+    local value, refusal = listing.number(query, table.unpack(wanted, 1, 4))
     if refusal then return nil, refusal end
     read[wanted[1]] = value
   end

@@ -59,6 +59,18 @@ local function refuse_method(route, request)
   return status, headers, body
 end
 
+-- Whether all that may be kept or shown of a request is UTF-8.
+local function is_text(request)
+  local segments, query = target.split(request.target)
+  local texts = { request.method, table.concat(segments, "/") }
+  for name, value in pairs(query) do texts[#texts + 1] = name .. value end
+  for name, value in pairs(request.headers) do texts[#texts + 1] = name .. value end
+  for _, text in ipairs(texts) do
+    if not utf8.len(text) then return false end
+  end
+  return true
+end
+
 local function respond(service, request)
   if #request.target > LONGEST_URL then
     return answers.problem(414, "The URL is longer than %d characters", LONGEST_URL)
@@ -66,6 +78,7 @@ local function respond(service, request)
   if service.strict and request.spaced then
     return answers.problem(400, "A header has a space before its colon (RFC 9112, 5.1)")
   end
+  if not is_text(request) then return answers.problem(400, "The request is not UTF-8") end
   if request.too_large then return answers.problem(413, "The request body is too large") end
   local segments
   segments, request.query = target.split(request.target)
@@ -114,7 +127,8 @@ return function(settings)
   if given.seed then math.randomseed(given.seed) end
   faults.set(service, given.faults)
   local function begin(request)
-    return files.spool(service, request), faults.begin(service, request)
+    local route = find_route((target.split(request.target)))
+    return route and route.methods == FILE and files.spool(service) or nil, faults.begin(service, request)
   end
   local function handle(request)
     local status, headers, body, delay = faults.meet(service, request, function() return respond(service, request) end)

@@ -23,8 +23,8 @@ local function mark_lists(batch)
     if type(tag) == "table" then core.json.array(tag) end
   end
   if batch.errors then core.json.array(batch.errors) end
-  for name, list in pairs(batch.replay or {}) do
-    if name:find "^predecessors" then core.json.array(list) end
+  for _, name in ipairs { "predecessors", "predecessorsByExternalId" } do
+    if batch.replay and batch.replay[name] then core.json.array(batch.replay[name]) end
   end
 end
 

@@ -1,0 +1,51 @@
+-- The long runs: what make test shows in small. Prints what was measured; an error ends it.
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory]
+local emulator = require "catalog.emulator"
+local kills = require "support.kills"
+local random = require "torture.random"
+local shell = require "support.shell"
+
+local KILLS <const>, REQUESTS <const>, SHARE <const> = 200, 10000, 0.2
+local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
+
+local function say(format, ...)
+  print(format:format(...))
+  io.stdout:flush()
+end
+
+local runs = {}
+
+function runs.kills()
+  local trials, again = kills.run(KILLS)
+  say("kills: killed %d times in %d ingests of 40 files; each ended as one batch, every byte right; %d pieces sent once more",
+    KILLS, trials, again)
+end
+
+function runs.random()
+  for _, tries in ipairs { 10, 5 } do
+    local result = random(SHARE, REQUESTS, tries)
+    say("random faults at %g%% of requests, %d tries: %d requests, %d retries; of %d ingests %d whole, %d gave up and said so;"
+      .. " no batch by halves", SHARE * 100, tries, result.requests, result.retries, result.whole + result.gave_up,
+      result.whole, result.gave_up)
+  end
+end
+
+-- Creations and uploads under valgrind, the emulator in this process.
+function runs.memory()
+  local server <close> = assert(emulator.start {})
+  shell.with_directory(function(directory)
+    shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
+    for _, script in ipairs { "creates", "uploads" } do
+      local output, status = shell.run(("valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
+        .. " %s/host once spec/support/%s.lua %s %s/source"):format(BUILD, script,
+        server.url, directory))
+      assert(status == 0, output)
+      say("valgrind, %s: no error, no leak", script)
+    end
+  end)
+end
+
+local names = #arg > 0 and arg or { "memory", "random", "kills" }
+for _, name in ipairs(names) do
+  assert(runs[name], "kills, random and memory are known")()
+end
