@@ -147,6 +147,9 @@ static const char *base_fault(const parsed *p, bool insecure) {
     if (strcmp(p->scheme, "https") != 0 && strcmp(p->scheme, "http") != 0) {
         return "its scheme is neither https nor http";
     }
+    if (!cat_url_printable(p->whole, strlen(p->whole))) {
+        return "it has an encoded control character in its host";
+    }
     if (has_part(p->url, CURLUPART_USER) || has_part(p->url, CURLUPART_PASSWORD)) {
         return "it holds a user name or a password; credentials have options of their own";
     }

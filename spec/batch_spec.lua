@@ -164,6 +164,26 @@ describe("a batch", function()
     end)
   end)
 
+  -- Asked again, the service refuses what it has done already: only the state tells.
+  it("knows that it was given up, failed or reverted when the answer to that was lost", function()
+    for action, status in pairs { abort = "aborted", fail = "failed", revert = "inactive" } do
+      for _, retry in ipairs { { base = 0.01 }, { tries = 1 } } do
+        service.run({}, function(server)
+          local client = service.client(server.url, { retry = retry })
+          local batch = assert(client:create_batch { dataset = DATASET, format = "json" })
+          if action == "revert" then
+            assert(batch:upload("a", { data = rows(1, 0) }))
+            assert(assert(batch:complete()):wait())
+          end
+          server:set_faults { { match = { path = "action=" }, times = 1, action = { drop = "after" } } }
+          local done, err = batch[action](batch)
+          assert(done, ("%s: %s"):format(action, err))
+          assert.equal(status, assert(batch:get()).status)
+        end)
+      end
+    end
+  end)
+
   it("is waited for no longer than asked, and goes on", function()
     with_client({ stage_ms = 60000 }, function(client)
       local batch = completed(client, rows(1, 0))

@@ -97,9 +97,32 @@ describe("a request", function()
     assert.equal(1, #later:stop())
   end)
 
+  -- Without the deadline each request would wait for an hour.
+  it("ends a call of several requests when its deadline is over", function()
+    local silent = { { hang = true } }
+    local server <close> = raw.start { silent }
+    local settings = { timeout = 3600, retry = { tries = 5, base = 0.01, cap = 0.01, deadline = 0.3 } }
+    local client = service.client(server.url, settings)
+    local batch, err = client:create_batch { dataset = DATASET, once = true }
+    assert.is_nil(batch)
+    assert.equal("timeout", err.kind)
+    assert.is_true(err.ambiguous)
+    local done, unknown = client:batch("b1"):complete()
+    assert.is_nil(done)
+    assert.equal("timeout", unknown.kind)
+  end)
+
+  it("does not wait for a look-up longer than for the batch", function()
+    local server <close> = raw.start { { { hang = true } } }
+    local client = service.client(server.url, { timeout = 3600 })
+    local done, err = client:batch("b1"):wait { timeout = 0.2 }
+    assert.is_nil(done)
+    assert.matches("the batch b1 was still unknown after 0.2 seconds", err.message, 1, true)
+  end)
+
   it("takes from a budget that all of a client's calls share", function()
     local policy = retry.policy({ tries = 1000, base = 0, cap = 0 }, 1)
-    local tries, count = retry.tries(policy), 0
+    local tries, count = retry.tries(policy, math.huge), 0
     while retry.again(tries, {}, core.failure.new { kind = "network", message = "no", retryable = true }) do count = count + 1 end
     assert.equal(100, count)
     retry.succeeded(tries)

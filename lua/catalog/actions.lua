@@ -27,9 +27,9 @@ local DONE <const> = {
 }
 
 -- Whether an action was done, although the service refused it or its answer was lost: the state of the batch tells.
-local function is_done(self, action, err)
+local function is_done(self, action, err, ends)
   if not err.ambiguous and not (err.kind == "http" and err.status < 500) then return false end
-  local fields = self:get()
+  local fields = batch.fetch(self, nil, ends)
   return fields ~= nil and DONE[action][fields.status] == true
 end
 
@@ -38,8 +38,10 @@ local function act(self, action, given, call)
   local ok, err = batch.check_timeout(checked.timeout)
   if not ok then return nil, err end
   batch.state(self).ended = action
-  ok, err = batch.home(self):send(batch.action(self, action, checked.timeout))
-  if not ok and not is_done(self, action, err) then return nil, err end
+  local client, request = batch.home(self), batch.action(self, action, checked.timeout)
+  request.ends = client:ends()
+  ok, err = client:send(request)
+  if not ok and not is_done(self, action, err, request.ends) then return nil, err end
   return self
 end
 
@@ -150,10 +152,12 @@ function batch.methods:wait(given)
   local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
-  local ends = core.system.monotonic() + (checked.timeout or math.huge)
+  local ends = checked.timeout and core.system.monotonic() + checked.timeout
   local pause, failures, status = FIRST_PAUSE, 0, nil
   while true do
-    local fields, err = self:get()
+    local fields, err = batch.fetch(self, nil, ends)
+    local left = ends and ends - core.system.monotonic() or math.huge
+    if not fields and left <= 0 then return out_of_time(self, status, checked.timeout) end
     if not fields then
       failures = failures + 1
       if not may_pass(self, err, failures) then return nil, err end
@@ -164,7 +168,6 @@ function batch.methods:wait(given)
       if SUCCESS[status] then return fields end
       if FAILURE[status] then return failed(fields) end
     end
-    local left = ends - core.system.monotonic()
     if left <= 0 then return out_of_time(self, status, checked.timeout) end
     -- jittered, so that many waiters do not ask at once
     await.pause(batch.home(self).engine, math.min(left, pause * (0.5 + math.random() / 2)))

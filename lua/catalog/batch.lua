@@ -162,9 +162,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.create(client, given, begun)
-  local function create(wanted)
+  local function create(wanted, ends)
     local request, err = batch.creation(wanted)
     if not request then return nil, err end
+    request.ends = ends
     return client:send(request)
   end
   local fields, failed
@@ -207,12 +208,23 @@ function methods:get(given)
   local checked = options.check(given, { timeout = "number" }, "get", 2)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
+  return batch.fetch(self, checked.timeout)
+end
+
+--- Looks a batch up in the catalog, as part of a call.
+-- @tparam catalog.batch self
+-- @tparam ?number timeout seconds for a request
+-- @tparam ?number ends when the call has to be over, as of `client:ends`
+-- @treturn[1] catalog.batch a fresh table
+-- @treturn[2] nil
+-- @treturn[2] table error, as of `get`
+function batch.fetch(self, timeout, ends)
   local kind = getmetatable(self)
   local segment, err = core.url.segment(self.id, "batch id")
   if not segment then return nil, err end
   local fields, failed = kind.client:send {
     method = "GET", repeatable = true, path = "/data/foundation/catalog/batches/" .. segment, sandbox = kind.sandbox,
-    timeout = checked.timeout, read = function(body) return look_up(self.id, body) end,
+    timeout = timeout, ends = ends, read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
   local fresh = setmetatable(fields, kind)

@@ -58,6 +58,7 @@ local function make_parser(argparse)
   ingest:option("--part-size", "The size of the parts of large files, in bytes."):convert(whole)
   ingest:option("--part-threshold", "Files of more bytes go in parts."):convert(whole)
   ingest:option("--timeout", "How many seconds to wait for the service to ingest."):convert(number)
+  ingest:option("--journal", "A file that notes what has been done: the same command again goes on from there.")
   ingest:flag("--split", "Use several batches where one would be too large.")
   creation_options(parser:command("create", "Create a batch."))
   batch_command(parser, "status", "Show what the catalog knows of a batch.")
@@ -150,7 +151,9 @@ local commands = {}
 
 function commands.ingest(client, arguments)
   local given = creation_of(arguments)
-  for _, name in ipairs { "dir", "pattern", "parallel", "part_size", "part_threshold", "timeout", "split" } do
+  for _, name in ipairs {
+    "dir", "pattern", "parallel", "part_size", "part_threshold", "timeout", "split", "journal",
+  } do
     given[name] = arguments[name]
   end
   if #arguments.files > 0 then given.files = arguments.files end
@@ -160,7 +163,9 @@ function commands.ingest(client, arguments)
   local report, err, partial = client:ingest(given)
   if not report then
     if partial then show_report(arguments, partial) end
-    return complain(err)
+    local code = complain(err)
+    if partial and given.journal then io.stderr:write "the same command again goes on from here\n" end
+    return code
   end
   show_report(arguments, report)
   return OK

@@ -203,17 +203,38 @@ local function observe(client, exchange)
   end
 end
 
+--- When the call that begins now has to be over.
+-- @treturn number seconds on the monotonic clock
+function Client:ends()
+  return core.system.monotonic() + self.policy.deadline
+end
+
+-- The seconds a request may take: its own, and never beyond the end of the call. An upload may stand still so long, and
+-- one that moves is not cut off.
+local function time_of(client, request, ends)
+  local seconds = request.timeout or client.timeout
+  if request.upload then return seconds end
+  local left = ends - core.system.monotonic()
+  if left <= 0 then
+    return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
+  end
+  return math.min(seconds, left)
+end
+
 --- Submits a request: the first half of `send`.
 -- @tparam table request as in `send`
+-- @tparam number ends when the call has to be over, as of `ends`
 -- @treturn[1] transfer in flight
 -- @treturn[2] nil
--- @treturn[2] table error of kind `auth`, `config` or `cancelled`
-function Client:start(request)
+-- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
+function Client:start(request, ends)
   local headers, err = headers_of(self, request)
   if not headers then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
-  return self.connection:transfer(request.method, request.url, headers, request.body,
-    request.timeout or self.timeout, request.upload, request.offset, request.length, request.into)
+  local seconds, late = time_of(self, request, ends)
+  if not seconds then return nil, late end
+  return self.connection:transfer(request.method, request.url, headers, request.body, seconds, request.upload,
+    request.offset, request.length, request.into)
 end
 
 local LONGEST_ERROR <const> = 65536
@@ -267,24 +288,24 @@ function Client:finish(request, transfer, attempt)
 end
 
 -- Sends a request once.
-local function exchange(client, request, attempt)
+local function exchange(client, request, tries)
   if request.governed then
     local pause = client.governor:pause()
     if pause > 0 then await.pause(client.engine, pause) end
   end
-  local transfer, err = client:start(request)
+  local transfer, err = client:start(request, tries.ends)
   if not transfer then return nil, err end
   await.transfer(transfer, client.engine)
-  local value, failed = client:finish(request, transfer, attempt)
+  local value, failed = client:finish(request, transfer, tries.attempt)
   if request.governed then client.governor:heard(failed) end
   return value, failed
 end
 
 -- One try: sent, and sent again at once with another token when the service does not take the one there was.
-local function try(client, request, attempt)
-  local value, err = exchange(client, request, attempt)
+local function try(client, request, tries)
+  local value, err = exchange(client, request, tries)
   local stale = value == nil and err.code == "401013" and not request.anonymous
-  if stale and client.credentials:renew(client.known_token) then value, err = exchange(client, request, attempt) end
+  if stale and client.credentials:renew(client.known_token) then value, err = exchange(client, request, tries) end
   return value, err
 end
 
@@ -294,14 +315,15 @@ end
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
 --   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
 --   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
---   (the value of Content-Range). For downloads: `into`, a file of the io library
+--   (the value of Content-Range). For downloads: `into`, a file of the io library. Of a call of several requests:
+--   `ends`, when all of it has to be over, as of the function `ends`; otherwise the deadline begins now
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)
-  local tries = retry.tries(self.policy)
+  local tries = retry.tries(self.policy, request.ends or self:ends())
   while true do
-    local value, err = try(self, request, tries.attempt)
+    local value, err = try(self, request, tries)
     if value ~= nil then
       retry.succeeded(tries)
       return value

@@ -35,18 +35,18 @@ local function read_first(body)
 end
 
 -- The batch with the external id; an empty table when the catalog knows none (yet); or nil and an error.
-local function look(client, given, external_id)
+local function look(client, given, external_id, ends)
   return client:send {
-    method = "GET", sandbox = given.sandbox, timeout = given.timeout, repeatable = true, read = read_first,
+    method = "GET", ends = ends, sandbox = given.sandbox, timeout = given.timeout, repeatable = true, read = read_first,
     path = "/data/foundation/catalog/batches?limit=1&externalId=" .. core.url.encode(external_id),
   }
 end
 
 -- Looks until the batch is there, or the pauses are used up.
-local function find(client, given, external_id, pauses)
+local function find(client, given, external_id, pauses, ends)
   for pause in pauses do
     await.pause(client.engine, pause)
-    local fields, err = look(client, given, external_id)
+    local fields, err = look(client, given, external_id, ends)
     if not fields then return nil, err end
     if fields.id then return fields end
   end
@@ -79,22 +79,24 @@ end
 --- Creates a batch, whatever becomes of the answers.
 -- @tparam catalog.client client
 -- @tparam table given the options of the creation
--- @tparam function create makes one creation of options: gives its fields, or nil and an error
+-- @tparam function create makes one creation of options, which has to be over at a time: gives its fields, or nil and
+--   an error
 -- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] table the fields of the batch
 -- @treturn[2] nil
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, create, begun)
-  local options, ends = with_id(given), core.system.monotonic() + client.policy.deadline
+  local options, ends = with_id(given), client:ends()
   local open = begun -- a creation was sent, and its answer is not known
   local fields, err
   for _ = 1, math.max(client.policy.tries, 2) do
-    fields, err = create(options)
+    fields, err = create(options, ends)
     if fields then return fields end
     local exists = open and taken(err)
     if not exists and not err.ambiguous then return nil, err end
     open = true
-    local found, unasked = find(client, given, options.external_id, exists and pauses_until(ends) or some_pauses())
+    local pauses = exists and pauses_until(ends) or some_pauses()
+    local found, unasked = find(client, given, options.external_id, pauses, ends)
     if found then return found end
     if unasked or exists then break end
   end

@@ -77,9 +77,10 @@ end
 
 --- The tries of one call.
 -- @tparam table policy of the client
+-- @tparam number ends when the last has to be over, in seconds on the monotonic clock
 -- @treturn table
-function retry.tries(policy)
-  return { policy = policy, attempt = 1, ends = core.system.monotonic() + policy.deadline }
+function retry.tries(policy, ends)
+  return { policy = policy, attempt = 1, ends = ends }
 end
 
 --- Takes note of a success.
