@@ -69,7 +69,7 @@ $(HTTPD): csrc/emulator/httpd.c Makefile
 # command or file it brings : package
 PACKAGES := lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev gcc make pkg-config curl \
             openssl python3 locales nginx-light lua-busted lua-cqueues lua-argparse lua-check lua-ldoc luarocks \
-            clang-format clang-tidy cppcheck clang libclang-rt-14-dev valgrind
+            clang-format clang-tidy cppcheck clang libclang-rt-dev valgrind
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 deps:

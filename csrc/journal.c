@@ -19,7 +19,7 @@
 #define JOURNAL "catalog.journal"
 
 /* A journal that is larger is no journal of ours: 25,000 files in parts are some megabytes. */
-#define LARGEST (1024 * 1024 * 1024)
+#define LARGEST 1073741824L
 
 typedef struct {
     int descriptor; /* -1: closed */
@@ -52,7 +52,7 @@ static int fail(lua_State *L, const char *path, int why) {
 /* A new name is on disk once its directory is. False with errno set. */
 static bool sync_directory(lua_State *L, const char *path) {
     char *copy = lua_newuserdatauv(L, strlen(path) + 1, 0);
-    strcpy(copy, path);
+    memcpy(copy, path, strlen(path) + 1);
     int directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     lua_pop(L, 1);
     if (directory < 0) {
