@@ -63,6 +63,7 @@ static cat_slot *make_slot(cat_client *client) {
     memset(slot, 0, sizeof *slot);
     slot->sink.L = client->L;
     slot->sink.most = client->max_reply;
+    slot->flight.owner = client;
     slot->flight.easy = curl_easy_duphandle(client->model);
     if (!slot->flight.easy || bind_slot(slot) != CURLE_OK) {
         free_slot(client, slot);
@@ -149,8 +150,12 @@ static cat_client *check_client(lua_State *L) {
     return luaL_checkudata(L, 1, CAT_CLIENT);
 }
 
+/* Its transfers in flight end, as cancelled; they keep their slots until they are closed. */
 static int client_gc(lua_State *L) {
     cat_client *client = check_client(L);
+    if (client->model) {
+        cat_engine_cancel(client->engine, client);
+    }
     for (cat_slot *slot; (slot = client->idle);) {
         client->idle = slot->next;
         free_slot(client, slot);

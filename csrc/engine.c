@@ -57,6 +57,7 @@ struct cat_engine {
     size_t capacity;
     int changes; /* the descriptor whose `wanted` changed last, the first of a list; -1: none */
     int64_t curl_due;  /* when libcurl wants to be called, on the real clock; NEVER: not at all */
+    int64_t alarm;     /* when the host wants to be woken, on the real clock; NEVER: not at all */
     int64_t armed_for; /* what `timer` is set to, on the real clock; NEVER: nothing */
     cat_heap deadlines;
     queue flying, finished;
@@ -250,8 +251,9 @@ static int64_t next_deadline(const cat_engine *e) {
 
 /* When something is due at the latest, on the real clock, given that the engine's clock runs. */
 static int64_t next_due(const cat_engine *e, int64_t skew) {
-    int64_t ours = next_deadline(e) == NEVER ? NEVER : next_deadline(e) + skew;
-    return ours < e->curl_due ? ours : e->curl_due;
+    int64_t due = next_deadline(e) == NEVER ? NEVER : next_deadline(e) + skew;
+    due = due < e->curl_due ? due : e->curl_due;
+    return due < e->alarm ? due : e->alarm;
 }
 
 static bool arm(cat_engine *e, int64_t due) {
@@ -443,6 +445,18 @@ bool cat_engine_forget(cat_flight *flight) {
     return true;
 }
 
+void cat_engine_cancel(cat_engine *e, const void *owner) {
+    if (!at_home(e)) {
+        return;
+    }
+    for (cat_flight *flight = e->flying.first, *next; flight; flight = next) {
+        next = flight->next;
+        if (flight->owner == owner) {
+            land(e, flight, CURLE_ABORTED_BY_CALLBACK);
+        }
+    }
+}
+
 /* --- one step --- */
 
 /* epoll_wait's milliseconds from now to `due`: rounded up, so that nothing is woken early to spin.
@@ -513,7 +527,8 @@ static cat_engine *check_usable(lua_State *L) {
     return e;
 }
 
-/*** Lets the transfers in flight go on, until one is done, the time is over, or a signal arrives.
+/*** Lets the transfers in flight go on, until one is done, the time is over, the alarm is due, or a
+ * signal arrives.
  * @function engine:step
  * @tparam[opt=0] number seconds how long to wait at the most; 0: only what can be done at once
  * @treturn integer how many transfers were done in this step
@@ -523,6 +538,7 @@ static int engine_step(lua_State *L) {
     int64_t wait = nanoseconds(luaL_optnumber(L, 2, 0));
     size_t before = e->finish_count;
     int64_t limit = add_time(cat_monotonic(), wait);
+    limit = limit < e->alarm ? limit : e->alarm;
     int error;
     clock_start(e);
     do {
@@ -556,20 +572,31 @@ static int engine_fd(lua_State *L) {
     return 1;
 }
 
+/*** Sets when a host that waits is woken, also if no transfer asks for it.
+ * @function engine:alarm
+ * @tparam ?number at seconds, as of `core.system.monotonic`; one that is over wakes at once, and
+ * again and again; nil: never */
+static int engine_alarm(lua_State *L) {
+    cat_engine *e = check_engine(L);
+    e->alarm = lua_isnoneornil(L, 2) ? NEVER : nanoseconds(luaL_checknumber(L, 2));
+    return 0;
+}
+
 /*** Gives a finished transfer nobody has asked for its reply yet, each once, in the order they were
  * done.
  * @function engine:collect
  * @treturn ?transfer nil when there is none */
 static int engine_collect(lua_State *L) {
     cat_engine *e = check_engine(L);
-    cat_flight *flight = e->finished.first;
-    if (!flight) {
-        lua_pushnil(L);
-        return 1;
-    }
-    cat_engine_forget(flight);
     lua_getiuservalue(L, 1, 1);
-    lua_rawgetp(L, -1, flight);
+    for (cat_flight *flight; (flight = e->finished.first);) {
+        cat_engine_forget(flight);
+        if (lua_rawgetp(L, -1, flight) != LUA_TNIL) {
+            return 1;
+        }
+        lua_pop(L, 1); /* dropped, and about to be collected */
+    }
+    lua_pushnil(L);
     return 1;
 }
 
@@ -630,7 +657,7 @@ static cat_engine *push_closed(lua_State *L) {
     cat_engine *e = lua_newuserdatauv(L, sizeof *e, 1);
     memset(e, 0, sizeof *e);
     e->epoll = e->timer = e->changes = -1;
-    e->curl_due = e->armed_for = e->wait_from = NEVER;
+    e->curl_due = e->alarm = e->armed_for = e->wait_from = NEVER;
     e->left = cat_monotonic();
     e->L = cat_main_thread(L);
     luaL_setmetatable(L, ENGINE);
@@ -697,8 +724,11 @@ static int engine_get(lua_State *L) {
 }
 
 int cat_engine_open(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"step", engine_step}, {"fd", engine_fd}, {"collect", engine_collect}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"step", engine_step},
+                                       {"fd", engine_fd},
+                                       {"alarm", engine_alarm},
+                                       {"collect", engine_collect},
+                                       {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", engine_gc}, {"__close", engine_gc}, {"__tostring", engine_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"get", engine_get}, {NULL, NULL}};

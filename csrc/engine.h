@@ -15,7 +15,8 @@ typedef struct cat_flight {
     cat_deadline deadline; /* first, so that an entry of the heap is the flight it belongs to */
     cat_engine *engine;    /* NULL: the engine does not know it (not yet, or no more) */
     CURL *easy;
-    CURLcode result; /* once `done` */
+    const void *owner; /* whose it is, for cat_engine_cancel */
+    CURLcode result;   /* once `done` */
     bool done;
     bool late; /* it was ended by its deadline */
     /* A transfer that may take as long as it moves: what grows while it does, or NULL; what it was
@@ -43,6 +44,9 @@ int cat_engine_submit(lua_State *L, cat_engine *engine, cat_flight *flight, int 
  * in a forked child: the handle's connections are the parent's, and it must be left alone for ever.
  */
 bool cat_engine_forget(cat_flight *flight);
+
+/* Ends the flights of an owner, as cancelled. */
+void cat_engine_cancel(cat_engine *engine, const void *owner);
 
 /* CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION of every easy handle; user: the
  * engine. */

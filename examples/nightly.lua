@@ -26,7 +26,7 @@ local function run(client)
     log("try ", try, ": ", tostring(err))
     -- what was sent with an unknown outcome may have happened: a person looks first
     if not err.retryable or err.ambiguous then return nil, err end
-    await.pause(client.engine, PAUSE * 2 ^ try)
+    await.pause(PAUSE * 2 ^ try)
   end
   return nil, "given up"
 end

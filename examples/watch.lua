@@ -48,5 +48,5 @@ for _ = 1, rounds do
   ready, sizes = settled(sizes)
   for _, name in ipairs(ready) do ingest(name) end
   io.stdout:flush()
-  require("catalog.await").pause(client.engine, PAUSE)
+  require("catalog.await").pause(PAUSE)
 end

@@ -5,6 +5,7 @@
 -- @module catalog
 local Client = require "catalog.client"
 local core = require "catalog.core"
+local tasks = require "catalog.tasks"
 local version = require "catalog.version"
 
 local catalog = {
@@ -19,6 +20,7 @@ local catalog = {
   -- @tparam[opt={}] table list
   -- @treturn table the same table
   array = core.json.array,
+  map = tasks.map, run = tasks.run, spawn = tasks.spawn,
 }
 
 -- The default client, made when it is first needed, or by `configure`.

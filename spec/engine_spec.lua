@@ -21,8 +21,8 @@ describe("the engine", function()
 
   it("is one for all clients of a state", function()
     local server <close> = raw.start { { { send = CREATED } } }
-    assert.is_true(rawequal(service.client(server.url).engine, service.client(server.url).engine))
-    assert.is_true(rawequal(service.client(server.url).engine, core.engine.get()))
+    assert.is_true(rawequal(service.client(server.url).connection:engine(), service.client(server.url).connection:engine()))
+    assert.is_true(rawequal(service.client(server.url).connection:engine(), core.engine.get()))
   end)
 
   it("runs many transfers at once and gives each back once", function()
@@ -31,31 +31,31 @@ describe("the engine", function()
     local waiting = {}
     for _ = 1, 8 do waiting[start(client)] = true end
     while next(waiting) do
-      client.engine:step(5)
-      local transfer = client.engine:collect()
+      client.connection:engine():step(5)
+      local transfer = client.connection:engine():collect()
       while transfer do
         assert.is_true(waiting[transfer])
         assert.is_true(transfer:done())
         assert.equal(201, (transfer:reply()))
         waiting[transfer] = nil
-        transfer = client.engine:collect()
+        transfer = client.connection:engine():collect()
       end
     end
-    assert.is_nil(client.engine:collect())
+    assert.is_nil(client.connection:engine():collect())
   end)
 
   it("has a descriptor that is readable when there is work, until all is collected", function()
     local server <close> = raw.start { { { send = CREATED } } }
     local client = service.client(server.url)
     local transfer = start(client)
-    local function readable(seconds) return poll(client.engine:fd(), seconds) end
+    local function readable(seconds) return poll(client.connection:engine():fd(), seconds) end
     while not transfer:done() do
       assert.is_true(readable(10))
-      client.engine:step(0)
+      client.connection:engine():step(0)
     end
     assert.is_true(readable(0))
     assert.is_true(readable(0))
-    assert.is_true(rawequal(transfer, client.engine:collect()))
+    assert.is_true(rawequal(transfer, client.connection:engine():collect()))
     assert.is_false(readable(0))
   end)
 
@@ -64,8 +64,8 @@ describe("the engine", function()
     local client = service.client(server.url, { timeout = 0.1 })
     local transfer = start(client)
     while not transfer:done() do
-      assert.is_true(poll(client.engine:fd(), 10))
-      client.engine:step(0)
+      assert.is_true(poll(client.connection:engine():fd(), 10))
+      client.connection:engine():step(0)
     end
     local status, err = transfer:reply()
     assert.is_nil(status)
@@ -77,9 +77,9 @@ describe("the engine", function()
     local server <close> = raw.start { { { send = CREATED, pause = 0.3 } } }
     local client = service.client(server.url, { timeout = 0.2 })
     local transfer = start(client)
-    client.engine:step(0.05) -- the request is out
+    client.connection:engine():step(0.05) -- the request is out
     cqueues.sleep(0.5)       -- longer than the timeout: by now the answer is here
-    client.engine:step(0.1)
+    client.connection:engine():step(0.1)
     assert.is_true(transfer:done())
     assert.equal(201, (transfer:reply()))
   end)
@@ -90,8 +90,8 @@ describe("the engine", function()
     start(client)
     collectgarbage()
     collectgarbage()
-    client.engine:step(0)
-    assert.is_nil(client.engine:collect())
+    client.connection:engine():step(0)
+    assert.is_nil(client.connection:engine():collect())
   end)
 
   it("says what a transfer and an engine are, also when closed", function()
@@ -103,7 +103,7 @@ describe("the engine", function()
     transfer:close()
     assert.matches("closed%)$", tostring(transfer))
     assert.error_matches(function() transfer:reply() end, "the transfer is closed", 1, true)
-    assert.equal("catalog.engine (open)", tostring(client.engine))
+    assert.equal("catalog.engine (open)", tostring(client.connection:engine()))
     client:close()
     client:close()
     local again, err = client:create_batch { dataset = service.DATASET }

@@ -173,7 +173,7 @@ describe("a token that has expired", function()
       })
       settings.token = nil
       local client = assert(require("catalog").client(settings))
-      local jobs, left = pool.new(client.engine, 8), 20
+      local jobs, left = pool.new(8), 20
       jobs:add(function()
         left = left - 1
         return left >= 0 and function() return client:create_batch { dataset = DATASET } end or nil
@@ -212,7 +212,7 @@ describe("a creation that is to happen once", function()
   local function create_many(number, options)
     service.run(options, function(server)
       local client = service.client(server.url, { retry = { tries = 20, base = 0.01, cap = 0.02 } })
-      local jobs, left, seen = pool.new(client.engine, 50), number, {}
+      local jobs, left, seen = pool.new(50), number, {}
       jobs:add(function()
         left = left - 1
         if left < 0 then return nil end

@@ -170,7 +170,9 @@ function batch.methods:wait(given)
     end
     if left <= 0 then return out_of_time(self, status, checked.timeout) end
     -- jittered, so that many waiters do not ask at once
-    await.pause(batch.home(self).engine, math.min(left, pause * (0.5 + math.random() / 2)))
+    local client = batch.home(self)
+    local paused, stopped = await.pause(math.min(left, pause * (0.5 + math.random() / 2)), client.loop, client)
+    if not paused then return nil, stopped end
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)
   end
 end

@@ -71,11 +71,11 @@ end
 local Fetched = {}
 Fetched.__index = Fetched
 
--- One fetches, the others of a pool wait for it.
+-- One fetches, the others wait for it; unless its coroutine is dropped, and it never comes back.
 local function fetch(self, client)
-  self.fetching = true
+  self.fetching[1] = coroutine.running()
   local grant, err = client:send(self.request)
-  self.fetching = false
+  self.fetching[1] = nil
   if not grant then return nil, err end
   self.value = grant.access_token
   self.ends = core.system.monotonic() + (tonumber(grant.expires_in) or 0) - MARGIN
@@ -83,7 +83,10 @@ local function fetch(self, client)
 end
 
 function Fetched:token(client)
-  while self.fetching do await.pause(client.engine, WAIT) end
+  while self.fetching[1] do
+    local paused, stopped = await.pause(WAIT, client.loop, client)
+    if not paused then return nil, stopped end
+  end
   if self.value and core.system.monotonic() < self.ends then return self.value end
   return fetch(self, client)
 end
@@ -101,7 +104,10 @@ end
 function auth.source(settings)
   if type(settings.token) == "string" then return setmetatable({ value = settings.token }, Constant) end
   if settings.token ~= nil then return setmetatable({ ask = settings.token }, Asked) end
-  if settings.client_secret then return setmetatable({ request = request_of(settings) }, Fetched) end
+  if settings.client_secret then
+    local fetching = setmetatable({}, { __mode = "v" })
+    return setmetatable({ request = request_of(settings), fetching = fetching }, Fetched)
+  end
   return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
     .. " scopes (AEP_SCOPES)")
 end

@@ -1,4 +1,9 @@
---- The one place that waits. Every call of the API that has to wait for the network comes through here.
+--- The one place that waits. Every call of the API that has to wait, for the network or for a time, comes through here.
+--
+-- What waits holds a waiter: a table that says by `ready` that it is over. Where it waits decides how: in a task
+-- (`catalog.pool`) it yields to what runs the task; in a coroutine of a loop, by the loop's adapter (`catalog.loop`);
+-- else it steps the engine in place. Whoever steps the engine tells every waiter whose transfer is done, not only its
+-- own.
 -- @module catalog.await
 local core = require "catalog.core"
 
@@ -7,49 +12,324 @@ local await = {}
 -- The engine returns when anything is done, so how long one step may last does not matter.
 local A_WHILE <const> = 3600
 
--- The coroutines of pools: what waits in one of them hands its transfer to the pool (`catalog.pool`).
-local pooled = setmetatable({}, { __mode = "k" })
+local KEYS <const>, VALUES <const> = { __mode = "k" }, { __mode = "v" }
 
---- Says that a coroutine is a pool's: waiting in it yields the transfer.
+-- What a task yields to what runs it, to tell its waits from a yield that is meant for somebody else.
+local WAIT <const> = {}
+await.WAIT = WAIT
+
+-- All are weak: who drops a coroutine is rid of what it waited for.
+local waiters = setmetatable({}, KEYS) -- transfer -> waiter
+local tasks = setmetatable({}, KEYS) -- thread -> task
+local drivers = setmetatable({}, KEYS) -- loop -> who waits on the descriptor for all, and who for a word from there
+local claims = setmetatable({}, KEYS) -- waiters that are over and do not know it yet: they poll the descriptor
+
+local pauses = {} -- { ends, waiter }, the last is the first to end
+
+-- One engine a state; made anew in a state whose engine was closed.
+local function engine()
+  return assert(core.engine.get())
+end
+
+local function set_alarm()
+  local soonest = pauses[#pauses]
+  engine():alarm(next(claims) and 0 or soonest and soonest.ends or nil)
+end
+
+local wake
+
+-- Tells all who listen to a pool or to a task.
+local function wake_listeners(of)
+  local listening = of.listening
+  of.listening = {}
+  for _, waiter in ipairs(listening) do wake(waiter) end
+end
+
+-- Lets a coroutine of a loop go on, once for each time it was suspended.
+local function unpark(waiter)
+  local thread = waiter.thread
+  if not thread then return end
+  waiter.thread = nil
+  drivers[waiter.loop].parked[waiter] = nil
+  waiter.loop.resume(thread)
+end
+
+--- Says that a wait is over.
+-- @tparam table waiter
+function wake(waiter)
+  if waiter.ready then return end
+  waiter.ready = true
+  if waiter.task then
+    local pool = waiter.task.pool
+    pool.ready[#pool.ready + 1] = waiter.task
+    wake_listeners(pool)
+  elseif waiter.of then
+    wake_listeners(waiter.of)
+  elseif waiter.polls then
+    claims[waiter] = true
+    set_alarm()
+  else
+    unpark(waiter)
+  end
+end
+
+-- Tells everyone whose transfer is done, or whose pause is over.
+local function tell(running)
+  for transfer in running.collect, running do
+    local waiter = waiters[transfer]
+    waiters[transfer] = nil
+    if waiter then wake(waiter) end
+  end
+  if not pauses[1] then return end
+  local now = core.system.monotonic()
+  local last = pauses[#pauses]
+  if last.ends > now then return end
+  while last and last.ends <= now do
+    pauses[#pauses] = nil
+    if last.waiter then wake(last.waiter) end
+    last = pauses[#pauses]
+  end
+  set_alarm()
+end
+
+--- Lets transfers go on without waiting.
+function await.poke()
+  local running = engine()
+  running:step(0)
+  tell(running)
+end
+
+-- Steps the engine in place until the wait is over.
+local function block(waiter)
+  local running = engine()
+  while not waiter.ready do
+    running:step(A_WHILE)
+    tell(running)
+  end
+end
+
+-- A seat of a coroutine among those that wait in a loop; who leaves it, however, leaves it to another.
+local Seat = {}
+
+function Seat:__close()
+  local driver, waiter = self.driver, self.waiter
+  driver.parked[waiter], driver.driving[waiter], waiter.thread = nil, nil, nil
+  if not next(driver.driving) then
+    local other = next(driver.parked)
+    if other then unpark(other) end
+  end
+end
+
+-- Waits on the descriptor, for all who wait in this loop.
+local function drive(driver, waiter, loop)
+  local running = engine()
+  driver.driving[waiter] = true
+  while not waiter.ready do
+    loop.wait(running:fd(), A_WHILE)
+    running:step(0)
+    tell(running)
+  end
+end
+
+-- Waits for a word from who drives.
+local function park(driver, waiter, loop)
+  engine():fd() -- what this one has begun is waited for by the one who drives
+  waiter.loop, waiter.thread = loop, coroutine.running()
+  driver.parked[waiter] = true
+  loop.suspend()
+  driver.parked[waiter], waiter.thread = nil, nil -- also where nobody has resumed it
+end
+
+-- In a loop that can wake one of many: one waits for all.
+local function take_turns(waiter, loop)
+  local driver = drivers[loop]
+  if not driver then
+    driver = { parked = setmetatable({}, KEYS), driving = setmetatable({}, KEYS) }
+    drivers[loop] = driver
+  end
+  local _ <close> = setmetatable({ driver = driver, waiter = waiter }, Seat)
+  while not waiter.ready do
+    if next(driver.driving) then park(driver, waiter, loop) else drive(driver, waiter, loop) end
+  end
+end
+
+local Claim = {}
+
+function Claim:__close()
+  claims[self.waiter] = nil
+  set_alarm()
+end
+
+-- In a loop that can only wait, each waits on the descriptor. It stays readable until all who are to go on have.
+local function poll(waiter, loop)
+  local running = engine()
+  local _ <close> = setmetatable({ waiter = waiter }, Claim)
+  waiter.polls = true
+  while not waiter.ready do
+    loop.wait(running:fd(), A_WHILE)
+    running:step(0)
+    tell(running)
+  end
+end
+
+-- Whether the running coroutine can wait in a loop.
+local function fits(loop)
+  return loop and coroutine.isyieldable() and (not loop.yieldable or loop.yieldable())
+end
+
+-- Waits until a waiter is ready.
+local function wait(waiter, loop)
+  if waiter.ready then return end
+  local task = tasks[coroutine.running()]
+  if task and coroutine.isyieldable() then
+    waiter.task, task.waiter = task, waiter
+    coroutine.yield(WAIT, loop)
+    task.waiter = nil
+  elseif not fits(loop) then
+    block(waiter)
+  elseif loop.suspend then
+    take_turns(waiter, loop)
+  else
+    poll(waiter, loop)
+  end
+end
+
+--- Makes a coroutine a task's: what it waits for is the pool's to wait for.
 -- @tparam thread thread
-function await.adopt(thread)
-  pooled[thread] = true
+-- @tparam table task
+function await.adopt(thread, task)
+  tasks[thread] = task
+end
+
+--- The task that runs, or nil.
+function await.task()
+  return tasks[coroutine.running()]
+end
+
+--- Whether what runs was cancelled: its task, or one that this one is part of.
+-- @treturn[1] nil it was not
+-- @treturn[2] table error of kind `cancelled`
+function await.cancelled()
+  local task = tasks[coroutine.running()]
+  while task do
+    if task.cancelled then
+      return core.failure.new { kind = "cancelled", message = "the task was cancelled" }
+    end
+    task = task.pool.parent
+  end
+end
+
+--- Cancels the jobs of a pool.
+-- @tparam table pool
+function await.cancel_jobs(pool)
+  for task in pairs(pool.tasks) do await.cancel(task) end
+end
+
+--- Ends what a task waits for, and all it will wait for.
+-- @tparam table task
+function await.cancel(task)
+  task.cancelled = true
+  if task.within then
+    await.cancel_jobs(task.within)
+  elseif task.waiter then
+    wake(task.waiter)
+  end
 end
 
 --- Runs a transfer to its end, with all others of the engine.
 -- @tparam transfer transfer one in flight
--- @tparam engine engine the engine it is in
-function await.transfer(transfer, engine)
-  if transfer:done() then return end
-  if pooled[coroutine.running()] then
-    coroutine.yield(transfer)
-  else
-    while not transfer:done() do engine:step(A_WHILE) end
+-- @tparam ?table loop the adapter of the client
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `cancelled`
+function await.transfer(transfer, loop)
+  if transfer:done() then return true end
+  local waiter, task = {}, await.task()
+  waiters[transfer] = waiter
+  if task then task.transfer = transfer end
+  wait(waiter, loop)
+  if task then task.transfer = nil end
+  if transfer:done() then return true end
+  waiters[transfer] = nil
+  return nil, await.cancelled()
+end
+
+-- Adds a pause, in its place: most end sooner than those that are there already, or last.
+local function add_pause(ends, waiter)
+  local low, high = 1, #pauses + 1
+  while low < high do
+    local middle = (low + high) // 2
+    if pauses[middle].ends > ends then low = middle + 1 else high = middle end
+  end
+  table.insert(pauses, low, setmetatable({ ends = ends, waiter = waiter }, VALUES))
+  if low == #pauses then set_alarm() end
+end
+
+--- Lets some time pass, in which transfers go on.
+-- @tparam number seconds
+-- @tparam ?table loop the adapter of the client
+-- @tparam ?table owner whose call this is: `await.interrupt(owner)` ends it
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `cancelled`
+function await.pause(seconds, loop, owner)
+  if seconds <= 0 then return true end
+  local err = await.cancelled()
+  if err then return nil, err end
+  local waiter = { owner = owner }
+  add_pause(core.system.monotonic() + seconds, waiter)
+  wait(waiter, loop)
+  err = await.cancelled()
+  if err then return nil, err end
+  return true
+end
+
+--- Ends the pauses of an owner.
+-- @tparam table owner
+function await.interrupt(owner)
+  for i = #pauses, 1, -1 do
+    local waiter = pauses[i].waiter
+    if waiter and waiter.owner == owner then wake(waiter) end
   end
 end
 
--- A pause, which a pool waits for as for a transfer.
-local Pause = {}
-Pause.__index = Pause
+--- Waits until a job of a pool can go on.
+-- @tparam table pool
+function await.pool(pool)
+  if await.cancelled() then await.cancel_jobs(pool) end
+  if #pool.ready > 0 then return end
+  local waiter, task = {}, await.task()
+  pool.listening[#pool.listening + 1] = waiter
+  if task then task.within = pool end
+  wait(waiter, pool.loop)
+  if task then task.within = nil end
+end
 
-function Pause:done() return core.system.monotonic() >= self.ends end
+--- Waits until a task that others run is over.
+-- @tparam table task
+-- @treturn ?boolean true; nil when who waits was cancelled
+function await.over(task)
+  if await.cancelled() then return nil end
+  local waiter = {}
+  task.listening[#task.listening + 1] = waiter
+  wait(waiter, task.pool.loop)
+  return task.over
+end
 
-function Pause.sent() return 0 end
+--- Tells those who wait for a task that it is over.
+-- @tparam table task `listening`, when it can be waited for
+function await.tell_over(task)
+  if task.listening then wake_listeners(task) end
+end
 
---- Lets some time pass, in which transfers go on.
--- @tparam engine engine
+--- Wakes who waits for a pool, as if one of its jobs could go on, after some seconds.
+-- @tparam table pool
 -- @tparam number seconds
-function await.pause(engine, seconds)
-  local ends = core.system.monotonic() + seconds
-  if pooled[coroutine.running()] then
-    coroutine.yield(setmetatable({ ends = ends }, Pause))
-    return
-  end
-  local left = seconds
-  while left > 0 do
-    engine:step(left)
-    left = ends - core.system.monotonic()
-  end
+-- @treturn table `ready` says that it was
+function await.ring(pool, seconds)
+  local waiter = { of = pool }
+  add_pause(core.system.monotonic() + seconds, waiter)
+  return waiter
 end
 
 return await

@@ -7,6 +7,7 @@ local core = require "catalog.core"
 local failure = require "catalog.failure"
 local governor = require "catalog.governor"
 local ingest = require "catalog.ingest"
+local loop = require "catalog.loop"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
 local retry = require "catalog.retry"
@@ -120,6 +121,7 @@ function Client.new(config, level)
   level = (level or 1) + 1
   local settings = merge(options.check(config, SCHEMA, "client", level))
   local policy = retry.policy(settings.retry, level)
+  loop.check(settings.loop, level)
   for _, check in ipairs(CHECKS) do
     local ok, err = check(settings)
     if not ok then return nil, err end
@@ -133,9 +135,9 @@ function Client.new(config, level)
     base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
     on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
-    credentials = source, connection = connection, engine = connection:engine(),
+    credentials = source, connection = connection,
     governor = governor.new(settings.rate), policy = policy, on_retry = settings.on_retry,
-    known_headers = {}, batch_types = {}, parallel = settings.parallel,
+    known_headers = {}, batch_types = {}, parallel = settings.parallel, loop = settings.loop,
   }, Client)
 end
 
@@ -223,7 +225,7 @@ end
 
 --- Submits a request: the first half of `send`.
 -- @tparam table request as in `send`
--- @tparam number ends when the call has to be over, as of `ends`
+-- @tparam ?number ends when the call has to be over, as of `ends`; nil: the call begins now
 -- @treturn[1] transfer in flight
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
@@ -231,7 +233,7 @@ function Client:start(request, ends)
   local headers, err = headers_of(self, request)
   if not headers then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
-  local seconds, late = time_of(self, request, ends)
+  local seconds, late = time_of(self, request, ends or self:ends())
   if not seconds then return nil, late end
   return self.connection:transfer(request.method, request.url, headers, request.body, seconds, request.upload,
     request.offset, request.length, request.into)
@@ -289,13 +291,20 @@ end
 
 -- Sends a request once.
 local function exchange(client, request, tries)
+  local cancelled = await.cancelled()
+  if cancelled then return nil, cancelled end
   if request.governed then
     local pause = client.governor:pause()
-    if pause > 0 then await.pause(client.engine, pause) end
+    local paused, stopped = await.pause(pause, client.loop, client)
+    if not paused then return nil, stopped end
   end
   local transfer, err = client:start(request, tries.ends)
   if not transfer then return nil, err end
-  await.transfer(transfer, client.engine)
+  local ended, stopped = await.transfer(transfer, client.loop)
+  if not ended then
+    transfer:close()
+    return nil, stopped
+  end
   local value, failed = client:finish(request, transfer, tries.attempt)
   if request.governed then client.governor:heard(failed) end
   return value, failed
@@ -331,7 +340,8 @@ function Client:send(request)
     local pause = retry.again(tries, request, err)
     if not pause then return nil, err end
     if self.on_retry then self.on_retry { attempt = tries.attempt, error = err, pause = pause } end
-    await.pause(self.engine, pause)
+    local paused, stopped = await.pause(pause, self.loop, self)
+    if not paused then return nil, stopped end
   end
 end
 
@@ -386,9 +396,10 @@ function Client:ingest(given)
   return ingest(self, given, 2)
 end
 
---- Frees what the client holds. Its transfers in flight are not waited for.
+--- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.
 function Client:close()
   self.connection:close()
+  await.interrupt(self)
 end
 
 Client.__close = Client.close

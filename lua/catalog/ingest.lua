@@ -218,7 +218,7 @@ local function upload_all(run, groups)
     places[i] = place
   end
   local tell = teller(run)
-  run.jobs = pool.new(run.client.engine, run.given.parallel or run.client.parallel, run.given.on_progress and tell)
+  run.jobs = pool.new(run.given.parallel or run.client.parallel, run.client.loop, run.given.on_progress and tell)
   run.jobs:add(source_of_jobs(run, groups, places))
   local ok, err = run.jobs:advance()
   if not ok then return nil, err end

@@ -45,7 +45,8 @@ end
 -- Looks until the batch is there, or the pauses are used up.
 local function find(client, given, external_id, pauses, ends)
   for pause in pauses do
-    await.pause(client.engine, pause)
+    local paused, stopped = await.pause(pause, client.loop, client)
+    if not paused then return nil, stopped end
     local fields, err = look(client, given, external_id, ends)
     if not fields then return nil, err end
     if fields.id then return fields end

@@ -1,8 +1,7 @@
---- A bounded number of requests in flight. Jobs are functions in plain sequential Lua, each in a coroutine of its own;
--- where one waits for the network the others go on.
+--- A bounded number of jobs under way. Jobs are functions in plain sequential Lua, each in a coroutine of its own, a
+-- task; where one waits the others go on.
 -- @module catalog.pool
 local await = require "catalog.await"
-local core = require "catalog.core"
 
 local Pool = {}
 Pool.__index = Pool
@@ -11,12 +10,17 @@ Pool.__index = Pool
 local TICK <const> = 0.1
 
 --- A pool.
--- @tparam engine engine
 -- @tparam integer width how many jobs are under way at the most
+-- @tparam ?table loop the adapter of the client, if it has one; that of what its jobs wait for is learnt
 -- @tparam ?function tick called about ten times a second while the pool waits
--- @treturn pool
-local function new(engine, width, tick)
-  return setmetatable({ engine = engine, width = width, tick = tick, sources = {}, waiting = {}, active = 0 }, Pool)
+-- @treturn pool `active` (how many jobs are under way), `failure` (the error of the first job that failed)
+local function new(width, loop, tick)
+  return setmetatable({
+    width = width, loop = loop, tick = tick, sources = {}, active = 0, parent = await.task(),
+    tasks = {}, -- task -> true, those under way
+    ready = {}, -- tasks that can go on
+    listening = {}, -- waiters of those who wait for that
+  }, Pool)
 end
 
 --- Adds jobs. Those that were added last are begun first: the parts of a file before the next file.
@@ -44,61 +48,118 @@ local function next_job(pool)
   end
 end
 
--- Lets a job go on until it waits or ends. One that raises ends the pool; the traceback is that of its own.
-local function resume(pool, thread)
-  local alive, result, err = coroutine.resume(thread)
-  if not alive then
-    pool.sources, pool.waiting, pool.active = {}, {}, 0
-    error(type(result) == "string" and debug.traceback(thread, result) or result, 0)
-  end
-  if coroutine.status(thread) == "suspended" then
-    pool.waiting[result] = thread
-    return
-  end
+-- A fault of a program is told with the place where it was raised; an error that is a table is somebody's own.
+local function explain(message)
+  if type(message) ~= "string" then return message end
+  return debug.traceback(message, 2)
+end
+
+-- The first job that raises ends the others; what it has raised is raised once they are over.
+local function note_raised(pool, message)
+  if pool.raised == nil then pool.raised, pool.has_raised = message, true end
+  pool.sources = {}
+  await.cancel_jobs(pool)
+end
+
+local function note_end(pool, task, fine, result, err)
   pool.active = pool.active - 1
-  if result == nil and not pool.failure then
+  pool.tasks[task] = nil
+  task.over = true
+  if not fine then
+    note_raised(pool, result)
+  elseif result == nil and not pool.failure then
     pool.failure = err
     pool.sources = {} -- what has begun goes on to its end, nothing new is begun
   end
+  await.tell_over(task)
+end
+
+-- What a job yields to a scheduler above the pool is passed on to it, and what comes back to the job.
+local function pass_on(pool, task, ...)
+  if coroutine.isyieldable() then return pool:resume(task, coroutine.yield(...)) end
+  note_raised(pool, "a task yielded to a scheduler that is not there")
+  return pool:resume(task)
+end
+
+local function look_at(pool, task, alive, first, second, ...)
+  if coroutine.status(task.thread) == "dead" then
+    -- what is not `alive` was closed by somebody
+    return note_end(pool, task, alive and first, second, ...)
+  end
+  if first ~= await.WAIT then return pass_on(pool, task, first, second, ...) end
+  pool.loop = second or pool.loop
+end
+
+--- Lets a task go on until it waits or ends.
+-- @tparam table task
+-- @param ... what it gets
+function Pool:resume(task, ...)
+  return look_at(self, task, coroutine.resume(task.thread, ...))
+end
+
+--- Begins a job at once, whatever the width.
+-- @tparam function job
+-- @tparam ?table task what is to be its task; its methods are the caller's affair
+-- @treturn table the task
+function Pool:begin(job, task)
+  task = task or {}
+  task.pool = self
+  task.thread = coroutine.create(function() return xpcall(job, explain) end)
+  await.adopt(task.thread, task)
+  self.active = self.active + 1
+  self.tasks[task] = true
+  self:resume(task)
+  return task
 end
 
 local function begin_jobs(pool)
   while pool.active < pool.width and not pool.failure do
     local job = next_job(pool)
     if not job then return end
-    local thread = coroutine.create(job)
-    await.adopt(thread)
-    pool.active = pool.active + 1
-    resume(pool, thread)
+    pool:begin(job)
   end
 end
 
-local function resume_done(pool)
-  local done = {}
-  for transfer, thread in pairs(pool.waiting) do
-    if transfer:done() then done[#done + 1] = { transfer, thread } end
-  end
-  for _, pair in ipairs(done) do
-    pool.waiting[pair[1]] = nil
-    resume(pool, pair[2])
-  end
+local function resume_ready(pool)
+  local ready = pool.ready
+  if #ready == 0 then return end
+  pool.ready = {}
+  for _, task in ipairs(ready) do pool:resume(task) end
+end
+
+local function raise(pool)
+  if not pool.has_raised then return end
+  pool.has_raised = nil
+  error(pool.raised, 0)
+end
+
+-- Waits until a job can go on, or it is time to tell the host.
+local function wait(pool)
+  if pool.tick and (not pool.bell or pool.bell.ready) then pool.bell = await.ring(pool, TICK) end
+  await.pool(pool)
+  if pool.tick then pool.tick() end
+end
+
+--- Ends all jobs: what they wait for is cancelled, and nothing new is begun.
+function Pool:abandon()
+  self.sources = {}
+  await.cancel_jobs(self)
+  while #self.ready > 0 do resume_ready(self) end
+end
+
+-- Of a pool that is waited for: when that is left in the middle, its jobs end too.
+local Waiting = {}
+
+function Waiting:__close()
+  if self.pool then self.pool:abandon() end
 end
 
 --- Lets jobs go on without waiting.
 function Pool:poke()
   begin_jobs(self)
-  self.engine:step(0)
-  resume_done(self)
+  await.poke()
+  resume_ready(self)
   begin_jobs(self)
-end
-
--- How long a step may last: something else than a transfer may be due.
-local function longest_step(pool)
-  local longest = pool.tick and TICK or 3600
-  for waited in pairs(pool.waiting) do
-    if type(waited) == "table" then longest = math.min(longest, waited.ends - core.system.monotonic()) end
-  end
-  return math.max(longest, 0)
 end
 
 --- Waits until `enough()` is true or there is nothing left to do.
@@ -106,14 +167,17 @@ end
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table the error of the first job that failed, when all that had begun are over
+-- @raise what a job raised, with its traceback, when all others, which it cancelled, are over
 function Pool:advance(enough)
+  local waiting <close> = setmetatable({ pool = self }, Waiting)
   begin_jobs(self)
-  while self.active > 0 and not (enough and not self.failure and enough()) do
-    self.engine:step(longest_step(self))
-    resume_done(self)
-    if self.tick then self.tick() end
+  while self.active > 0 and not (enough and not self.failure and not self.has_raised and enough()) do
+    wait(self)
+    resume_ready(self)
     begin_jobs(self)
   end
+  waiting.pool = nil
+  raise(self)
   if self.failure then return nil, self.failure end
   return true
 end
@@ -122,7 +186,7 @@ end
 -- @treturn integer
 function Pool:sent()
   local bytes = 0
-  for transfer in pairs(self.waiting) do bytes = bytes + transfer:sent() end
+  for task in pairs(self.tasks) do bytes = bytes + (task.transfer and task.transfer:sent() or 0) end
   return bytes
 end
 

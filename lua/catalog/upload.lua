@@ -332,7 +332,7 @@ function batch.methods:upload(name, source, given)
   local place, err = upload.place(self, given)
   if not place then return nil, err end
   local began, bytes = core.system.monotonic(), 0
-  local jobs = pool.new(place.client.engine, given.parallel or place.client.parallel)
+  local jobs = pool.new(given.parallel or place.client.parallel, place.client.loop)
   local job, unfit = upload.job(jobs, place, name, source, given, {
     done = function(total)
       bytes = total

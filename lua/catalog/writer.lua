@@ -157,7 +157,8 @@ function Writer:cancel()
   if not self.closed then
     give_up(self, core.failure.new { kind = "cancelled", message = "the writer was cancelled" })
   end
-  self.jobs, self.idle = nil, {}
+  self.jobs:abandon()
+  self.idle = {}
 end
 
 -- Left by an error it is cancelled. Left without one it is closed, and a fault raises: records would be lost unheard.
@@ -193,7 +194,7 @@ function writer.open(self, name, given)
   local parallel, part_size = given.parallel or place.client.parallel, given.part_size or upload.STREAM_PART
   return setmetatable({
     of = self, name = name, place = place, target = target, parallel = parallel, part_size = part_size,
-    jobs = pool.new(place.client.engine, parallel), buffer = core.buffer.new(part_size), idle = {}, dispatched = 0,
+    jobs = pool.new(parallel, place.client.loop), buffer = core.buffer.new(part_size), idle = {}, dispatched = 0,
     -- nothing is under way before the first part has left
     sent = 0, records = 0, next_turn = math.huge, began = core.system.monotonic(),
   }, Writer)

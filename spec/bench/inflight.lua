@@ -7,12 +7,12 @@ local batch = require "catalog.batch"
 -- @tparam integer count
 -- @tparam integer width
 local function inflight(client, count, width)
-  local engine, requests = client.engine, {}
+  local engine, requests = client.connection:engine(), {}
   local started, finished = 0, 0
 
   local function start()
     local request = assert(batch.creation(batch.check({ dataset = "5c8c3c555033b814b69f947f" }, 2)))
-    requests[assert(client:start(request))] = request
+    requests[assert(client:start(request, client:ends()))] = request
     started = started + 1
   end
 
