@@ -9,6 +9,9 @@
 # make torture    the long runs: kills, random faults, valgrind
 # make bench      what is measured, against bare libcurl and lua-cjson
 # make emulator   PORT=8080: the emulator in the foreground
+# make host-c     a C program that embeds the module and runs it in its own poll(2) loop (examples/host-c)
+# make libcatalog.a   the C core, for programs that link it: csrc/catalog.h
+# make bundle     the Lua files in one, build/catalog_bundle.lua, which returns the module
 # make docs       the LDoc pages, in build/docs
 # make install    PREFIX=/usr/local
 # eval "$(make -s env)" lets lua5.4 find the build tree
@@ -46,7 +49,8 @@ CORE       := $(BUILD)/catalog/core.so
 HTTPD      := $(BUILD)/catalog/emulator/httpd.so
 CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
-.PHONY: all deps demo test specs check asan tsan fuzz torture bench emulator docs install env clean
+.PHONY: all deps demo test specs check asan tsan fuzz torture bench emulator docs install env clean \
+        libcatalog.a bundle host-c
 all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
 
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile
@@ -64,12 +68,41 @@ $(HTTPD): csrc/emulator/httpd.c Makefile
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) $(SHARED) -o $@ $< $(MHD_LIB)
 
+# --- for a program that embeds it ----------------------------------------------------------------------
+
+LIBRARY    := $(BUILD)/libcatalog.a
+BUNDLE     := $(BUILD)/catalog_bundle.lua
+# The first is what the bundle returns. The emulator and the program `catalog` are no part of it.
+BUNDLE_LUA := lua/catalog.lua $(filter-out lua/catalog/emulator.lua lua/catalog/emulator/% lua/catalog/cli.lua \
+              lua/catalog/main.lua, $(sort $(wildcard lua/catalog/*.lua lua/catalog/*/*.lua)))
+
+libcatalog.a: $(LIBRARY)
+bundle: $(BUNDLE)
+host-c: $(BUILD)/host-c $(BUNDLE)
+
+$(LIBRARY): $(CORE_OBJ)
+	@echo "  ar $@"
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUNDLE): $(BUNDLE_LUA) csrc/bundle.lua Makefile
+	@mkdir -p $(@D)
+	@echo "  lua $@"
+	@$(LUA) csrc/bundle.lua $@ lua $(BUNDLE_LUA)
+
+# It exports Lua's functions for lua-cjson, in case its Lua is a static one.
+$(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) -Icsrc $(LDFLAGS) -o $@ \
+	    $(filter %.c,$^) $(LIBRARY) $(shell pkg-config --libs $(LUA_PKG)) $(CURL_LIB) -lm -Wl,-E
+
 # --- what is installed ---------------------------------------------------------------------------------
 
 # command or file it brings : package
 PACKAGES := lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev gcc make pkg-config curl \
             openssl python3 locales nginx-light lua-busted lua-cqueues lua-argparse lua-check lua-ldoc luarocks \
-            clang-format clang-tidy cppcheck clang libclang-rt-dev valgrind
+            clang-format clang-tidy cppcheck clang libclang-rt-dev valgrind lighttpd lighttpd-modules-lua lua-luv
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 deps:
@@ -87,11 +120,12 @@ deps:
 	rm -f build-deps.log
 
 install: all
-	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LIBDIR)/catalog/emulator \
-	    $(DESTDIR)$(INST_BINDIR)
+	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LUADIR)/catalog/loop \
+	    $(DESTDIR)$(INST_LIBDIR)/catalog/emulator $(DESTDIR)$(INST_BINDIR)
 	install -m 644 lua/catalog.lua $(DESTDIR)$(INST_LUADIR)
 	install -m 644 lua/catalog/*.lua $(DESTDIR)$(INST_LUADIR)/catalog
 	install -m 644 lua/catalog/emulator/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/emulator
+	install -m 644 lua/catalog/loop/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/loop
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
 	install -m 755 lua/catalog/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi
@@ -115,7 +149,7 @@ test: deps
 	@$(MAKE) -s specs
 
 SPECS ?= spec
-specs: all $(BUILD)/host
+specs: all host-c $(BUILD)/host
 	@$(TREE) CATALOG_BUILD='$(CURDIR)/$(BUILD)' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
@@ -139,7 +173,7 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 # --- checks --------------------------------------------------------------------------------------------
 
 C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/emulator/*.[ch] spec/support/*.c spec/bench/*.[ch] \
-             spec/fuzz/*.c))
+             spec/fuzz/*.c examples/host-c/*.[ch]))
 C_FLAGS   := $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
 check: all
@@ -150,7 +184,7 @@ check: all
 	@echo gcc -fanalyzer
 	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
 	    gcc $(C_FLAGS) $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $$f; done
-	luacheck --quiet lua spec examples
+	luacheck --quiet csrc lua spec examples
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
 # are freed by neither busted nor os.exit.

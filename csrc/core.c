@@ -1,6 +1,7 @@
 /* luaopen_catalog_core, and nothing else. */
 #include "batch.h"
 #include "buffer.h"
+#include "catalog.h"
 #include "client.h"
 #include "engine.h"
 #include "failure.h"
@@ -23,8 +24,6 @@ static CURLcode curl_state = CURLE_FAILED_INIT;
 static void start_curl(void) {
     curl_state = curl_global_init(CURL_GLOBAL_ALL);
 }
-
-int luaopen_catalog_core(lua_State *L);
 
 int luaopen_catalog_core(lua_State *L) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

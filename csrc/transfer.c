@@ -8,6 +8,7 @@
 #include "handle.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -270,8 +271,9 @@ static bool sent(const cat_slot *slot) {
     return slot->sends > 0 && bytes > 0;
 }
 
-/* 60, not 60.0 */
+/* 60, not 60.0; to the millisecond */
 static void push_seconds(lua_State *L, double seconds) {
+    seconds = round(seconds * 1000) / 1000;
     lua_Integer whole;
     if (lua_numbertointeger(seconds, &whole) && (double)whole == seconds) {
         lua_pushinteger(L, whole);

@@ -26,6 +26,12 @@ describe("a host program", function()
       assert.is_true(once > 100 and for_good > 100, output)
     end)
 
+    it("runs many things at once, and loses nothing, whichever allocation fails: " .. whose, function()
+      local server <close> = assert(emulator.start {})
+      local output = host(("%s spec/support/runs.lua %s"):format(whose, server.url))
+      assert.equal(2, select(2, output:gsub("ok %d+ allocations failed", "")), output)
+    end)
+
     it("uploads again after any allocation failed, and loses nothing: " .. whose, function()
       shell.with_directory(function(directory)
         shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
@@ -51,5 +57,9 @@ describe("a host program", function()
 
   it("lives on when a state ends during a look-up at a DNS that says nothing", function()
     assert.equal("ok the process lives on\n", host "lookup spec/support/looks_up.lua http://silent.example")
+  end)
+
+  it("does not wait for a look-up whose call is cancelled", function()
+    assert.equal("ok the process lives on\n", host "lookup spec/support/cancels_lookup.lua http://silent.example")
   end)
 end)

@@ -183,6 +183,18 @@ describe("a token that has expired", function()
     end)
   end)
 
+  it("that cannot be fetched is no creation that may have happened, and the call ends in time", function()
+    local silent <close> = raw.start { { { hang = true } } }
+    local settings = service.settings("http://127.0.0.1:1", {
+      ims_url = silent.url, client_secret = "s3cret", timeout = 3600, retry = { deadline = 0.2 },
+    })
+    settings.token = nil
+    local batch, err = assert(require("catalog").client(settings)):create_batch { dataset = DATASET, once = true }
+    assert.is_nil(batch)
+    assert.equal("timeout", err.kind)
+    assert.is_nil(err.ambiguous)
+  end)
+
   it("is asked for again where a function gives it, and is the end where it is all there is", function()
     service.run({ tokens = { "good-token" } }, function(server)
       local given = { "bad-token", "good-token" }
@@ -300,20 +312,34 @@ describe("the rate of creations", function()
   it("is without limit until the service shows one, and is let go again", function()
     local free = governor.new(false)
     for _ = 1, 30 do
-      assert.equal(0, free:pause())
+      assert.equal(0, free:pause(math.huge))
       free:heard(nil)
     end
     free:heard { status = 429 }
-    assert.is_true(free:pause() > 1.5) -- thirty a minute is one every two seconds
-    assert.is_true(free:pause() > 3.5)
+    assert.is_true(free:pause(math.huge) > 1.5) -- thirty a minute is one every two seconds
+    assert.is_true(free:pause(math.huge) > 3.5)
     for _ = 1, 300 do free:heard(nil) end
     assert.is_nil(free.interval)
   end)
 
+  it("is not waited for beyond the deadline of the call: nothing is sent then", function()
+    local server <close> = raw.start { { error_answer("429 Slow", "", '{"title":"Slow"}'), created "b1" } }
+    local client = service.client(server.url, { retry = { tries = 1, deadline = 0.2 } })
+    client:create_batch { dataset = DATASET }
+    for _ = 1, 2 do
+      local batch, err = client:create_batch { dataset = DATASET }
+      assert.is_nil(batch)
+      assert.equal("limit", err.kind)
+      assert.is_true(err.retryable)
+      assert.is_nil(err.ambiguous)
+    end
+    assert.equal(1, #server:stop())
+  end)
+
   it("is what the caller says, and never more", function()
     local bound = governor.new(60)
-    assert.equal(0, bound:pause())
-    assert.is_true(bound:pause() > 0.9)
+    assert.equal(0, bound:pause(math.huge))
+    assert.is_true(bound:pause(math.huge) > 0.9)
     bound:heard { status = 429 }
     for _ = 1, 300 do bound:heard(nil) end
     assert.equal(1, bound.interval)

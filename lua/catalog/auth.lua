@@ -72,9 +72,9 @@ local Fetched = {}
 Fetched.__index = Fetched
 
 -- One fetches, the others wait for it; unless its coroutine is dropped, and it never comes back.
-local function fetch(self, client)
+local function fetch(self, client, ends)
   self.fetching[1] = coroutine.running()
-  local grant, err = client:send(self.request)
+  local grant, err = client:send(setmetatable({ ends = ends }, self.request))
   self.fetching[1] = nil
   if not grant then return nil, err end
   self.value = grant.access_token
@@ -82,13 +82,13 @@ local function fetch(self, client)
   return self.value
 end
 
-function Fetched:token(client)
+function Fetched:token(client, ends)
   while self.fetching[1] do
     local paused, stopped = await.pause(WAIT, client.loop, client)
     if not paused then return nil, stopped end
   end
   if self.value and core.system.monotonic() < self.ends then return self.value end
-  return fetch(self, client)
+  return fetch(self, client, ends)
 end
 
 function Fetched:renew(token)
@@ -98,7 +98,7 @@ end
 
 --- A source of tokens.
 -- @tparam table settings those of the client: `token`, or `client_secret`, `scopes`, `api_key` and `ims_url`
--- @treturn[1] table with `token(client)` and `renew(token)`
+-- @treturn[1] table with `token(client, ends)` (`ends`: when the call has to be over) and `renew(token)`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: there are no credentials
 function auth.source(settings)
@@ -106,7 +106,7 @@ function auth.source(settings)
   if settings.token ~= nil then return setmetatable({ ask = settings.token }, Asked) end
   if settings.client_secret then
     local fetching = setmetatable({}, { __mode = "v" })
-    return setmetatable({ request = request_of(settings), fetching = fetching }, Fetched)
+    return setmetatable({ request = { __index = request_of(settings) }, fetching = fetching }, Fetched)
   end
   return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
     .. " scopes (AEP_SCOPES)")

@@ -22,7 +22,8 @@ await.WAIT = WAIT
 local waiters = setmetatable({}, KEYS) -- transfer -> waiter
 local tasks = setmetatable({}, KEYS) -- thread -> task
 local drivers = setmetatable({}, KEYS) -- loop -> who waits on the descriptor for all, and who for a word from there
-local claims = setmetatable({}, KEYS) -- waiters that are over and do not know it yet: they poll the descriptor
+local sleepers = setmetatable({}, KEYS) -- waiters whose coroutines wait on the descriptor
+local claims = setmetatable({}, KEYS) -- those of them that are over
 
 local pauses = {} -- { ends, waiter }, the last is the first to end
 
@@ -65,9 +66,10 @@ function wake(waiter)
     wake_listeners(pool)
   elseif waiter.of then
     wake_listeners(waiter.of)
-  elseif waiter.polls then
+  elseif sleepers[waiter] then
     claims[waiter] = true
     set_alarm()
+    engine():fd()
   else
     unpark(waiter)
   end
@@ -92,11 +94,17 @@ local function tell(running)
   set_alarm()
 end
 
+-- Brings the descriptor up to date for those who wait on it: who has stepped the engine may not wait again.
+local function refresh()
+  if next(sleepers) then engine():fd() end
+end
+
 --- Lets transfers go on without waiting.
 function await.poke()
   local running = engine()
   running:step(0)
   tell(running)
+  refresh()
 end
 
 -- Steps the engine in place until the wait is over.
@@ -106,6 +114,29 @@ local function block(waiter)
     running:step(A_WHILE)
     tell(running)
   end
+  refresh()
+end
+
+-- Waits on the descriptor, until a waiter is ready, by the adapter of a loop.
+local function watch(waiter, loop)
+  local running = engine()
+  while not waiter.ready do
+    sleepers[waiter] = true
+    loop.wait(running:fd(), A_WHILE)
+    sleepers[waiter] = nil
+    running:step(0)
+    tell(running)
+  end
+end
+
+-- One waits on the descriptor no more, and leaves it as the others need it.
+local function settle(waiter)
+  sleepers[waiter] = nil
+  if claims[waiter] then
+    claims[waiter] = nil
+    set_alarm()
+  end
+  refresh()
 end
 
 -- A seat of a coroutine among those that wait in a loop; who leaves it, however, leaves it to another.
@@ -114,20 +145,10 @@ local Seat = {}
 function Seat:__close()
   local driver, waiter = self.driver, self.waiter
   driver.parked[waiter], driver.driving[waiter], waiter.thread = nil, nil, nil
+  settle(waiter)
   if not next(driver.driving) then
     local other = next(driver.parked)
     if other then unpark(other) end
-  end
-end
-
--- Waits on the descriptor, for all who wait in this loop.
-local function drive(driver, waiter, loop)
-  local running = engine()
-  driver.driving[waiter] = true
-  while not waiter.ready do
-    loop.wait(running:fd(), A_WHILE)
-    running:step(0)
-    tell(running)
   end
 end
 
@@ -144,32 +165,29 @@ end
 local function take_turns(waiter, loop)
   local driver = drivers[loop]
   if not driver then
-    driver = { parked = setmetatable({}, KEYS), driving = setmetatable({}, KEYS) }
+    -- nobody else may hold who is parked: a loop knows only of what waits for one of its own things
+    driver = { parked = {}, driving = setmetatable({}, KEYS) }
     drivers[loop] = driver
   end
   local _ <close> = setmetatable({ driver = driver, waiter = waiter }, Seat)
   while not waiter.ready do
-    if next(driver.driving) then park(driver, waiter, loop) else drive(driver, waiter, loop) end
+    if next(driver.driving) then
+      park(driver, waiter, loop)
+    else
+      driver.driving[waiter] = true
+      watch(waiter, loop)
+    end
   end
 end
 
 local Claim = {}
 
-function Claim:__close()
-  claims[self.waiter] = nil
-  set_alarm()
-end
+function Claim:__close() settle(self.waiter) end
 
 -- In a loop that can only wait, each waits on the descriptor. It stays readable until all who are to go on have.
 local function poll(waiter, loop)
-  local running = engine()
   local _ <close> = setmetatable({ waiter = waiter }, Claim)
-  waiter.polls = true
-  while not waiter.ready do
-    loop.wait(running:fd(), A_WHILE)
-    running:step(0)
-    tell(running)
-  end
+  watch(waiter, loop)
 end
 
 -- Whether the running coroutine can wait in a loop.
@@ -284,13 +302,14 @@ function await.pause(seconds, loop, owner)
   return true
 end
 
---- Ends the pauses of an owner.
+--- Ends the pauses of an owner, and tells those whose transfers it has ended.
 -- @tparam table owner
 function await.interrupt(owner)
   for i = #pauses, 1, -1 do
     local waiter = pauses[i].waiter
     if waiter and waiter.owner == owner then wake(waiter) end
   end
+  tell(engine())
 end
 
 --- Waits until a job of a pool can go on.

@@ -159,10 +159,18 @@ local function make_headers(client, token, sandbox, content_type, range)
   }
 end
 
+-- Whatever became of the fetching of a token, the request itself was not sent.
+local function token_of(client, ends)
+  local token, err = client.credentials:token(client, ends)
+  if token then return token end
+  err.ambiguous = nil
+  return nil, err
+end
+
 -- One list for all requests of a sandbox and a content type, for as long as the token is the same.
-local function common_headers(client, request)
+local function common_headers(client, request, ends)
   if request.anonymous then return anonymous_headers(request) end
-  local token, no_token = client.credentials:token(client)
+  local token, no_token = token_of(client, ends)
   if not token then return nil, no_token end
   if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
   client.known_token = token
@@ -182,9 +190,9 @@ local function common_headers(client, request)
   return headers
 end
 
-local function headers_of(client, request)
-  if not request.range then return common_headers(client, request) end
-  local token, err = client.credentials:token(client)
+local function headers_of(client, request, ends)
+  if not request.range then return common_headers(client, request, ends) end
+  local token, err = token_of(client, ends)
   if not token then return nil, err end
   client.known_token = token
   return make_headers(client, token, request.sandbox or client.sandbox, request.content_type, request.range)
@@ -230,10 +238,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
 function Client:start(request, ends)
-  local headers, err = headers_of(self, request)
+  ends = ends or self:ends()
+  local headers, err = headers_of(self, request, ends)
   if not headers then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
-  local seconds, late = time_of(self, request, ends or self:ends())
+  local seconds, late = time_of(self, request, ends)
   if not seconds then return nil, late end
   return self.connection:transfer(request.method, request.url, headers, request.body, seconds, request.upload,
     request.offset, request.length, request.into)
@@ -294,7 +303,8 @@ local function exchange(client, request, tries)
   local cancelled = await.cancelled()
   if cancelled then return nil, cancelled end
   if request.governed then
-    local pause = client.governor:pause()
+    local pause, too_long = client.governor:pause(tries.ends - core.system.monotonic())
+    if not pause then return nil, too_long end
     local paused, stopped = await.pause(pause, client.loop, client)
     if not paused then return nil, stopped end
   end

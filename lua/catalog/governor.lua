@@ -2,6 +2,7 @@
 -- a 429 sets the pace of the last minute, which is let go again slowly.
 -- @module catalog.governor
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 
 local Governor = {}
 Governor.__index = Governor
@@ -24,11 +25,20 @@ local function new(rate)
 end
 
 --- How long to wait before the next creation; it counts as made then.
--- @treturn number seconds
-function Governor:pause()
+-- @tparam number most seconds the caller can wait
+-- @treturn[1] number seconds
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `limit`: that would be too long
+function Governor:pause(most)
   local now = core.system.monotonic()
   if not self.interval then return 0 end
   local at = math.max(now, self.due)
+  if at - now > most then
+    local _, err = failure("limit", "at the pace the service allows the next batch can be created in %.1f seconds, which"
+      .. " is after the deadline of the call; nothing was sent", at - now)
+    err.retryable = true
+    return nil, err
+  end
   self.due = at + self.interval
   return at - now
 end

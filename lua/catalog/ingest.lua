@@ -149,12 +149,13 @@ end
 
 -- Tells the host how far it is; at most ten times a second, and once at the end.
 local function teller(run)
-  local began, told = core.system.monotonic(), -math.huge
+  local began, told, told_bytes, told_files = core.system.monotonic(), -math.huge, nil, nil
   return function(last)
     local now = core.system.monotonic()
     if not run.given.on_progress or not last and now - told < TELL_EVERY then return end
-    told = now
     local bytes = run.bytes + (run.jobs and run.jobs:sent() or 0)
+    if bytes == told_bytes and run.files_done == told_files then return end
+    told, told_bytes, told_files = now, bytes, run.files_done
     run.given.on_progress {
       file = run.file, bytes = math.min(bytes, run.total), total = run.total, files_done = run.files_done,
       files_total = run.files_total, rate = bytes / math.max(now - began, 1e-6),

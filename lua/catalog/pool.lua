@@ -66,6 +66,7 @@ local function note_end(pool, task, fine, result, err)
   pool.tasks[task] = nil
   task.over = true
   if not fine then
+    task.raised, task.has_raised = result, true
     note_raised(pool, result)
   elseif result == nil and not pool.failure then
     pool.failure = err

@@ -48,6 +48,7 @@ end
 function Task:await()
   local me = await.task()
   check_circle(self, me)
+  self.awaited = true
   if me then me.awaits = self end
   if self.pool.driven then
     wait_for(self)
@@ -55,6 +56,7 @@ function Task:await()
     self.pool:advance(function() return self.over end)
   end
   if me then me.awaits = nil end
+  if self.has_raised and not self.pool.takes then error(self.raised, 0) end
   if self.result then return table.unpack(self.result, 1, self.result.n) end
   return nil, await.cancelled() or core.failure.new { kind = "cancelled", message = "the task did not come to its end" }
 end
@@ -117,7 +119,11 @@ function tasks.spawn(body, ...)
   local task = begin(jobs, body, ...)
   if jobs.active > 0 and jobs.loop and jobs.loop.spawn then
     jobs.driven = true
-    jobs.loop.spawn(function() jobs:advance() end)
+    jobs.loop.spawn(function()
+      local fine, message = pcall(jobs.advance, jobs)
+      -- what nobody awaits is for the loop to tell
+      if not fine and not task.awaited then error(message, 0) end
+    end)
   end
   return task
 end

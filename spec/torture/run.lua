@@ -35,7 +35,7 @@ function runs.memory()
   local server <close> = assert(emulator.start {})
   shell.with_directory(function(directory)
     shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
-    for _, script in ipairs { "creates", "uploads" } do
+    for _, script in ipairs { "creates", "uploads", "runs" } do
       local output, status = shell.run(("valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
         .. " %s/host once spec/support/%s.lua %s %s/source"):format(BUILD, script,
         server.url, directory))

@@ -1,0 +1,22 @@
+-- What host.c runs once, and which returns what it calls with each file, in a coroutine of its own. This is written as
+-- if there were nothing else to do: where a call waits, the host goes on with the other files, and with those who talk
+-- to its port.
+--
+-- It is given the module, the host, and the id of a dataset; its globals are the harmless ones of Lua's.
+local catalog, host, dataset = ...
+
+-- `assert` raises the error object as it is; the host prints it.
+local client = assert(catalog.client { loop = host.loop })
+
+local function tell(path, state)
+  print(("%s: %d of %d bytes sent, %d lines answered"):format(path, state.bytes, state.total, host.answered()))
+end
+
+return function(path)
+  local report = assert(client:ingest {
+    dataset = dataset, format = "json", files = { path },
+    on_progress = function(state) tell(path, state) end,
+  })
+  print(("%s: %d records are in batch %s, %d lines answered"):format(path, report.metrics.outputRecordCount, report.id,
+    host.answered()))
+end

@@ -1,0 +1,350 @@
+-- Many things at once: map, run, spawn, and cancelling.
+local catalog = require "catalog"
+local emulator = require "catalog.emulator"
+local raw = require "support.raw"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+local SILENT <const> = { { { hang = true } } } -- a server that never answers
+
+local function create(client)
+  return assert(client:create_batch { dataset = DATASET, format = "json" })
+end
+
+-- How many sockets are open.
+local function sockets()
+  return tonumber((shell.run "ls -l /proc/$PPID/fd | grep -c socket"))
+end
+
+describe("map", function()
+  it("calls a function with each element, several at a time, and keeps the order", function()
+    service.run({ latency_ms = 20 }, function(server)
+      local most, now = 0, 0
+      local client = service.client(server.url)
+      local ids = assert(catalog.map({ "a", "b", "c", "d", "e", "f" }, function(name, i)
+        now = now + 1
+        most = math.max(most, now)
+        local batch = create(client)
+        now = now - 1
+        return ("%s%d %s"):format(name, i, batch.id)
+      end, { parallel = 3 }))
+      assert.equal(6, #ids)
+      for i, name in ipairs { "a1", "b2", "c3", "d4", "e5", "f6" } do assert.matches("^" .. name .. " %w+$", ids[i]) end
+      assert.equal(3, most)
+    end)
+  end)
+
+  it("uploads many files into one batch", function()
+    shell.with_directory(function(directory)
+      local server <close> = assert(emulator.start { data_dir = directory .. "/data", latency_ms = 5 })
+      local batch, paths = create(service.client(server.url)), {}
+      for i = 1, 12 do
+        paths[i] = ("%s/f%d"):format(directory, i)
+        shell.write(paths[i], ('{"n":%d}\n'):format(i):rep(i * 100))
+      end
+      assert(catalog.map(paths, function(path, i)
+        return batch:upload("f" .. i, { file = path }, { part_size = 1000, part_threshold = 2000, parallel = 2 })
+      end, { parallel = 8 }))
+      for i, path in ipairs(paths) do
+        assert.equal(shell.read(path), shell.read(("%s/data/files/%s/f%d"):format(directory, batch.id, i)))
+      end
+    end)
+  end)
+
+  it("loses no error: what failed stands where its value would", function()
+    service.run({}, function(_, client)
+      local values, err, results = catalog.map({ DATASET, "", DATASET }, function(dataset)
+        return client:create_batch { dataset = dataset }
+      end)
+      assert.is_nil(values)
+      assert.equal("data", err.kind)
+      assert.is_string(results[1].id)
+      assert.equal(err, results[2].error)
+      assert.is_string(results[3].id)
+    end)
+  end)
+
+  it("ends the others when one raises, and raises that once, with its traceback", function()
+    local server <close> = raw.start(SILENT)
+    local client, ends = service.client(server.url), {}
+    local function thrower() error "on purpose" end
+    local ok, message = pcall(catalog.map, { 1, 2, 3 }, function(i)
+      if i == 3 then thrower() end
+      local batch, err = client:batch("b"):get()
+      ends[i] = batch == nil and err.kind
+      return true
+    end, { parallel = 3 })
+    assert.is_false(ok)
+    assert.matches("on purpose", message, 1, true)
+    assert.matches("in upvalue 'thrower'", message, 1, true)
+    assert.same({ "cancelled", "cancelled" }, ends)
+  end)
+
+  it("refuses what is no list, holes, and a width of 0", function()
+    assert.error_matches(function() catalog.map(3, print) end, "bad argument to map (a list expected, got number)", 1, true)
+    assert.error_matches(function() catalog.map({ 1, nil, 3 }, print) end, "none at 2", 1, true)
+    assert.error_matches(function() catalog.map({}, print, { paralel = 3 }) end, "did you mean 'parallel'?", 1, true)
+    local values, err = catalog.map({ 1 }, print, { parallel = 0 })
+    assert.is_nil(values)
+    assert.equal("config", err.kind)
+    assert.same({}, catalog.map({}, print))
+  end)
+
+  it("takes an empty result for a value", function()
+    assert.same({ true, nil, false }, catalog.map({ 1, 2, 3 }, function(i) return ({ true, nil, false })[i] end))
+  end)
+end)
+
+describe("run", function()
+  it("returns when all that was spawned is over, and what its function returned", function()
+    service.run({ latency_ms = 10 }, function(_, client)
+      local order = {}
+      local function add(what) order[#order + 1] = what end
+      local a, b = catalog.run(function(given)
+        catalog.spawn(function()
+          create(client)
+          add "spawned"
+        end)
+        add "main"
+        return given, 2
+      end, 1)
+      assert.same({ 1, 2 }, { a, b })
+      assert.same({ "main", "spawned" }, order)
+    end)
+  end)
+
+  it("lets tasks be awaited, by each other too", function()
+    service.run({ latency_ms = 10 }, function(_, client)
+      local first, second = catalog.run(function()
+        local one = catalog.spawn(function() return create(client).id end)
+        local two = catalog.spawn(function() return "after " .. one:await() end)
+        return one:await(), two:await()
+      end)
+      assert.equal("after " .. first, second)
+    end)
+  end)
+
+  it("runs within itself", function()
+    service.run({ latency_ms = 5 }, function(_, client)
+      local ids = catalog.run(function()
+        return catalog.map({ 1, 2 }, function()
+          return catalog.run(function() return catalog.spawn(create, client):await().id end)
+        end)
+      end)
+      assert.equal(2, #ids)
+    end)
+  end)
+
+  it("raises what a task raised, a table as it is", function()
+    local fault = {}
+    local ok, message = pcall(catalog.run, function() catalog.spawn(error, fault) end)
+    assert.is_false(ok)
+    assert.equal(fault, message)
+  end)
+
+  it("closes what its tasks have to close, also when they are cancelled", function()
+    local server <close> = raw.start(SILENT)
+    local client, closed = service.client(server.url), 0
+    catalog.run(function()
+      local task = catalog.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+        return client:batch("b"):get()
+      end)
+      task:cancel()
+    end)
+    assert.equal(1, closed)
+  end)
+
+  it("passes on what a task yields to a scheduler above", function()
+    local thread = coroutine.create(function()
+      return catalog.run(function() return coroutine.yield "for you" end)
+    end)
+    assert.same({ true, "for you" }, { coroutine.resume(thread) })
+    assert.same({ true, "back" }, { coroutine.resume(thread, "back") })
+    assert.error_matches(function() catalog.run(function() coroutine.yield() end) end, "a scheduler that is not there")
+  end)
+end)
+
+describe("a task", function()
+  it("that awaits itself, or one that awaits it, raises", function()
+    assert.error_matches(function()
+      catalog.run(function()
+        local task
+        task = catalog.spawn(function()
+          require("catalog.await").pause(0.001)
+          catalog.spawn(function() task:await() end):await()
+        end)
+        task:await()
+      end)
+    end, "a task cannot await itself")
+    local own
+    assert.error_matches(function()
+      catalog.run(function()
+        own = catalog.spawn(function()
+          service.run({}, function(_, client) create(client) end)
+          own:await()
+        end)
+      end)
+    end, "a task cannot await itself")
+  end)
+
+  it("outside of a run goes on while it is awaited", function()
+    service.run({ latency_ms = 5 }, function(_, client)
+      local task = catalog.spawn(create, client)
+      assert.equal("catalog.task (under way)", tostring(task))
+      assert.is_string(task:await().id)
+      assert.equal("catalog.task (over)", tostring(task))
+      assert.error_matches(function() catalog.spawn(error, "on purpose"):await() end, "on purpose")
+    end)
+  end)
+
+  it("that is cancelled ends with an error, and so does each call it makes from then on", function()
+    local server <close> = raw.start(SILENT)
+    local told = {}
+    local client = service.client(server.url, { on_request = function(exchange) told[#told + 1] = exchange end })
+    local before, kinds = sockets(), {}
+    catalog.run(function()
+      local task = catalog.spawn(function()
+        for i = 1, 2 do kinds[i] = select(2, client:batch("b"):get()).kind end
+        return "its value"
+      end)
+      local paused = catalog.spawn(function() return client:batch("b"):wait() end)
+      task:cancel()
+      task:cancel()
+      paused:cancel()
+      assert.equal("its value", task:await()) -- it was told, and came to its end
+      assert.equal("cancelled", select(2, paused:await()).kind)
+    end)
+    assert.same({ "cancelled", "cancelled" }, kinds)
+    assert.same({}, told)
+    assert.equal(before, sockets())
+  end)
+
+  it("that is cancelled in a map, an upload or a pause ends there", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/f", ("x"):rep(5000))
+      local server <close> = raw.start(SILENT)
+      local client = service.client(server.url, { retry = { base = 60 } })
+      local nobody = service.client("http://127.0.0.1:1", { retry = { base = 60, cap = 60 } })
+      local batch = client:batch("b", { dataset = DATASET })
+      local results = catalog.run(function()
+        local list = {
+          catalog.spawn(catalog.map, { 1, 2, 3 }, function() return client:batch("b"):get() end, { parallel = 2 }),
+          catalog.spawn(batch.upload, batch, "f", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 }),
+          catalog.spawn(nobody.create_batch, nobody, { dataset = DATASET }),
+        }
+        catalog.run(function() require("catalog.await").pause(0.05) end)
+        local kinds = {}
+        for i, task in ipairs(list) do
+          task:cancel()
+          kinds[i] = select(2, task:await()).kind
+        end
+        return kinds
+      end)
+      assert.same({ "cancelled", "cancelled", "cancelled" }, results)
+    end)
+  end)
+
+  it("whose client is closed ends with an error", function()
+    local server <close> = raw.start(SILENT)
+    local client = service.client(server.url)
+    local nobody = service.client("http://127.0.0.1:1", { retry = { base = 60, cap = 60 } })
+    local kinds = catalog.run(function()
+      local one = catalog.spawn(function() return client:batch("b"):get() end)
+      local two = catalog.spawn(function() return nobody:batch("b"):get() end)
+      catalog.run(function() require("catalog.await").pause(0.05) end)
+      client:close()
+      nobody:close()
+      return { select(2, one:await()).kind, select(2, two:await()).kind }
+    end)
+    assert.same({ "cancelled", "cancelled" }, kinds)
+  end)
+
+  it("can be cancelled before it begins to wait, and from within", function()
+    local server <close> = raw.start(SILENT)
+    local client = service.client(server.url)
+    local kind = catalog.run(function()
+      local own
+      own = catalog.spawn(function()
+        require("catalog.await").pause(0.001)
+        own:cancel()
+        return select(2, client:batch("b"):get()).kind
+      end)
+      return own:await()
+    end)
+    assert.equal("cancelled", kind)
+  end)
+
+  it("is shared by clients, and by coroutines of its own, which block", function()
+    service.run({ latency_ms = 5 }, function(server, client)
+      local other = service.client(server.url, { sandbox = "other" })
+      local ids = catalog.run(function()
+        local task = catalog.spawn(create, other)
+        local inner = coroutine.wrap(function()
+          coroutine.yield(create(client).id)
+          coroutine.yield(create(other).id)
+        end)
+        return { inner(), inner(), task:await().id }
+      end)
+      assert.equal(3, #ids)
+    end)
+  end)
+end)
+
+describe("a callback", function()
+  it("may call the API: a reader, on_progress and on_retry", function()
+    service.run({ latency_ms = 5 }, function(server)
+      local client, seen = nil, {}
+      client = service.client(server.url, {
+        retry = { base = 0.01 }, on_retry = function() seen.retry = create(client).id end,
+      })
+      local batch = create(client)
+      local chunks = { '{"a":1}\n', '{"a":2}\n' }
+      assert(batch:upload("from a reader", { reader = function()
+        seen.reader = assert(batch:get()).id
+        return table.remove(chunks)
+      end }, { part_size = 8, parallel = 1 }))
+      server:set_faults { { match = { method = "GET" }, times = 1, action = { status = 503, body = "{}" } } }
+      assert(batch:get())
+      shell.with_directory(function(directory)
+        shell.write(directory .. "/f", '{"a":1}\n')
+        assert(client:ingest {
+          dataset = DATASET, format = "json", files = { directory .. "/f" },
+          on_progress = function() seen.progress = assert(batch:get()).id end,
+        })
+      end)
+      assert.equal(batch.id, seen.reader)
+      assert.equal(batch.id, seen.progress)
+      assert.is_string(seen.retry)
+    end)
+  end)
+
+  it("may close the client: on_progress ends the ingest with an error", function()
+    shell.with_directory(function(directory)
+      for i = 1, 4 do shell.write(directory .. "/f" .. i, '{"a":1}\n') end
+      service.run({ latency_ms = 150 }, function(_, client)
+        local report, err = client:ingest {
+          dataset = DATASET, format = "json", dir = directory, parallel = 1, on_progress = function() client:close() end,
+        }
+        assert.is_nil(report)
+        assert.equal("cancelled", err.kind)
+      end)
+    end)
+  end)
+end)
+
+describe("a transfer", function()
+  it("whose client is closed is over, as cancelled", function()
+    local server <close> = raw.start(SILENT)
+    local client = service.client(server.url)
+    local transfer = assert(client:start { method = "GET", path = "/" })
+    client:close()
+    assert.is_true(transfer:done())
+    local status, err = transfer:reply()
+    assert.is_nil(status)
+    assert.equal("cancelled", err.kind)
+    transfer:close()
+    assert.error_matches(function() transfer:reply() end, "the transfer is closed", 1, true)
+  end)
+end)
