@@ -1,0 +1,115 @@
+-- Watches a directory on luv's loop and ingests each file that appears in it, some at a time, with a line of progress
+-- that is written over itself on a terminal. A file is taken once nothing has happened to it for a while, and moved to
+-- DIRECTORY/done or DIRECTORY/failed afterwards.
+-- Usage: lua5.4 watch_luv.lua DIRECTORY DATASET; configured as in the README; ends at SIGINT or SIGTERM
+local catalog = require "catalog"
+local uv = require "luv"
+
+local SETTLED <const>, AT_ONCE <const> = 200, 4 -- milliseconds; files
+
+local directory, dataset = arg[1], arg[2]
+if not dataset then
+  io.stderr:write "usage: lua5.4 watch_luv.lua DIRECTORY DATASET\n"
+  os.exit(2)
+end
+
+local client, unfit = catalog.client { loop = require "catalog.loop.luv" }
+if not client then
+  io.stderr:write(tostring(unfit), "\n")
+  os.exit(1)
+end
+for _, name in ipairs { "done", "failed" } do uv.fs_mkdir(directory .. "/" .. name, 493) end -- 0755
+
+local terminal = uv.guess_handle(2) == "tty"
+local progress, queue, under_way, over = {}, {}, 0, false
+
+-- One line for all files under way.
+local function show()
+  if not terminal then return end
+  local parts = {}
+  for name, state in pairs(progress) do
+    parts[#parts + 1] = ("%s %d%%"):format(name, state.total > 0 and 100 * state.bytes // state.total or 100)
+  end
+  table.sort(parts)
+  io.stderr:write("\r\27[K", table.concat(parts, "  "))
+end
+
+local function say(text)
+  io.stderr:write(terminal and "\r\27[K" or "")
+  print(text)
+  io.stdout:flush()
+  show()
+end
+
+local stop
+
+local function ingest(name)
+  local path = directory .. "/" .. name
+  local report, err = client:ingest {
+    dataset = dataset, format = "json", files = { path },
+    on_progress = function(state)
+      progress[name] = state
+      show()
+    end,
+  }
+  progress[name] = nil
+  say(report and ("%s: %d records in batch %s"):format(name, report.metrics.outputRecordCount, report.id)
+    or ("%s: %s"):format(name, tostring(err)))
+  assert(uv.fs_rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name)))
+end
+
+local function begin()
+  while under_way < AT_ONCE and queue[1] do
+    local name = table.remove(queue, 1)
+    under_way = under_way + 1
+    catalog.spawn(function()
+      ingest(name)
+      under_way = under_way - 1
+      begin()
+    end)
+  end
+  if over and under_way == 0 then stop() end
+end
+
+-- Each file has a timer that begins anew whenever something happens to it.
+local timers = {}
+
+local function noticed(name)
+  local found = name:find "%.json$" and uv.fs_stat(directory .. "/" .. name)
+  if not found or found.type ~= "file" then return end -- moved away, or not meant
+  timers[name] = timers[name] or uv.new_timer()
+  timers[name]:start(SETTLED, 0, function()
+    timers[name]:close()
+    timers[name] = nil
+    queue[#queue + 1] = name
+    begin()
+  end)
+end
+
+local watcher = uv.new_fs_event()
+assert(watcher:start(directory, {}, function(err, name)
+  if err then error(err) end
+  if name and not over then noticed(name) end
+end))
+
+-- What was there before is taken as well.
+local scan = assert(uv.fs_scandir(directory))
+for name in uv.fs_scandir_next, scan do noticed(name) end
+say "watching"
+
+local signals = {}
+
+function stop()
+  watcher:close()
+  for _, timer in pairs(timers) do timer:close() end
+  for _, one in ipairs(signals) do one:close() end
+end
+
+for i, name in ipairs { "sigint", "sigterm" } do
+  signals[i] = uv.new_signal()
+  signals[i]:start(name, function()
+    over, queue = true, {} -- what is under way comes to its end first
+    begin()
+  end)
+end
+uv.run()

@@ -1,0 +1,133 @@
+-- The examples that live in a loop, each as a program of its own.
+local core = require "catalog.core"
+local emulator = require "catalog.emulator"
+local program = require "support.program"
+local shell = require "support.shell"
+local socket = require "cqueues.socket"
+
+-- All lines of the files of all batches, sorted.
+local function lines_in(data)
+  local lines = {}
+  for line in shell.run(("cat %s/files/*/* | sort"):format(data)):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+local function connect(port)
+  local connection = assert(socket.connect("127.0.0.1", port))
+  connection:setmode("b", "bn")
+  connection:settimeout(30)
+  return connection
+end
+
+local function with_server(options, body)
+  shell.with_directory(function(directory)
+    options.data_dir = directory .. "/data"
+    local server <close> = assert(emulator.start(options))
+    body(directory, server)
+  end)
+end
+
+describe("the example receiver.lua", function()
+  -- Sends so many records at once, and reads an answer to each: number -> what it said.
+  local function send(port, count, extra)
+    local connection, answers = connect(port), {}
+    local texts = {}
+    for i = 1, count do texts[i] = ('{"n":%d}\n'):format(i) end
+    connection:write(table.concat(texts) .. (extra or ""))
+    for _ = 1, count + (extra and 1 or 0) do
+      local number, what = connection:read("*l"):match "^(%d+) (%w+)$"
+      answers[tonumber(number)] = what
+    end
+    connection:close()
+    return answers
+  end
+
+  local function start(server, more)
+    local running = program.start(server.url, "examples/receiver.lua 0 d " .. more)
+    return running, tonumber(running:line():match "^listening on port (%d+)$")
+  end
+
+  it("ingests every record once, in batches, and answers when they are in", function()
+    with_server({ latency_ms = 2 }, function(directory, server)
+      local running <close>, port = start(server, "10 0.2")
+      local answers = send(port, 95, "no json\n")
+      for i = 1, 95 do assert.equal("ok", answers[i]) end
+      assert.equal("bad", answers[96])
+      running:signal "TERM"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
+      assert.equal(95, #lines_in(directory .. "/data"))
+      assert.equal(9, select(2, rest:gsub("10 records in batch", "")))
+      assert.matches("\n5 records in batch", "\n" .. rest)
+    end)
+  end)
+
+  it("keeps what it cannot get in, and tries again", function()
+    with_server({}, function(directory, server)
+      server:set_faults { { times = 6, action = { status = 400, body = '{"title":"Not now"}' } } }
+      local running <close>, port = start(server, "3 0.05")
+      assert.same({ "ok", "ok", "ok" }, send(port, 3))
+      assert.same({ '{"n":1}', '{"n":2}', '{"n":3}' }, lines_in(directory .. "/data"))
+      running:signal "INT"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
+      assert.matches("Not now.*; trying again", rest)
+    end)
+  end)
+
+  it("ingests what it holds when it is told to end", function()
+    with_server({}, function(directory, server)
+      local running <close>, port = start(server, "100 3600")
+      local connection = connect(port)
+      connection:write '{"n":1}\nbad\n'
+      assert.equal("2 bad", connection:read "*l") -- so the first has been read
+      running:signal "TERM"
+      assert.equal("1 ok", connection:read "*l")
+      connection:close()
+      local _, status = running:finish()
+      assert.equal(0, status)
+      assert.same({ '{"n":1}' }, lines_in(directory .. "/data"))
+    end)
+  end)
+end)
+
+describe("the example watch_luv.lua", function()
+  it("ingests what is there and what appears, several at once, and puts it away", function()
+    with_server({ latency_ms = 5 }, function(directory, server)
+      local watched = directory .. "/watched"
+      assert(core.system.mkdir(watched))
+      shell.write(watched .. "/before.json", '{"n":1}\n')
+      shell.write(watched .. "/other.txt", "x")
+      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d"):format(watched))
+      assert.equal("watching", running:line())
+      shell.write(watched .. "/good.json", '{"n":2}\n{"n":3}\n')
+      shell.write(watched .. "/bad.json", "no json\n")
+      local said = {}
+      for _ = 1, 3 do
+        local name, text = running:line():match "^(%S+): (.*)$"
+        said[name] = text
+      end
+      assert.matches("^1 records in batch", said["before.json"])
+      assert.matches("^2 records in batch", said["good.json"])
+      assert.matches("ended as failed", said["bad.json"], 1, true)
+      running:signal "TERM"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
+      local moved = shell.run(("cd %s && ls done failed | grep json | sort"):format(watched))
+      assert.equal("bad.json\nbefore.json\ngood.json\n", moved)
+    end)
+  end)
+end)
+
+describe("an example in a loop", function()
+  it("says how it is used, and what is missing", function()
+    for _, name in ipairs { "receiver", "watch_luv" } do
+      local output, status = shell.run(("%s examples/%s.lua"):format(shell.LUA, name))
+      assert.equal(2, status)
+      assert.matches("^usage: lua5.4 " .. name .. ".lua ", output)
+      output, status = shell.run(("unset AEP_ORG; %s examples/%s.lua 0 d"):format(shell.LUA, name))
+      assert.equal(1, status)
+      assert.matches("org is missing", output, 1, true)
+    end
+  end)
+end)

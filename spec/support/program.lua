@@ -1,0 +1,35 @@
+-- A program that runs beside a spec: its lines are read as they come, and it ends with the spec.
+local shell = require "support.shell"
+
+local Program = {}
+Program.__index = Program
+
+local program = {}
+
+--- Starts a Lua script with the variables of a client for a server. The shell becomes the program, so its pid is that.
+function program.start(url, words)
+  local pipe = assert(io.popen(("echo $$; export AEP_BASE_URL=%s AEP_IMS_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key"
+    .. " AEP_ACCESS_TOKEN=token; exec env %s %s 2>&1"):format(url, url, shell.LUA, words)))
+  return setmetatable({ pipe = pipe, pid = pipe:read "*l" }, Program)
+end
+
+--- The next line it prints.
+function Program:line() return self.pipe:read "*l" end
+
+function Program:signal(name) shell.run(("kill -%s %s"):format(name, self.pid)) end
+
+--- Waits until it ends. Gives what it had not been asked for yet, and its exit status.
+function Program:finish()
+  local rest = self.pipe:read "a"
+  local _, _, status = self.pipe:close()
+  self.pipe = nil
+  return rest, status
+end
+
+function Program:__close()
+  if not self.pipe then return end
+  self:signal "KILL"
+  self:finish()
+end
+
+return program
