@@ -55,6 +55,11 @@ describe("a host program", function()
     assert.matches("ok the parent goes on\n$", output)
   end)
 
+  it("may end a state in the middle of calls", function()
+    local server <close> = assert(emulator.start { latency_ms = 60000 })
+    assert.equal("ok once\n", host("once spec/support/leaves.lua " .. server.url))
+  end)
+
   it("lives on when a state ends during a look-up at a DNS that says nothing", function()
     assert.equal("ok the process lives on\n", host "lookup spec/support/looks_up.lua http://silent.example")
   end)

@@ -320,6 +320,37 @@ describe("a callback", function()
     end)
   end)
 
+  it("runs on the coroutine that called, also where parts are sent by jobs", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/f", ('{"a":1}\n'):rep(500))
+      service.run({}, function(server)
+        server:set_faults { { match = { method = "PATCH" }, times = 2, action = { status = 503, body = "{}" } } }
+        local callers, count
+        local function note()
+          if not callers then return end
+          callers[coroutine.running()] = true
+          count = count + 1
+        end
+        local client = service.client(server.url, { retry = { base = 0.01 }, on_retry = note, on_request = note })
+        local batch = create(client)
+        callers, count = {}, 0
+        local thread = coroutine.create(function()
+          assert(batch:upload("f", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 }))
+        end)
+        assert(coroutine.resume(thread))
+        assert.equal("dead", coroutine.status(thread))
+        assert.same({ [thread] = true }, callers)
+        assert.is_true(count > 6)
+        -- and what it raises is raised there
+        server:set_faults { { match = { method = "PATCH" }, times = 1, action = { status = 503, body = "{}" } } }
+        client.on_retry = function() error "on purpose" end
+        assert.error_matches(function()
+          batch:upload("g", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 })
+        end, "on purpose")
+      end)
+    end)
+  end)
+
   it("may close the client: on_progress ends the ingest with an error", function()
     shell.with_directory(function(directory)
       for i = 1, 4 do shell.write(directory .. "/f" .. i, '{"a":1}\n') end

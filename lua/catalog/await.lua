@@ -14,9 +14,9 @@ local A_WHILE <const> = 3600
 
 local KEYS <const>, VALUES <const> = { __mode = "k" }, { __mode = "v" }
 
--- What a task yields to what runs it, to tell its waits from a yield that is meant for somebody else.
-local WAIT <const> = {}
-await.WAIT = WAIT
+-- What a task yields to what runs it, for a wait or a call, to tell that from a yield that is meant for somebody else.
+local WAIT <const>, CALL <const> = {}, {}
+await.WAIT, await.CALL = WAIT, CALL
 
 -- All are weak: who drops a coroutine is rid of what it waited for.
 local waiters = setmetatable({}, KEYS) -- transfer -> waiter
@@ -222,6 +222,22 @@ end
 --- The task that runs, or nil.
 function await.task()
   return tasks[coroutine.running()]
+end
+
+local function results(fine, ...)
+  if not fine then error(..., 0) end
+  return ...
+end
+
+--- Calls a host's function, on the coroutine of the host's that called the API: what runs may be a job of ours.
+-- @tparam function callback
+-- @param ... its arguments
+-- @return what it returns
+-- @raise what it raises
+function await.call(callback, ...)
+  local task = tasks[coroutine.running()]
+  if not task or task.pool.of_host or not coroutine.isyieldable() then return callback(...) end
+  return results(coroutine.yield(CALL, callback, ...))
 end
 
 --- Whether what runs was cancelled: its task, or one that this one is part of.

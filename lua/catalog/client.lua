@@ -208,7 +208,7 @@ end
 local function observe(client, exchange)
   if client.logs then log(exchange) end
   if client.on_request then
-    local ok, message = pcall(client.on_request, exchange)
+    local ok, message = pcall(await.call, client.on_request, exchange)
     if not ok then warn("catalog: on_request failed: ", tostring(message)) end
   end
 end
@@ -349,7 +349,7 @@ function Client:send(request)
     end
     local pause = retry.again(tries, request, err)
     if not pause then return nil, err end
-    if self.on_retry then self.on_retry { attempt = tries.attempt, error = err, pause = pause } end
+    if self.on_retry then await.call(self.on_retry, { attempt = tries.attempt, error = err, pause = pause }) end
     local paused, stopped = await.pause(pause, self.loop, self)
     if not paused then return nil, stopped end
   end

@@ -87,6 +87,7 @@ local function look_at(pool, task, alive, first, second, ...)
     -- what is not `alive` was closed by somebody
     return note_end(pool, task, alive and first, second, ...)
   end
+  if first == await.CALL then return pool:resume(task, pcall(await.call, second, ...)) end
   if first ~= await.WAIT then return pass_on(pool, task, first, second, ...) end
   pool.loop = second or pool.loop
 end

@@ -85,9 +85,16 @@ local function surrounding()
   end
 end
 
--- A pool of a call that returns when all is done.
+-- A pool whose jobs are the host's functions.
 local function new_pool(width)
   local jobs = pool.new(width)
+  jobs.of_host = true
+  return jobs
+end
+
+-- That of a call that returns when all is done.
+local function new_driven_pool(width)
+  local jobs = new_pool(width)
   jobs.takes, jobs.driven = true, true
   return jobs
 end
@@ -100,7 +107,7 @@ end
 -- @raise what it or one of the tasks raised, with the traceback of where that was, when the others, which it cancels,
 --   are over
 function tasks.run(body, ...)
-  local jobs = new_pool(math.huge)
+  local jobs = new_driven_pool(math.huge)
   local main = begin(jobs, body, ...)
   jobs:advance()
   return main:await()
@@ -115,7 +122,7 @@ end
 function tasks.spawn(body, ...)
   local around = surrounding()
   if around then return begin(around, body, ...) end
-  local jobs = pool.new(math.huge)
+  local jobs = new_pool(math.huge)
   local task = begin(jobs, body, ...)
   if jobs.active > 0 and jobs.loop and jobs.loop.spawn then
     jobs.driven = true
@@ -163,7 +170,7 @@ function tasks.map(list, body, given)
     results[i] = value
     return true
   end
-  local jobs = new_pool(width)
+  local jobs = new_driven_pool(width)
   jobs:add(function()
     index = index + 1
     local i = index
