@@ -25,6 +25,8 @@ local drivers = setmetatable({}, KEYS) -- loop -> who waits on the descriptor fo
 local sleepers = setmetatable({}, KEYS) -- waiters whose coroutines wait on the descriptor
 local claims = setmetatable({}, KEYS) -- those of them that are over
 
+local any_cancelled = false -- whether a task ever was: most programs cancel none
+
 local pauses = {} -- { ends, waiter }, the last is the first to end
 
 -- One engine a state; made anew in a state whose engine was closed.
@@ -115,6 +117,17 @@ local function block(waiter)
     tell(running)
   end
   refresh()
+end
+
+-- Steps the engine in place until a transfer is done: most calls of most programs.
+local function block_on(transfer)
+  local running = engine()
+  while not transfer:done() do
+    running:step(A_WHILE)
+    if next(waiters) or pauses[1] then tell(running) end
+  end
+  refresh()
+  return true
 end
 
 -- Waits on the descriptor, until a waiter is ready, by the adapter of a loop.
@@ -244,6 +257,7 @@ end
 -- @treturn[1] nil it was not
 -- @treturn[2] table error of kind `cancelled`
 function await.cancelled()
+  if not any_cancelled then return nil end
   local task = tasks[coroutine.running()]
   while task do
     if task.cancelled then
@@ -262,7 +276,7 @@ end
 --- Ends what a task waits for, and all it will wait for.
 -- @tparam table task
 function await.cancel(task)
-  task.cancelled = true
+  task.cancelled, any_cancelled = true, true
   if task.within then
     await.cancel_jobs(task.within)
   elseif task.waiter then
@@ -278,7 +292,9 @@ end
 -- @treturn[2] table error of kind `cancelled`
 function await.transfer(transfer, loop)
   if transfer:done() then return true end
-  local waiter, task = {}, await.task()
+  local task = tasks[coroutine.running()]
+  if not task and not fits(loop) then return block_on(transfer) end
+  local waiter = {}
   waiters[transfer] = waiter
   if task then task.transfer = transfer end
   wait(waiter, loop)

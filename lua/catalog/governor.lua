@@ -34,8 +34,8 @@ function Governor:pause(most)
   if not self.interval then return 0 end
   local at = math.max(now, self.due)
   if at - now > most then
-    local _, err = failure("limit", "at the pace the service allows the next batch can be created in %.1f seconds, which"
-      .. " is after the deadline of the call; nothing was sent", at - now)
+    local _, err = failure("limit", "at the pace the service allows the next batch can be created in %.1f seconds,"
+      .. " which is after the deadline of the call; nothing was sent", at - now)
     err.retryable = true
     return nil, err
   end

@@ -1,6 +1,7 @@
 --- What is measured: the module against bare libcurl and against lua-cjson.
 --
---     lua5.4 spec/bench/run.lua [--quick] [sequential] [inflight] [encode] [memory] [uploads]
+--     lua5.4 spec/bench/run.lua [--quick] [sequential] [inflight] [encode] [memory] [uploads] [loops] [lateness]
+--       [suspended] [startup]
 --
 -- Two sides take turns in short blocks within one process, because a machine's speed changes from one second to
 -- the next; each figure is the median over the pairs of blocks. A missed target is printed and is not a failure.
@@ -12,8 +13,12 @@ local catalog = require "catalog"
 local cjson = require "cjson"
 local core = require "catalog.core"
 local inflight = require "spec.bench.inflight"
+local lateness = require "spec.bench.lateness"
+local loops = require "spec.bench.loops"
 local nginx = require "spec.bench.nginx"
 local profiles = require "spec.bench.profiles"
+local startup = require "spec.bench.startup"
+local suspended = require "spec.bench.suspended"
 local uploads = require "spec.bench.uploads"
 
 local DATASET = "5c8c3c555033b814b69f947f"
@@ -24,11 +29,11 @@ local SLOW = 200e-6     -- seconds a request from which on a rate is promised
 -- Sizes of a full run, and of one with --quick.
 local full = {
   pairs = 15, sequential = 2000, slow = 800, inflight = 4000, records = 10000, many = 100000, uploads = 9,
-  written = 1000000,
+  written = 1000000, looped = 20000, watched = 7, rounds = 5, suspended = 10000, starts = 200,
 }
 local quick = {
   pairs = 5, sequential = 500, slow = 300, inflight = 1000, records = 10000, many = 20000, uploads = 3,
-  written = 200000,
+  written = 200000, looped = 4000, watched = 3, rounds = 2, suspended = 2000, starts = 40,
 }
 
 -- Numbers.
@@ -362,9 +367,27 @@ function measurements.uploads(bench)
   uploads.run(bench)
 end
 
+function measurements.loops(bench)
+  loops.run(bench)
+end
+
+function measurements.lateness(bench)
+  lateness.run(bench)
+end
+
+function measurements.suspended(bench)
+  suspended.run(bench)
+end
+
+function measurements.startup(bench)
+  startup.run(bench)
+end
+
 -- The run.
 
-local order = { "sequential", "inflight", "encode", "memory", "uploads" }
+local order = {
+  "sequential", "inflight", "encode", "memory", "uploads", "loops", "lateness", "suspended", "startup",
+}
 
 local function interpreter()
   local lowest = -1
@@ -394,7 +417,8 @@ local function main()
   local server <close> = nginx.start(MOST_HOPS)
   local bench = {
     size = size, server = server, request = learn_request(), lua = interpreter(), root = root,
-    row = row, note = note, map = map, median = median, median_of = median_of,
+    row = row, note = note, map = map, median = median, median_of = median_of, quantile = quantile,
+    take_turns = take_turns, lua_block = lua_block, bare_block = bare_block, target_of = target_of,
   }
   local failed = false
   machine(server)

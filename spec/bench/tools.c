@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <lauxlib.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,7 +20,7 @@
 
 #define RECORDER "bench.recorder"
 
-enum { MOST_RECORDS = 4, MOST_BYTES = 8192, MOST_ARGUMENTS = 16, MOST_PORTS = 16 };
+enum { MOST_RECORDS = 4, MOST_BYTES = 8192, MOST_ARGUMENTS = 16, MOST_PORTS = 16, BACKLOG = 4096 };
 
 static double read_clock(clockid_t id) {
     struct timespec now;
@@ -39,6 +41,34 @@ static int tools_now(lua_State *L) {
     return 2;
 }
 
+/* Memory and descriptors. */
+
+/* bare.allocated(): the bytes that malloc has given out in this process, large ones included. */
+static int tools_allocated(lua_State *L) {
+    struct mallinfo2 all = mallinfo2();
+    lua_pushinteger(L, (lua_Integer)(all.uordblks + all.hblkhd));
+    return 1;
+}
+
+/* bare.trim(): malloc gives back to the system what it can. */
+static int tools_trim(lua_State *L) {
+    (void)L;
+    malloc_trim(0);
+    return 0;
+}
+
+/* bare.descriptors(): lets this process have as many as it may; returns how many that is. */
+static int tools_descriptors(lua_State *L) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return luaL_error(L, "the limit of descriptors is not known");
+    }
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    lua_pushinteger(L, (lua_Integer)limit.rlim_cur);
+    return 1;
+}
+
 /* Ports. */
 
 static struct sockaddr_in loopback(lua_Integer port) {
@@ -47,9 +77,9 @@ static struct sockaddr_in loopback(lua_Integer port) {
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-/* A socket bound to a port of the system's choice, or -1. */
-static int bound_socket(void) {
-    struct sockaddr_in address = loopback(0);
+/* A socket bound to a port, 0 for one of the system's choice; or -1. */
+static int bound_socket(lua_Integer port) {
+    struct sockaddr_in address = loopback(port);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         close(fd);
@@ -72,7 +102,7 @@ static int tools_ports(lua_State *L) {
     luaL_argcheck(L, count >= 1 && count <= MOST_PORTS, 1, "1 to 16 expected");
     lua_createtable(L, (int)count, 0);
     for (lua_Integer i = 0; i < count; i++) { /* all are held, so that no two are the same */
-        fds[i] = bound_socket();
+        fds[i] = bound_socket(0);
     }
     for (lua_Integer i = 0; i < count; i++) {
         lua_pushinteger(L, port_of(fds[i]));
@@ -143,6 +173,80 @@ static int tools_stop(lua_State *L) {
     return 0;
 }
 
+/* bare.over(pid, wait): whether a program that bare.spawn started has ended, which it waits for
+ * when `wait` is true; raises when it has failed. */
+static int tools_over(lua_State *L) {
+    pid_t child = (pid_t)luaL_checkinteger(L, 1);
+    luaL_argcheck(L, child > 1, 1, "a process id expected");
+    int status = 0;
+    pid_t ended = waitpid(child, &status, lua_toboolean(L, 2) ? 0 : WNOHANG);
+    if (ended < 0 || (ended == child && status != 0)) {
+        return luaL_error(L, "a program failed");
+    }
+    lua_pushboolean(L, ended == child);
+    return 1;
+}
+
+/* The silent server. */
+
+/* Takes connections until `count` have sent something; returns the last that asked for the bell, or
+ * -1. */
+static int hold(int listener, int *held, lua_Integer count) {
+    static const char sign[] = "/bell HTTP";
+    char bytes[MOST_BYTES];
+    int bell = -1;
+    for (lua_Integer heard = 0; heard < count;) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0) {
+            return -1;
+        }
+        ssize_t got = recv(fd, bytes, sizeof bytes, 0);
+        if (got <= 0) {
+            close(fd); /* somebody looked whether we are there */
+            continue;
+        }
+        held[heard++] = fd;
+        bell = memmem(bytes, (size_t)got, sign, strlen(sign)) ? fd : bell;
+    }
+    return bell;
+}
+
+/* Waits for the other side to end all of them. */
+static void let_go(const int *held, lua_Integer count) {
+    char bytes[MOST_BYTES];
+    for (lua_Integer i = 0; i < count; i++) {
+        while (recv(held[i], bytes, sizeof bytes, 0) > 0) {
+        }
+        close(held[i]);
+    }
+}
+
+/* bare.silence(port, groups, count, answer): a server that never answers; but when a group of
+ * `count` requests is there, the one among them for `/bell` gets `answer`, for a sign. When there
+ * are so many groups, it waits until all are ended, and begins anew. */
+static int tools_silence(lua_State *L) {
+    size_t length;
+    lua_Integer port = luaL_checkinteger(L, 1), groups = luaL_checkinteger(L, 2);
+    lua_Integer count = luaL_checkinteger(L, 3);
+    const char *answer = luaL_checklstring(L, 4, &length);
+    int *held = lua_newuserdatauv(L, (size_t)(groups * count) * sizeof *held, 0);
+    int listener = bound_socket(port);
+    if (listener < 0 || listen(listener, BACKLOG) != 0) {
+        return luaL_error(L, "the server does not start");
+    }
+    for (;;) {
+        for (lua_Integer i = 0; i < groups; i++) {
+            int bell = hold(listener, held + i * count, count);
+            if (bell < 0) {
+                return luaL_error(L, "the server takes no more connections, or has no bell");
+            }
+            send(bell, answer, length, MSG_NOSIGNAL);
+            shutdown(bell, SHUT_WR);
+        }
+        let_go(held, groups * count);
+    }
+}
+
 /* The recorder: a server, on a thread of its own, that keeps each request to the byte and gives
  * every one the same answer on a connection it then closes. */
 
@@ -202,7 +306,7 @@ static int tools_recorder(lua_State *L) {
     memset(self, 0, sizeof *self);
     self->listener = -1;
     luaL_setmetatable(L, RECORDER);
-    self->listener = bound_socket();
+    self->listener = bound_socket(0);
     self->answer = malloc(length + 1);
     if (!self->answer || self->listener < 0 || listen(self->listener, MOST_RECORDS) != 0) {
         return luaL_error(L, "the recorder does not start");
@@ -257,6 +361,11 @@ void bench_tools_open(lua_State *L) {
                                          {"await_port", tools_await_port},
                                          {"spawn", tools_spawn},
                                          {"stop", tools_stop},
+                                         {"over", tools_over},
+                                         {"allocated", tools_allocated},
+                                         {"trim", tools_trim},
+                                         {"descriptors", tools_descriptors},
+                                         {"silence", tools_silence},
                                          {"recorder", tools_recorder},
                                          {NULL, NULL}};
     luaL_newmetatable(L, RECORDER);
