@@ -15,6 +15,10 @@ local PARALLEL <const> = 4
 local Task = { __name = "catalog.task" }
 Task.__index = Task
 
+local function check_callable(body, call)
+  options.check({ body = body or false }, { body = "callable" }, call, 3)
+end
+
 -- Runs a function as a task of a pool. What it returns is the task's; what it raises is the pool's.
 local function begin(jobs, body, ...)
   local task, given = setmetatable({ listening = {} }, Task), table.pack(...)
@@ -107,6 +111,7 @@ end
 -- @raise what it or one of the tasks raised, with the traceback of where that was, when the others, which it cancels,
 --   are over
 function tasks.run(body, ...)
+  check_callable(body, "run")
   local jobs = new_driven_pool(math.huge)
   local main = begin(jobs, body, ...)
   jobs:advance()
@@ -119,11 +124,14 @@ end
 -- @tparam function body begins at once, up to where it waits
 -- @param ... its arguments
 -- @treturn catalog.task
+-- @raise what it raised before it first waited, where no `run` or `map` raises that
 function tasks.spawn(body, ...)
+  check_callable(body, "spawn")
   local around = surrounding()
   if around then return begin(around, body, ...) end
   local jobs = new_pool(math.huge)
   local task = begin(jobs, body, ...)
+  if task.has_raised then jobs:advance() end -- at once, and nobody can have awaited it
   if jobs.active > 0 and jobs.loop and jobs.loop.spawn then
     jobs.driven = true
     jobs.loop.spawn(function()
@@ -159,6 +167,7 @@ end
 -- @raise the list has holes; what a call raised, when the others, which it cancels, are over
 function tasks.map(list, body, given)
   if type(list) ~= "table" then error("bad argument to map (a list expected, got " .. type(list) .. ")", 2) end
+  check_callable(body, "map")
   local width = options.check(given, { parallel = "integer" }, "map", 2).parallel or PARALLEL
   if width < 1 then return failure("config", "parallel is %d; it must be 1 or more", width) end
   local length, index, results, first = length_of(list), 0, {}, nil
