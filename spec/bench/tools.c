@@ -46,7 +46,7 @@ static int tools_now(lua_State *L) {
 /* bare.allocated(): the bytes that malloc has given out in this process, large ones included. */
 static int tools_allocated(lua_State *L) {
     struct mallinfo2 all = mallinfo2();
-    lua_pushinteger(L, (lua_Integer)(all.uordblks + all.hblkhd));
+    lua_pushinteger(L, (lua_Integer)all.uordblks + (lua_Integer)all.hblkhd);
     return 1;
 }
 
