@@ -9,6 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What libcurl reads at a time of what is uploaded, bytes; and the least it can be told: over TLS
+ * 7.88 has such a buffer for every exchange. */
+#define UPLOAD_BUFFER 262144L
+#define LEAST_BUFFER  16384L
+
 static CURLcode without_body(CURL *easy, const char *method) {
     if (strcmp(method, "HEAD") == 0) {
         return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -67,7 +72,10 @@ static int rewind_to(void *user, curl_off_t offset, int origin) {
 
 static CURLcode with_feed(CURL *easy, const char *method, cat_source *source) {
     curl_off_t length = (curl_off_t)source->length;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
     }
@@ -90,8 +98,12 @@ static CURLcode with_feed(CURL *easy, const char *method, cat_source *source) {
 }
 
 CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source) {
-    /* What the handle's last exchange set: only HEAD and unusual methods leave anything behind. */
+    /* What the handle's last exchange set: only HEAD, unusual methods and uploads leave anything
+     * behind. */
     CURLcode code = curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, LEAST_BUFFER);
+    }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
     }

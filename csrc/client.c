@@ -16,10 +16,12 @@
 #define IDLE_SLOTS  64
 #define IDLE_BUFFER 16384
 
-/* What libcurl reads at a time of what is uploaded. A slot that has uploaded has such a buffer, so
- * fewer are kept. */
-#define UPLOAD_BUFFER 262144L
-#define IDLE_UPLOADS  8
+/* A slot that has uploaded has a large buffer, so fewer are kept. */
+#define IDLE_UPLOADS 8
+
+/* What libcurl has for what comes in, bytes, for each exchange in flight. Replies are small, and
+ * thousands may be waited for at a time. */
+#define REPLY_BUFFER 8192L
 
 /* --- slots --- */
 
@@ -126,7 +128,7 @@ static CURLcode set_rules(CURL *easy) {
     code = set_long(easy, CURLOPT_PATH_AS_IS, 1, code);
     code = set_long(easy, CURLOPT_TCP_KEEPALIVE, 1, code);
     code = set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, code);
-    code = set_long(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER, code);
+    code = set_long(easy, CURLOPT_BUFFERSIZE, REPLY_BUFFER, code);
     return set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https", code);
 }
 

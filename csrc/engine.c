@@ -31,6 +31,12 @@
 #define QUARTERS         4
 #define EVENTS_A_WAIT    64
 
+/* A host that waits on the descriptor itself has other things to do: it gets its turn after so many
+ * events, unless those were cheap, and less than so many nanoseconds have passed. That of an upload
+ * reads and sends UPLOAD_BUFFER bytes. */
+#define EVENTS_A_TURN 4
+#define SHORT_TURN    200000
+
 /* What is known of a descriptor; its number is its place in the table. */
 typedef struct {
     uint32_t wanted;     /* EPOLLIN and EPOLLOUT, as libcurl asked last */
@@ -485,10 +491,12 @@ static void act_on(cat_engine *e, const struct epoll_event *event) {
     call_curl(e, descriptor, what);
 }
 
-/* Waits until `limit` (real) at most, and acts on what happens. Returns 0, or the error of the
- * wait. */
-static int turn(cat_engine *e, int64_t limit) {
+/* Waits until `limit` (real) at most, and acts on what happens, on `most` events at a time. Leaves
+ * in *most how many there were. Returns 0, or the error of the wait. */
+static int turn(cat_engine *e, int64_t limit, int *most) {
     struct epoll_event events[EVENTS_A_WAIT];
+    int wanted = *most;
+    *most = 0;
     size_t before = e->finish_count;
     int64_t real = cat_monotonic();
     run_due_timer(e, real);
@@ -499,16 +507,38 @@ static int turn(cat_engine *e, int64_t limit) {
     apply_changes(e);
     int64_t due = next_due(e, e->skew);
     int wait = milliseconds_to(due < limit ? due : limit, real);
-    int count = epoll_wait(e->epoll, events, EVENTS_A_WAIT, wait);
+    int count = epoll_wait(e->epoll, events, wanted, wait);
     if (count < 0) {
         return errno;
     }
+    *most = count;
     for (int i = 0; i < count; i++) {
         act_on(e, &events[i]);
     }
     land_finished(e);
     land_late(e, cat_monotonic() - e->skew);
     return 0;
+}
+
+/* Goes on until something is done, or `limit` (real). Returns as `turn`. */
+static int run(cat_engine *e, int64_t limit) {
+    size_t before = e->finish_count;
+    int error, events;
+    do {
+        events = EVENTS_A_WAIT;
+        error = turn(e, limit, &events);
+    } while (error == 0 && e->finish_count == before && cat_monotonic() < limit);
+    return error;
+}
+
+/* What can be done at once, and soon. Returns as `turn`. */
+static int run_briefly(cat_engine *e, int64_t began) {
+    int error, events;
+    do {
+        events = EVENTS_A_TURN;
+        error = turn(e, began, &events);
+    } while (error == 0 && events == EVENTS_A_TURN && cat_monotonic() < began + SHORT_TURN);
+    return error;
 }
 
 static cat_engine *check_engine(lua_State *L) {
@@ -537,13 +567,10 @@ static int engine_step(lua_State *L) {
     cat_engine *e = check_usable(L);
     int64_t wait = nanoseconds(luaL_optnumber(L, 2, 0));
     size_t before = e->finish_count;
-    int64_t limit = add_time(cat_monotonic(), wait);
+    int64_t began = cat_monotonic(), limit = add_time(began, wait);
     limit = limit < e->alarm ? limit : e->alarm;
-    int error;
     clock_start(e);
-    do {
-        error = turn(e, limit);
-    } while (error == 0 && e->finish_count == before && cat_monotonic() < limit);
+    int error = wait > 0 ? run(e, limit) : run_briefly(e, began);
     clock_stop(e);
     if (error != 0 && error != EINTR) { /* EINTR: a signal handler of the host wants its turn */
         return luaL_error(L, "cannot wait for transfers: %s", strerror(error));

@@ -2,13 +2,22 @@
 -- @classmod catalog.batch
 local core = require "catalog.core"
 local failure = require "catalog.failure"
-local once = require "catalog.once"
 local options = require "catalog.options"
 
 local batch = {}
 
--- The methods, to which other files add theirs. None may have the name of a field the service knows.
-local methods = {}
+-- The methods, to which other files add theirs, each read when one of its own is first used: a program that only creates
+-- batches starts the sooner. None may have the name of a field the service knows.
+local HOMES <const> = {
+  complete = "actions", abort = "actions", fail = "actions", revert = "actions", problems = "actions", wait = "actions",
+  input_files = "rows", failed_rows = "rows", upload = "upload", writer = "writer",
+}
+
+local methods = setmetatable({}, { __index = function(methods, name)
+  if not HOMES[name] then return nil end
+  require("catalog." .. HOMES[name])
+  return rawget(methods, name)
+end })
 
 -- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
 local states = setmetatable({}, { __mode = "k" })
@@ -169,7 +178,11 @@ function batch.create(client, given, begun)
     return client:send(request)
   end
   local fields, failed
-  if given.once then fields, failed = once.create(client, given, create, begun) else fields, failed = create(given) end
+  if given.once then
+    fields, failed = require("catalog.once").create(client, given, create, begun)
+  else
+    fields, failed = create(given)
+  end
   if not fields then return nil, failed end
   return batch.created(client, given, fields)
 end

@@ -6,18 +6,11 @@ local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local governor = require "catalog.governor"
-local ingest = require "catalog.ingest"
 local loop = require "catalog.loop"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
-
--- Each adds its methods to batches.
-require "catalog.actions"
-require "catalog.rows"
-require "catalog.upload"
-require "catalog.writer"
 
 local Client = { __name = "catalog.client" }
 Client.__index = Client
@@ -403,7 +396,7 @@ end
 -- @raise an option is unknown or has a wrong type; what a callback raises, after the batch was aborted
 -- @usage local report = assert(client:ingest { dataset = id, format = "json", files = { "/data/a.json" } })
 function Client:ingest(given)
-  return ingest(self, given, 2)
+  return require "catalog.ingest"(self, given, 2) -- much to read, and not for everyone
 end
 
 --- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.
