@@ -82,25 +82,10 @@ local function pass_on(pool, task, ...)
   return pool:resume(task)
 end
 
--- Coroutines whose job is over, for the next: a new one for each is work for the collector.
-local idle, MOST_IDLE <const>, DONE <const> = {}, 64, {}
-
-local function work(job)
-  while true do job = coroutine.yield(DONE, xpcall(job, explain)) end
-end
-
-local function retire(task)
-  local thread = task.thread
-  await.adopt(thread, nil)
-  task.thread = nil
-  if #idle < MOST_IDLE then idle[#idle + 1] = thread end
-end
-
 local function look_at(pool, task, alive, first, second, ...)
-  if not alive then return note_end(pool, task, false, first) end -- closed by somebody
-  if first == DONE then
-    retire(task)
-    return note_end(pool, task, second, ...)
+  if coroutine.status(task.thread) == "dead" then
+    -- what is not `alive` was closed by somebody
+    return note_end(pool, task, alive and first, second, ...)
   end
   if first == await.CALL then return pool:resume(task, pcall(await.call, second, ...)) end
   if first ~= await.WAIT then return pass_on(pool, task, first, second, ...) end
@@ -121,11 +106,11 @@ end
 function Pool:begin(job, task)
   task = task or {}
   task.pool = self
-  task.thread = table.remove(idle) or coroutine.create(work)
+  task.thread = coroutine.create(function() return xpcall(job, explain) end)
   await.adopt(task.thread, task)
   self.active = self.active + 1
   self.tasks[task] = true
-  self:resume(task, job)
+  self:resume(task)
   return task
 end
 
