@@ -25,6 +25,7 @@
 
 #define ENGINE "catalog.engine"
 #define NEVER  INT64_MAX
+#define LATE   100000000 /* nanoseconds */
 
 /* Connections kept for reuse; libcurl would keep four for each transfer in flight. */
 #define IDLE_CONNECTIONS 128L
@@ -64,6 +65,7 @@ struct cat_engine {
     int changes; /* the descriptor whose `wanted` changed last, the first of a list; -1: none */
     int64_t curl_due;  /* when libcurl wants to be called, on the real clock; NEVER: not at all */
     int64_t alarm;     /* when the host wants to be woken, on the real clock; NEVER: not at all */
+    bool roused;       /* the descriptor is to be readable, whatever there is to do */
     int64_t armed_for; /* what `timer` is set to, on the real clock; NEVER: nothing */
     cat_heap deadlines;
     queue flying, finished;
@@ -120,7 +122,11 @@ static int64_t engine_now(const cat_engine *e, int64_t real) {
         return stood;
     }
     int64_t waited = real - e->wait_from;
-    return waited < e->horizon - stood ? stood + waited : e->horizon;
+    if (waited >= e->horizon - stood) {
+        /* The descriptor was readable then: who comes much later was not waiting, but busy. */
+        return waited - (e->horizon - stood) < LATE ? e->horizon : stood;
+    }
+    return stood + waited;
 }
 
 static void clock_start(cat_engine *e) {
@@ -592,7 +598,7 @@ static int engine_fd(lua_State *L) {
     e->left = e->wait_from = real;
     e->horizon = next_deadline(e);
     apply_changes(e);
-    if (!arm(e, e->finished.first ? 1 : next_due(e, e->skew))) {
+    if (!arm(e, e->finished.first || e->roused ? 1 : next_due(e, e->skew))) {
         return luaL_error(L, "cannot set the timer: %s", strerror(errno));
     }
     lua_pushinteger(L, e->epoll);
@@ -601,11 +607,19 @@ static int engine_fd(lua_State *L) {
 
 /*** Sets when a host that waits is woken, also if no transfer asks for it.
  * @function engine:alarm
- * @tparam ?number at seconds, as of `core.system.monotonic`; one that is over wakes at once, and
- * again and again; nil: never */
+ * @tparam ?number at seconds, as of `core.system.monotonic`; nil: never */
 static int engine_alarm(lua_State *L) {
     cat_engine *e = check_engine(L);
     e->alarm = lua_isnoneornil(L, 2) ? NEVER : nanoseconds(luaL_checknumber(L, 2));
+    return 0;
+}
+
+/*** Makes the descriptor readable, or no longer for this reason. For those who wait on it and have
+ * something else to hear of; `step` does not mind.
+ * @function engine:rouse
+ * @tparam boolean on */
+static int engine_rouse(lua_State *L) {
+    check_engine(L)->roused = lua_toboolean(L, 2);
     return 0;
 }
 
@@ -754,6 +768,7 @@ int cat_engine_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"step", engine_step},
                                        {"fd", engine_fd},
                                        {"alarm", engine_alarm},
+                                       {"rouse", engine_rouse},
                                        {"collect", engine_collect},
                                        {NULL, NULL}};
     static const luaL_Reg events[] = {

@@ -301,12 +301,66 @@ describe("an adapter", function()
     assert.is_nil(next(held))
   end)
 
+  it("whose driving coroutine is dropped wakes another", function()
+    local waiting, queue = setmetatable({}, { __mode = "k" }), {}
+    local loop = {
+      wait = function(fd)
+        waiting[coroutine.running()] = fd
+        coroutine.yield()
+      end,
+      suspend = function() coroutine.yield() end, resume = function(thread) queue[#queue + 1] = thread end,
+    }
+    local client, id = client_of(loop), nil
+    assert(coroutine.resume(coroutine.create(function() create(client) end)))
+    assert(coroutine.resume(coroutine.create(function() id = create(client).id end)))
+    collectgarbage()
+    collectgarbage()
+    local readable = require "support.poll"
+    while not id do
+      for thread, fd in pairs(waiting) do
+        if readable(fd, 0.01) then
+          waiting[thread] = nil
+          assert(coroutine.resume(thread))
+        end
+      end
+      if queue[1] then assert(coroutine.resume(table.remove(queue, 1))) end
+    end
+  end)
+
   it("of a host that never turns keeps nothing alive, and others may go on", function()
     local stuck = client_of { wait = function() coroutine.yield() end }
     local thread = coroutine.create(function() return create(stuck) end)
     assert(coroutine.resume(thread))
     assert.is_string(create(service.client(server.url)).id)
     assert.equal("suspended", coroutine.status(thread))
+  end)
+
+  it("for cqueues knows one controller from another, and works outside of all", function()
+    local client, id = client_of(adapters.cqueues), nil
+    local given_up, other = cqueues.new(), cqueues.new()
+    given_up:wrap(function() create(client) end)
+    given_up:step(0)
+    other:wrap(function() id = create(client).id end)
+    assert(other:loop())
+    assert.is_string(id)
+    assert.is_string(catalog.spawn(create, client):await().id)
+  end)
+
+  it("lets no call time out because its host was busy", function()
+    local client = service.client(server.url, { loop = adapters.cqueues, timeout = 0.3 })
+    local ids = 0
+    local bodies = { function()
+      cqueues.sleep(0)
+      shell.run "sleep 0.6" -- the host's own work
+    end }
+    for i = 2, 9 do
+      bodies[i] = function()
+        create(client)
+        ids = ids + 1
+      end
+    end
+    hosts.cqueues(bodies, function() end)
+    assert.equal(8, ids)
   end)
 
   it("of one scheduler may wait while another's coroutine calls", function()

@@ -183,6 +183,39 @@ describe("a token that has expired", function()
     end)
   end)
 
+  it("is fetched anew when a callback raised or called within the fetching", function()
+    service.run({ clients = { key = "s3cret" }, tokens = {} }, function(server)
+      local client, settings, acts
+      settings = service.settings(server.url, {
+        client_secret = "s3cret", retry = QUICK, on_retry = function() table.remove(acts)() end,
+      })
+      settings.token = nil
+      local fault = { match = { path = "/ims" }, times = 1, action = { status = 503, body = "{}" } }
+      for _, act in ipairs {
+        function() error "on purpose" end, function() assert(client:create_batch { dataset = DATASET }) end,
+      } do
+        acts = { act }
+        client = assert(require("catalog").client(settings))
+        server:set_faults { fault }
+        pcall(client.create_batch, client, { dataset = DATASET })
+        assert(client:create_batch { dataset = DATASET })
+      end
+    end)
+  end)
+
+  it("that cannot be fetched is fetched once for all who wait for it", function()
+    local answer = error_answer("400 Bad", "", '{"error":"invalid_client"}')
+    answer.pause = 0.1
+    local server <close> = raw.start { { answer } }
+    local settings = service.settings(server.url, { client_secret = "s3cret" })
+    settings.token = nil
+    local client = assert(require("catalog").client(settings))
+    local _, _, results = require("catalog").map({ 1, 2, 3, 4, 5 }, function() return client:batch("b"):get() end,
+      { parallel = 5 })
+    for i = 1, 5 do assert.equal("invalid_client", results[i].error.code) end
+    assert.equal(1, #server:stop())
+  end)
+
   it("that cannot be fetched is no creation that may have happened, and the call ends in time", function()
     local silent <close> = raw.start { { { hang = true } } }
     local settings = service.settings("http://127.0.0.1:1", {

@@ -14,7 +14,7 @@ end
 
 -- How many sockets are open.
 local function sockets()
-  return tonumber((shell.run "ls -l /proc/$PPID/fd | grep -c socket"))
+  return tonumber((shell.run "ls -l /proc/$PPID/fd 2>/dev/null | grep -c socket"))
 end
 
 describe("map", function()
@@ -210,6 +210,26 @@ describe("a task", function()
     end)
   end)
 
+  it("is awaited where one cannot yield, too, and part of a map is no way round a circle", function()
+    service.run({ latency_ms = 5 }, function(_, client)
+      local id
+      catalog.run(function()
+        local task = catalog.spawn(function() return create(client).id end)
+        assert.equal("a", (("a"):gsub(".", function() id = task:await() end)))
+      end)
+      assert.is_string(id)
+    end)
+    assert.error_matches(function()
+      catalog.run(function()
+        local task
+        task = catalog.spawn(function()
+          require("catalog.await").pause(0.001)
+          catalog.map({ 1 }, function() task:await() end)
+        end)
+      end)
+    end, "a task cannot await itself")
+  end)
+
   it("that is cancelled ends with an error, and so does each call it makes from then on", function()
     local server <close> = raw.start(SILENT)
     local told = {}
@@ -270,6 +290,14 @@ describe("a task", function()
       return { select(2, one:await()).kind, select(2, two:await()).kind }
     end)
     assert.same({ "cancelled", "cancelled" }, kinds)
+  end)
+
+  it("whose client is closed by a callback does not wait for its next try", function()
+    local nobody
+    nobody = service.client("http://127.0.0.1:1", {
+      retry = { base = 600, cap = 600 }, on_retry = function() nobody:close() end,
+    })
+    assert.equal("cancelled", select(2, nobody:batch("b"):get()).kind)
   end)
 
   it("can be cancelled before it begins to wait, and from within", function()
@@ -372,6 +400,84 @@ describe("a callback", function()
         assert.is_nil(report)
         assert.equal("cancelled", err.kind)
       end)
+    end)
+  end)
+end)
+
+describe("a writer", function()
+  local function with_writer(body, changes)
+    service.run({ latency_ms = 3 }, function(server)
+      local client = service.client(server.url, changes)
+      local batch = create(client)
+      body(assert(batch:writer("w", { part_size = 1000, parallel = 1 })), server, batch)
+    end)
+  end
+
+  it("is for one coroutine at a time, and says so", function()
+    with_writer(function(out)
+      local refused, list = 0, {}
+      for i = 1, 500 do list[i] = { n = i } end
+      catalog.map(list, function(record)
+        local ok, err = out:write(record)
+        if not ok then
+          refused = refused + 1
+          assert.matches("is at work for another coroutine", err.message, 1, true)
+        end
+        return true
+      end, { parallel = 8 })
+      assert.is_true(refused > 0)
+      assert(out:close())
+    end)
+  end)
+
+  it("that was left in the middle by what a callback raised takes no more", function()
+    with_writer(function(out, server)
+      server:set_faults { { match = { method = "PATCH" }, times = 1, action = { status = 503, body = "{}" } } }
+      assert.error_matches(function()
+        for i = 1, 500 do assert(out:write { n = i }) end
+      end, "on purpose")
+      local ok, err = out:write { n = 501 }
+      assert.is_nil(ok)
+      assert.matches("left in the middle", err.message, 1, true)
+      assert.is_nil((out:close()))
+    end, { retry = { base = 0.01 }, on_retry = function() error "on purpose" end })
+  end)
+
+  it("outlives the task that has opened it", function()
+    with_writer(function(_, _, batch)
+      catalog.run(function()
+        local out
+        catalog.spawn(function()
+          out = assert(batch:writer("another", { part_size = 1000 }))
+          return batch:wait()
+        end):cancel()
+        for i = 1, 500 do assert(out:write { n = i }) end
+        assert(out:close())
+      end)
+    end)
+  end)
+
+  it("of a reader that raises is gone, and its name is free", function()
+    service.run({}, function(_, client)
+      local batch = create(client)
+      assert.error_matches(function() batch:upload("f", { reader = function() error "on purpose" end }) end, "on purpose")
+      assert(batch:upload("f", { data = "{}\n" }))
+      local again = assert(batch:writer "f")
+      again:cancel()
+    end)
+  end)
+
+  it("in a coroutine that is closed is not completed by halves", function()
+    with_writer(function(_, _, batch)
+      local thread = coroutine.create(function()
+        local out <close> = assert(batch:writer "g")
+        assert(out:write { n = 1 })
+        coroutine.yield()
+      end)
+      assert(coroutine.resume(thread))
+      local closed, why = coroutine.close(thread)
+      assert.is_false(closed)
+      assert.matches("the writer of g was left where it cannot be closed", why, 1, true)
     end)
   end)
 end)

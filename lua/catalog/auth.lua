@@ -9,8 +9,8 @@ local auth = {}
 -- Seconds before its end at which a token is no longer used: a request takes a while to arrive.
 local MARGIN <const> = 60
 
--- How often one who waits for another's fetching looks, in seconds.
-local WAIT <const> = 0.01
+-- How long one waits for another's fetching before fetching itself, in seconds: the other may be where it cannot go on.
+local PATIENCE <const> = 1
 
 -- Sources of tokens: `token(client)` gives one, or nil and an error; `renew(token)` is told that the service does not
 -- take it, and says whether another may be had.
@@ -71,21 +71,43 @@ end
 local Fetched = {}
 Fetched.__index = Fetched
 
--- One fetches, the others wait for it; unless its coroutine is dropped, and it never comes back.
+-- A fetching under way, which others wait for. However it ends, they hear of it.
+local Fetching = {}
+
+function Fetching:__close()
+  if self.source.fetching == self then self.source.fetching = nil end
+  await.tell(self)
+end
+
 local function fetch(self, client, ends)
-  self.fetching[1] = coroutine.running()
+  local mine <close> = setmetatable({ source = self, listening = {}, thread = coroutine.running() }, Fetching)
+  self.fetching = mine
   local grant, err = client:send(setmetatable({ ends = ends }, self.request))
-  self.fetching[1] = nil
+  mine.failure = err
   if not grant then return nil, err end
   self.value = grant.access_token
   self.ends = core.system.monotonic() + (tonumber(grant.expires_in) or 0) - MARGIN
   return self.value
 end
 
+-- Waits for another's fetching. Gives its failure, if it has one, or that of the wait.
+local function wait_for(other, client, ends)
+  local left = ends and ends - core.system.monotonic() or PATIENCE
+  local heard, err = await.hear(other, math.min(PATIENCE, math.max(left, 0)), client.loop)
+  if not heard then return err end
+  if not other.failure or other.failure.kind == "cancelled" then return nil end
+  local copy = {}
+  for name, value in pairs(other.failure) do copy[name] = value end
+  return core.failure.new(copy)
+end
+
+-- One fetches, the others wait for it. Who is called within it, by a callback, cannot.
 function Fetched:token(client, ends)
-  while self.fetching[1] do
-    local paused, stopped = await.pause(WAIT, client.loop, client)
-    if not paused then return nil, stopped end
+  local other = self.fetching
+  if other and other.thread ~= coroutine.running() then
+    local err = wait_for(other, client, ends)
+    if err then return nil, err end
+    if self.fetching and self.fetching ~= other then return self:token(client, ends) end
   end
   if self.value and core.system.monotonic() < self.ends then return self.value end
   return fetch(self, client, ends)
@@ -104,10 +126,7 @@ end
 function auth.source(settings)
   if type(settings.token) == "string" then return setmetatable({ value = settings.token }, Constant) end
   if settings.token ~= nil then return setmetatable({ ask = settings.token }, Asked) end
-  if settings.client_secret then
-    local fetching = setmetatable({}, { __mode = "v" })
-    return setmetatable({ request = { __index = request_of(settings) }, fetching = fetching }, Fetched)
-  end
+  if settings.client_secret then return setmetatable({ request = { __index = request_of(settings) } }, Fetched) end
   return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
     .. " scopes (AEP_SCOPES)")
 end

@@ -6,13 +6,14 @@
 -- own.
 -- @module catalog.await
 local core = require "catalog.core"
+local new_pauses = require "catalog.pauses"
 
 local await = {}
 
 -- The engine returns when anything is done, so how long one step may last does not matter.
 local A_WHILE <const> = 3600
 
-local KEYS <const>, VALUES <const> = { __mode = "k" }, { __mode = "v" }
+local KEYS <const> = { __mode = "k" }
 
 -- What a task yields to what runs it, for a wait or a call, to tell that from a yield that is meant for somebody else.
 local WAIT <const>, CALL <const> = {}, {}
@@ -27,16 +28,23 @@ local claims = setmetatable({}, KEYS) -- those of them that are over
 
 local any_cancelled = false -- whether a task ever was: most programs cancel none
 
-local pauses = {} -- { ends, waiter }, the last is the first to end
+local pauses = new_pauses()
 
 -- One engine a state; made anew in a state whose engine was closed.
 local function engine()
   return assert(core.engine.get())
 end
 
-local function set_alarm()
-  local soonest = pauses[#pauses]
-  engine():alarm(next(claims) and 0 or soonest and soonest.ends or nil)
+-- Brings the descriptor up to date for those who wait on it: who has stepped the engine may not wait again.
+local roused = false
+
+local function refresh()
+  local running = engine()
+  if roused ~= (next(claims) ~= nil) then
+    roused = not roused
+    running:rouse(roused)
+  end
+  if next(sleepers) then running:fd() end
 end
 
 local wake
@@ -53,7 +61,7 @@ local function unpark(waiter)
   local thread = waiter.thread
   if not thread then return end
   waiter.thread = nil
-  drivers[waiter.loop].parked[waiter] = nil
+  waiter.driver.parked[waiter] = nil
   waiter.loop.resume(thread)
 end
 
@@ -64,14 +72,13 @@ function wake(waiter)
   waiter.ready = true
   if waiter.task then
     local pool = waiter.task.pool
-    pool.ready[#pool.ready + 1] = waiter.task
+    pool:make_ready(waiter.task)
     wake_listeners(pool)
   elseif waiter.of then
     wake_listeners(waiter.of)
   elseif sleepers[waiter] then
     claims[waiter] = true
-    set_alarm()
-    engine():fd()
+    refresh()
   else
     unpark(waiter)
   end
@@ -84,21 +91,15 @@ local function tell(running)
     waiters[transfer] = nil
     if waiter then wake(waiter) end
   end
-  if not pauses[1] then return end
-  local now = core.system.monotonic()
-  local last = pauses[#pauses]
-  if last.ends > now then return end
-  while last and last.ends <= now do
-    pauses[#pauses] = nil
-    if last.waiter then wake(last.waiter) end
-    last = pauses[#pauses]
-  end
-  set_alarm()
-end
-
--- Brings the descriptor up to date for those who wait on it: who has stepped the engine may not wait again.
-local function refresh()
-  if next(sleepers) then engine():fd() end
+  local soonest = pauses:soonest()
+  if not soonest or soonest > core.system.monotonic() then return end
+  local over = {}
+  repeat
+    over[#over + 1] = pauses:take()
+    soonest = pauses:soonest()
+  until not soonest or soonest > core.system.monotonic()
+  running:alarm(soonest)
+  for _, waiter in ipairs(over) do wake(waiter) end
 end
 
 --- Lets transfers go on without waiting.
@@ -124,7 +125,7 @@ local function block_on(transfer)
   local running = engine()
   while not transfer:done() do
     running:step(A_WHILE)
-    if next(waiters) or pauses[1] then tell(running) end
+    if next(waiters) or pauses:soonest() then tell(running) end
   end
   refresh()
   return true
@@ -135,6 +136,7 @@ local function watch(waiter, loop)
   local running = engine()
   while not waiter.ready do
     sleepers[waiter] = true
+    refresh()
     loop.wait(running:fd(), A_WHILE)
     sleepers[waiter] = nil
     running:step(0)
@@ -144,11 +146,7 @@ end
 
 -- One waits on the descriptor no more, and leaves it as the others need it.
 local function settle(waiter)
-  sleepers[waiter] = nil
-  if claims[waiter] then
-    claims[waiter] = nil
-    set_alarm()
-  end
+  sleepers[waiter], claims[waiter] = nil, nil
   refresh()
 end
 
@@ -165,10 +163,13 @@ function Seat:__close()
   end
 end
 
+-- A driver that was dropped leaves its seat when it is collected. At the end of a state nobody is there to hear of it.
+function Seat:__gc() pcall(Seat.__close, self) end
+
 -- Waits for a word from who drives.
 local function park(driver, waiter, loop)
   engine():fd() -- what this one has begun is waited for by the one who drives
-  waiter.loop, waiter.thread = loop, coroutine.running()
+  waiter.loop, waiter.driver, waiter.thread = loop, driver, coroutine.running()
   driver.parked[waiter] = true
   loop.suspend()
   driver.parked[waiter], waiter.thread = nil, nil -- also where nobody has resumed it
@@ -176,11 +177,12 @@ end
 
 -- In a loop that can wake one of many: one waits for all.
 local function take_turns(waiter, loop)
-  local driver = drivers[loop]
+  local key = loop.current and loop.current() or loop
+  local driver = drivers[key]
   if not driver then
     -- nobody else may hold who is parked: a loop knows only of what waits for one of its own things
     driver = { parked = {}, driving = setmetatable({}, KEYS) }
-    drivers[loop] = driver
+    drivers[key] = driver
   end
   local _ <close> = setmetatable({ driver = driver, waiter = waiter }, Seat)
   while not waiter.ready do
@@ -223,6 +225,14 @@ local function wait(waiter, loop)
   else
     poll(waiter, loop)
   end
+end
+
+--- Whether a wait here would block, and nobody else could go on.
+-- @tparam ?table loop an adapter
+-- @treturn boolean
+function await.blocks(loop)
+  if tasks[coroutine.running()] and coroutine.isyieldable() then return false end
+  return not fits(loop)
 end
 
 --- Makes a coroutine a task's: what it waits for is the pool's to wait for.
@@ -304,15 +314,9 @@ function await.transfer(transfer, loop)
   return nil, await.cancelled()
 end
 
--- Adds a pause, in its place: most end sooner than those that are there already, or last.
-local function add_pause(ends, waiter)
-  local low, high = 1, #pauses + 1
-  while low < high do
-    local middle = (low + high) // 2
-    if pauses[middle].ends > ends then low = middle + 1 else high = middle end
-  end
-  table.insert(pauses, low, setmetatable({ ends = ends, waiter = waiter }, VALUES))
-  if low == #pauses then set_alarm() end
+local function add_pause(seconds, waiter)
+  pauses:add(core.system.monotonic() + seconds, waiter)
+  engine():alarm(pauses:soonest())
 end
 
 --- Lets some time pass, in which transfers go on.
@@ -323,11 +327,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `cancelled`
 function await.pause(seconds, loop, owner)
-  if seconds <= 0 then return true end
+  if seconds <= 0 or owner and owner.closed then return true end
   local err = await.cancelled()
   if err then return nil, err end
   local waiter = { owner = owner }
-  add_pause(core.system.monotonic() + seconds, waiter)
+  add_pause(seconds, waiter)
   wait(waiter, loop)
   err = await.cancelled()
   if err then return nil, err end
@@ -337,10 +341,9 @@ end
 --- Ends the pauses of an owner, and tells those whose transfers it has ended.
 -- @tparam table owner
 function await.interrupt(owner)
-  for i = #pauses, 1, -1 do
-    local waiter = pauses[i].waiter
-    if waiter and waiter.owner == owner then wake(waiter) end
-  end
+  pauses:each(function(waiter)
+    if waiter.owner == owner then wake(waiter) end
+  end)
   tell(engine())
 end
 
@@ -348,7 +351,7 @@ end
 -- @tparam table pool
 function await.pool(pool)
   if await.cancelled() then await.cancel_jobs(pool) end
-  if #pool.ready > 0 then return end
+  if pool:has_ready() then return end
   local waiter, task = {}, await.task()
   pool.listening[#pool.listening + 1] = waiter
   if task then task.within = pool end
@@ -367,10 +370,27 @@ function await.over(task)
   return task.over
 end
 
---- Tells those who wait for a task that it is over.
--- @tparam table task `listening`, when it can be waited for
-function await.tell_over(task)
-  if task.listening then wake_listeners(task) end
+--- Waits until somebody tells of something, or some seconds are over.
+-- @tparam table of its `listening` is a list
+-- @tparam number seconds
+-- @tparam ?table loop the adapter of the client
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `cancelled`
+function await.hear(of, seconds, loop)
+  local waiter = {}
+  of.listening[#of.listening + 1] = waiter
+  add_pause(seconds, waiter)
+  wait(waiter, loop)
+  local err = await.cancelled()
+  if err then return nil, err end
+  return true
+end
+
+--- Tells those who wait to hear of something.
+-- @tparam table of `listening`, when it can be waited for
+function await.tell(of)
+  if of.listening then wake_listeners(of) end
 end
 
 --- Wakes who waits for a pool, as if one of its jobs could go on, after some seconds.
@@ -379,7 +399,7 @@ end
 -- @treturn table `ready` says that it was
 function await.ring(pool, seconds)
   local waiter = { of = pool }
-  add_pause(core.system.monotonic() + seconds, waiter)
+  add_pause(seconds, waiter)
   return waiter
 end
 

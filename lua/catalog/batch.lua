@@ -6,8 +6,8 @@ local options = require "catalog.options"
 
 local batch = {}
 
--- The methods, to which other files add theirs, each read when one of its own is first used: a program that only creates
--- batches starts the sooner. None may have the name of a field the service knows.
+-- The methods, to which other files add theirs, each read when one of its own is first used: a program that only
+-- creates batches starts the sooner. None may have the name of a field the service knows.
 local HOMES <const> = {
   complete = "actions", abort = "actions", fail = "actions", revert = "actions", problems = "actions", wait = "actions",
   input_files = "rows", failed_rows = "rows", upload = "upload", writer = "writer",

@@ -384,9 +384,10 @@ end
 --   service to ingest; default: none); `split` (true: as many batches as the advised limits make); `advised_files`,
 --   `advised_bytes` (1500; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 1 TB: more is refused);
 --   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
---   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again), `on_change` (called with a batch's status each time it is another), `on_warning` (called with a
---   text; default: Lua's `warn`), `journal` (a path: what has been done is noted there, and the same call again goes
---   on where the last one stopped; then nothing but a refusal aborts the batch)
+--   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again),
+--   `on_change` (called with a batch's status each time it is another), `on_warning` (called with a text; default:
+--   Lua's `warn`), `journal` (a path: what has been done is noted there, and the same call again goes on where the
+--   last one stopped; then nothing but a refusal aborts the batch)
 -- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
 --   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `files`); with a journal `resumed` (true:
 --   it went on), and `replaced`: batches (`id`, `status`) that had ended without their files, which went into new ones
@@ -401,6 +402,7 @@ end
 
 --- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.
 function Client:close()
+  self.closed = true
   self.connection:close()
   await.interrupt(self)
 end

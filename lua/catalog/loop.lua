@@ -11,10 +11,11 @@
 -- - `suspend()` lets the running coroutine wait until `resume(thread)` is called with it. That call comes from another
 --   coroutine, or from outside the loop; it returns at once, and `thread` goes on in its turn.
 --
--- And two that help:
+-- And three that help:
 --
 -- - `yieldable()` says whether the running coroutine is one of the loop's, which can wait. Default: whether it can
 --   yield.
+-- - `current()` gives what tells the loop that runs from others of its kind, where there may be several.
 -- - `spawn(body)` runs a function in a new coroutine of the loop, for `catalog.spawn`.
 -- @module catalog.loop
 local options = require "catalog.options"
@@ -22,7 +23,8 @@ local options = require "catalog.options"
 local loop = {}
 
 local SCHEMA <const> = {
-  wait = "callable", suspend = "callable", resume = "callable", yieldable = "callable", spawn = "callable",
+  wait = "callable", suspend = "callable", resume = "callable", yieldable = "callable", current = "callable",
+  spawn = "callable",
 }
 
 --- Checks an adapter.

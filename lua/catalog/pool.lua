@@ -18,7 +18,7 @@ local function new(width, loop, tick)
   return setmetatable({
     width = width, loop = loop, tick = tick, sources = {}, active = 0, parent = await.task(),
     tasks = {}, -- task -> true, those under way
-    ready = {}, -- tasks that can go on
+    ready = {}, first = 1, last = 0, -- tasks that can go on, and where in the list they are
     listening = {}, -- waiters of those who wait for that
   }, Pool)
 end
@@ -72,14 +72,15 @@ local function note_end(pool, task, fine, result, err)
     pool.failure = err
     pool.sources = {} -- what has begun goes on to its end, nothing new is begun
   end
-  await.tell_over(task)
+  await.tell(task)
+  await.tell(pool) -- who waits for this very task may wait for the pool
 end
 
 -- What a job yields to a scheduler above the pool is passed on to it, and what comes back to the job.
 local function pass_on(pool, task, ...)
   if coroutine.isyieldable() then return pool:resume(task, coroutine.yield(...)) end
-  note_raised(pool, "a task yielded to a scheduler that is not there")
-  return pool:resume(task)
+  coroutine.close(task.thread)
+  return note_end(pool, task, false, "a task yielded to a scheduler that is not there")
 end
 
 local function look_at(pool, task, alive, first, second, ...)
@@ -99,6 +100,13 @@ function Pool:resume(task, ...)
   return look_at(self, task, coroutine.resume(task.thread, ...))
 end
 
+-- Of a pool whose jobs are let go on: when that is left in the middle, its jobs end too.
+local Waiting = {}
+
+function Waiting:__close()
+  if self.pool then self.pool:abandon() end
+end
+
 --- Begins a job at once, whatever the width.
 -- @tparam function job
 -- @tparam ?table task what is to be its task; its methods are the caller's affair
@@ -110,9 +118,22 @@ function Pool:begin(job, task)
   await.adopt(task.thread, task)
   self.active = self.active + 1
   self.tasks[task] = true
+  local waiting <close> = setmetatable({ pool = self }, Waiting)
   self:resume(task)
+  waiting.pool = nil
   return task
 end
+
+--- Says that a task can go on.
+-- @tparam table task
+function Pool:make_ready(task)
+  self.last = self.last + 1
+  self.ready[self.last] = task
+end
+
+--- Whether a task can go on.
+-- @treturn boolean
+function Pool:has_ready() return self.first <= self.last end
 
 local function begin_jobs(pool)
   while pool.active < pool.width and not pool.failure do
@@ -123,10 +144,14 @@ local function begin_jobs(pool)
 end
 
 local function resume_ready(pool)
-  local ready = pool.ready
-  if #ready == 0 then return end
-  pool.ready = {}
-  for _, task in ipairs(ready) do pool:resume(task) end
+  -- one by one: what a job does may make this go on from within
+  for _ = pool.first, pool.last do
+    if not pool:has_ready() then return end
+    local task = pool.ready[pool.first]
+    pool.ready[pool.first] = nil
+    pool.first = pool.first + 1
+    pool:resume(task)
+  end
 end
 
 local function raise(pool)
@@ -146,14 +171,14 @@ end
 function Pool:abandon()
   self.sources = {}
   await.cancel_jobs(self)
-  while #self.ready > 0 do resume_ready(self) end
-end
-
--- Of a pool that is waited for: when that is left in the middle, its jobs end too.
-local Waiting = {}
-
-function Waiting:__close()
-  if self.pool then self.pool:abandon() end
+  while self:has_ready() do resume_ready(self) end
+  -- what waits for somebody else than us
+  for task in pairs(self.tasks) do
+    if coroutine.status(task.thread) == "suspended" then
+      coroutine.close(task.thread)
+      note_end(self, task, true, true)
+    end
+  end
 end
 
 --- Lets jobs go on without waiting.
@@ -171,6 +196,7 @@ end
 -- @treturn[2] table the error of the first job that failed, when all that had begun are over
 -- @raise what a job raised, with its traceback, when all others, which it cancelled, are over
 function Pool:advance(enough)
+  if not self.of_host then self.parent = await.task() end -- a writer's may be in use by another than who opened it
   local waiting <close> = setmetatable({ pool = self }, Waiting)
   begin_jobs(self)
   while self.active > 0 and not (enough and not self.failure and not self.has_raised and enough()) do

@@ -31,9 +31,14 @@ end
 
 -- Raises when it would wait for ever: for itself, or for one that waits for it.
 local function check_circle(task, me)
+  local mine = {} -- what runs, and what that is part of
+  while me do
+    mine[me] = true
+    me = me.pool.parent
+  end
   local other = task
-  while me and other do
-    if other == me then error("a task cannot await itself, nor one that awaits it", 3) end
+  while other do
+    if mine[other] then error("a task cannot await itself, nor one that awaits it", 3) end
     other = other.awaits
   end
 end
@@ -54,7 +59,7 @@ function Task:await()
   check_circle(self, me)
   self.awaited = true
   if me then me.awaits = self end
-  if self.pool.driven then
+  if self.pool.driven and not await.blocks(self.pool.loop) then
     wait_for(self)
   else
     self.pool:advance(function() return self.over end)
@@ -132,13 +137,14 @@ function tasks.spawn(body, ...)
   local jobs = new_pool(math.huge)
   local task = begin(jobs, body, ...)
   if task.has_raised then jobs:advance() end -- at once, and nobody can have awaited it
-  if jobs.active > 0 and jobs.loop and jobs.loop.spawn then
-    jobs.driven = true
-    jobs.loop.spawn(function()
+  local loop = jobs.active > 0 and jobs.loop
+  if loop and loop.spawn and (not loop.yieldable or loop.yieldable()) then
+    loop.spawn(function()
       local fine, message = pcall(jobs.advance, jobs)
       -- what nobody awaits is for the loop to tell
       if not fine and not task.awaited then error(message, 0) end
     end)
+    jobs.driven = true
   end
   return task
 end

@@ -168,7 +168,10 @@ local function send_whole(task)
   local ok, err = upload.send(task.place, "PUT", task.target, task.file or task.data, {
     offset = task.file and task.offset, length = task.file and task.total,
   })
-  if not ok then return nil, err end
+  if not ok then
+    if task.file then task.file:close() end
+    return nil, err
+  end
   task.heard.bytes(task.total)
   return finish(task)
 end
@@ -295,7 +298,7 @@ end
 
 -- All that a reader gives, by way of a writer, which cuts it into parts.
 local function copy(self, name, source, given)
-  local out, err = require("catalog.writer").open(self, name, given)
+  local out <close>, err = require("catalog.writer").open(self, name, given)
   if not out then return nil, err end
   while true do
     local chunk = source.reader()

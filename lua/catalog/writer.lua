@@ -23,6 +23,32 @@ local function take_buffer(self)
   return table.remove(self.idle) or core.buffer.new(self.part_size)
 end
 
+-- Says the error of a writer once and for all.
+local function give_up(self, err)
+  self.failure, self.buffer = err, nil
+  batch.state(self.of).writing[self.name] = nil
+  return nil, err
+end
+
+-- A writer at work: nobody else may use it meanwhile, and one that is left in the middle, by what a callback raised or
+-- by its coroutine's end, has a hole.
+local Busy = {}
+
+function Busy:__close()
+  if not self.of.busy then return end
+  self.of.busy = nil
+  if self.of.buffer then
+    give_up(self.of, core.failure.new {
+      kind = "cancelled", message = ("the writing of %s was left in the middle"):format(self.of.name),
+    })
+  end
+end
+
+local function begin(self)
+  self.busy = true
+  return setmetatable({ of = self }, Busy)
+end
+
 -- Sends the buffer as the next part, in the background. One is being filled while `parallel` are sent.
 local function dispatch(self)
   local buffer, first, length = self.buffer, self.sent, self.buffer:length()
@@ -40,15 +66,9 @@ local function dispatch(self)
   return true
 end
 
--- Says the error of a writer once and for all.
-local function give_up(self, err)
-  self.failure, self.buffer = err, nil
-  batch.state(self.of).writing[self.name] = nil
-  return nil, err
-end
-
 -- The first part is full and there is more: the file goes in parts.
 local function flush(self)
+  local _ <close> = begin(self)
   if not self.begun then
     local ok, err = upload.send(self.place, "POST", self.target .. "?action=INITIALIZE")
     if not ok then return give_up(self, err) end
@@ -56,20 +76,25 @@ local function flush(self)
   end
   local ok, err = dispatch(self)
   if not ok then return give_up(self, err) end
-  self.next_turn = POKE
+  self.next_turn, self.busy = POKE, nil
   return true
 end
 
--- Why there is no buffer to write to.
+-- Why nothing can be written.
 local function refuse(self)
   if self.failure then return nil, self.failure end
+  if self.busy then
+    return failure("data", "the writer of %s is at work for another coroutine; one at a time may use it", self.name)
+  end
   return failure("data", "the writer of %s is closed", self.name)
 end
 
 -- Now and then, when so much was produced, the transfers under way get a turn.
 local function see_to_transfers(self, length)
+  local _ <close> = begin(self)
   self.next_turn = length + POKE
   self.jobs:poke()
+  self.busy = nil
   if self.jobs.failure then return give_up(self, self.jobs.failure) end
   return true
 end
@@ -91,7 +116,7 @@ end
 --   are not harmed), otherwise that of a transfer, after which the writer is of no more use
 function Writer:write(record)
   local buffer, number = self.buffer, self.records + 1
-  if not buffer then return refuse(self) end
+  if not buffer or self.busy then return refuse(self) end
   local length, unfit = buffer:encode(record, number, self.part_size)
   self.records = number
   if length == nil then return nil, unfit end
@@ -106,7 +131,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Writer:add(text)
-  if not self.buffer then return refuse(self) end
+  if not self.buffer or self.busy then return refuse(self) end
   local from = 1
   while from <= #text do
     if self.buffer:length() >= self.part_size then
@@ -141,8 +166,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; the file is not part of the batch
 function Writer:close()
-  if not self.buffer then return refuse(self) end
+  if not self.buffer or self.busy then return refuse(self) end
+  local _ <close> = begin(self)
   local ok, err = finish(self)
+  self.busy = nil
   if not ok then return give_up(self, err) end
   self.closed = true
   batch.state(self.of).writing[self.name] = nil
@@ -164,8 +191,11 @@ end
 -- Left by an error it is cancelled. Left without one it is closed, and a fault raises: records would be lost unheard.
 function Writer:__close(err)
   if self.closed or self.failure then return end
-  if err ~= nil then
+  local _, is_main = coroutine.running()
+  local ended = not is_main and not coroutine.isyieldable() -- by coroutine.close, which gives no error
+  if err ~= nil or ended then
     self:cancel()
+    if err == nil then error(("the writer of %s was left where it cannot be closed"):format(self.name), 0) end
     return
   end
   local ok, failed = self:close()

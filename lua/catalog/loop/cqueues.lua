@@ -40,6 +40,9 @@ function adapter.yieldable()
   return is_controllers == true
 end
 
+-- A state may have several controllers.
+function adapter.current() return (cqueues.running()) end
+
 function adapter.spawn(body)
   cqueues.running():wrap(body)
 end
