@@ -765,12 +765,9 @@ static int engine_get(lua_State *L) {
 }
 
 int cat_engine_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"step", engine_step},
-                                       {"fd", engine_fd},
-                                       {"alarm", engine_alarm},
-                                       {"rouse", engine_rouse},
-                                       {"collect", engine_collect},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"step", engine_step},       {"fd", engine_fd},
+                                       {"alarm", engine_alarm},     {"rouse", engine_rouse},
+                                       {"collect", engine_collect}, {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", engine_gc}, {"__close", engine_gc}, {"__tostring", engine_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"get", engine_get}, {NULL, NULL}};
