@@ -35,10 +35,11 @@ local function engine()
   return assert(core.engine.get())
 end
 
--- Brings the descriptor up to date for those who wait on it: who has stepped the engine may not wait again.
-local roused = false
+local roused = false -- whether the engine was told that there are claims
 
+-- Brings the descriptor up to date for those who wait on it: who has stepped the engine may not wait again.
 local function refresh()
+  if not roused and not next(sleepers) then return end -- a claim is a sleeper's
   local running = engine()
   if roused ~= (next(claims) ~= nil) then
     roused = not roused
