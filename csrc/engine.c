@@ -36,7 +36,7 @@
  * events, unless those were cheap, and less than so many nanoseconds have passed. That of an upload
  * reads and sends UPLOAD_BUFFER bytes. */
 #define EVENTS_A_TURN 4
-#define SHORT_TURN    200000
+#define SHORT_TURN    400000
 
 /* What is known of a descriptor; its number is its place in the table. */
 typedef struct {

@@ -23,6 +23,7 @@ await.WAIT, await.CALL = WAIT, CALL
 local waiters = setmetatable({}, KEYS) -- transfer -> waiter
 local tasks = setmetatable({}, KEYS) -- thread -> task
 local drivers = setmetatable({}, KEYS) -- loop -> who waits on the descriptor for all, and who for a word from there
+local seats = setmetatable({}, KEYS) -- thread -> its seat among those of a driver
 local sleepers = setmetatable({}, KEYS) -- waiters whose coroutines wait on the descriptor
 local claims = setmetatable({}, KEYS) -- those of them that are over
 
@@ -156,6 +157,7 @@ local Seat = {}
 
 function Seat:__close()
   local driver, waiter = self.driver, self.waiter
+  self.waiter = nil
   driver.parked[waiter], driver.driving[waiter], waiter.thread = nil, nil, nil
   settle(waiter)
   if not next(driver.driving) then
@@ -165,7 +167,21 @@ function Seat:__close()
 end
 
 -- A driver that was dropped leaves its seat when it is collected. At the end of a state nobody is there to hear of it.
-function Seat:__gc() pcall(Seat.__close, self) end
+function Seat:__gc()
+  if self.waiter then pcall(Seat.__close, self) end
+end
+
+-- The seat of a coroutine, which it takes again and again: finalizers are dear.
+local function take_seat(driver, waiter)
+  local thread = coroutine.running()
+  local seat = seats[thread]
+  if not seat or seat.waiter then
+    seat = setmetatable({}, Seat)
+    seats[thread] = seat
+  end
+  seat.driver, seat.waiter = driver, waiter
+  return seat
+end
 
 -- Waits for a word from who drives.
 local function park(driver, waiter, loop)
@@ -185,7 +201,7 @@ local function take_turns(waiter, loop)
     driver = { parked = {}, driving = setmetatable({}, KEYS) }
     drivers[key] = driver
   end
-  local _ <close> = setmetatable({ driver = driver, waiter = waiter }, Seat)
+  local _ <close> = take_seat(driver, waiter)
   while not waiter.ready do
     if next(driver.driving) then
       park(driver, waiter, loop)

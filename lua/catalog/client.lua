@@ -8,7 +8,6 @@ local failure = require "catalog.failure"
 local governor = require "catalog.governor"
 local loop = require "catalog.loop"
 local options = require "catalog.options"
-local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
 
@@ -261,10 +260,11 @@ local function outcome(client, request, transfer)
   end
   if status < 200 or status > 299 then
     if request.into then body = read_into(request.into) end
-    return nil, reply.failure(request, status, body, transfer, request.secrets or { client.known_token })
+    local secrets = request.secrets or { client.known_token }
+    return nil, require("catalog.reply").failure(request, status, body, transfer, secrets)
   end
   local value, err = request.read(body, transfer)
-  if value == nil then return nil, reply.unreadable(request, status, transfer, err) end
+  if value == nil then return nil, require("catalog.reply").unreadable(request, status, transfer, err) end
   return value
 end
 
