@@ -1,6 +1,7 @@
 -- For the C host: creates batches, looks one up, and lets calls fail, at the server whose URL it is given.
 return function(url)
   local catalog = require "catalog"
+  for _, name in ipairs { "reply" } do require("catalog." .. name) end -- else read by act()
   if package.loaded.cjson then pin(package.searchpath("cjson", package.cpath)) end
   local settings = { base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20, retry = false }
   local client = assert(catalog.client(settings))

@@ -12,12 +12,20 @@ function shell.quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
+--- Starts a command. Gives a function that waits for its end and gives what it printed (stderr too), and its exit
+-- status.
+function shell.start(command)
+  local pipe = assert(io.popen("unset LD_PRELOAD; { " .. command .. "\n} 2>&1", "r"))
+  return function()
+    local output = pipe:read "a"
+    local _, _, status = pipe:close()
+    return output, status
+  end
+end
+
 --- Runs a command. Gives what it printed (stderr too), and its exit status.
 function shell.run(command)
-  local pipe = assert(io.popen("unset LD_PRELOAD; { " .. command .. "\n} 2>&1", "r"))
-  local output = pipe:read "a"
-  local _, _, status = pipe:close()
-  return output, status
+  return shell.start(command)()
 end
 
 --- Makes a directory for `body(path)` and removes it afterwards, whatever happens.
