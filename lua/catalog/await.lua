@@ -54,6 +54,7 @@ local wake
 -- Tells all who listen to a pool or to a task.
 local function wake_listeners(of)
   local listening = of.listening
+  if not listening[1] then return end -- mostly nobody does
   of.listening = {}
   for _, waiter in ipairs(listening) do wake(waiter) end
 end
@@ -94,12 +95,13 @@ local function tell(running)
     if waiter then wake(waiter) end
   end
   local soonest = pauses:soonest()
-  if not soonest or soonest > core.system.monotonic() then return end
+  local now = soonest and core.system.monotonic()
+  if not soonest or soonest > now then return end
   local over = {}
   repeat
     over[#over + 1] = pauses:take()
     soonest = pauses:soonest()
-  until not soonest or soonest > core.system.monotonic()
+  until not soonest or soonest > now
   running:alarm(soonest)
   for _, waiter in ipairs(over) do wake(waiter) end
 end
@@ -222,9 +224,16 @@ local function poll(waiter, loop)
   watch(waiter, loop)
 end
 
+--- Whether what runs is the loop's, as far as the loop can tell.
+-- @tparam table loop an adapter
+-- @treturn boolean
+function await.is_in(loop)
+  return not loop.yieldable or loop.yieldable()
+end
+
 -- Whether the running coroutine can wait in a loop.
 local function fits(loop)
-  return loop and coroutine.isyieldable() and (not loop.yieldable or loop.yieldable())
+  return loop and coroutine.isyieldable() and await.is_in(loop)
 end
 
 -- Waits until a waiter is ready.
@@ -294,6 +303,20 @@ function await.cancelled()
   end
 end
 
+-- Goes on, unless what runs was cancelled.
+local function unless_cancelled()
+  local err = await.cancelled()
+  if err then return nil, err end
+  return true
+end
+
+-- A waiter that hears of something.
+local function listen(of)
+  local waiter = {}
+  of.listening[#of.listening + 1] = waiter
+  return waiter
+end
+
 --- Cancels the jobs of a pool.
 -- @tparam table pool
 function await.cancel_jobs(pool)
@@ -345,14 +368,12 @@ end
 -- @treturn[2] table error of kind `cancelled`
 function await.pause(seconds, loop, owner)
   if seconds <= 0 or owner and owner.closed then return true end
-  local err = await.cancelled()
-  if err then return nil, err end
+  local ok, err = unless_cancelled()
+  if not ok then return nil, err end
   local waiter = { owner = owner }
   add_pause(seconds, waiter)
   wait(waiter, loop)
-  err = await.cancelled()
-  if err then return nil, err end
-  return true
+  return unless_cancelled()
 end
 
 --- Ends the pauses of an owner, and tells those whose transfers it has ended.
@@ -369,8 +390,7 @@ end
 function await.pool(pool)
   if await.cancelled() then await.cancel_jobs(pool) end
   if pool:has_ready() then return end
-  local waiter, task = {}, await.task()
-  pool.listening[#pool.listening + 1] = waiter
+  local waiter, task = listen(pool), await.task()
   if task then task.within = pool end
   wait(waiter, pool.loop)
   if task then task.within = nil end
@@ -381,9 +401,7 @@ end
 -- @treturn ?boolean true; nil when who waits was cancelled
 function await.over(task)
   if await.cancelled() then return nil end
-  local waiter = {}
-  task.listening[#task.listening + 1] = waiter
-  wait(waiter, task.pool.loop)
+  wait(listen(task), task.pool.loop)
   return task.over
 end
 
@@ -395,13 +413,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `cancelled`
 function await.hear(of, seconds, loop)
-  local waiter = {}
-  of.listening[#of.listening + 1] = waiter
+  local waiter = listen(of)
   add_pause(seconds, waiter)
   wait(waiter, loop)
-  local err = await.cancelled()
-  if err then return nil, err end
-  return true
+  return unless_cancelled()
 end
 
 --- Tells those who wait to hear of something.

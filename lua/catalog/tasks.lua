@@ -43,13 +43,6 @@ local function check_circle(task, me)
   end
 end
 
--- Waits until a task is over that others run.
-local function wait_for(task)
-  while not task.over do
-    if not await.over(task) then break end
-  end
-end
-
 --- Waits until the task is over.
 -- @function catalog.task:await
 -- @return what its function returned; or nil and an error of kind `cancelled`
@@ -60,7 +53,7 @@ function Task:await()
   self.awaited = true
   if me then me.awaits = self end
   if self.pool.driven and not await.blocks(self.pool.loop) then
-    wait_for(self)
+    if not self.over then await.over(self) end
   else
     self.pool:advance(function() return self.over end)
   end
@@ -138,7 +131,7 @@ function tasks.spawn(body, ...)
   local task = begin(jobs, body, ...)
   if task.has_raised then jobs:advance() end -- at once, and nobody can have awaited it
   local loop = jobs.active > 0 and jobs.loop
-  if loop and loop.spawn and (not loop.yieldable or loop.yieldable()) then
+  if loop and loop.spawn and await.is_in(loop) then
     loop.spawn(function()
       local fine, message = pcall(jobs.advance, jobs)
       -- what nobody awaits is for the loop to tell

@@ -43,9 +43,9 @@ local function list(service, request, record, kind)
   local start, no_start = listing.number(request.query, "start", 0, 0, math.maxinteger)
   local limit, no_limit = listing.number(request.query, "limit", MOST, 1, math.maxinteger)
   if no_start or no_limit then return table.unpack(no_start or no_limit) end
-  limit = math.min(limit, MOST)
+  start, limit = math.min(start, #names), math.min(limit, MOST)
   local data = core.json.array()
-  for i = math.min(start, #names) + 1, math.min(#names - limit, start) + limit do
+  for i = start + 1, math.min(#names, start + limit) do
     data[#data + 1] = entry(service, request, record, kind, names[i])
   end
   return answers.value(200, { data = data, _page = { limit = limit, count = #data } })
