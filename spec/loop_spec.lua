@@ -106,7 +106,7 @@ for host, run in pairs(hosts) do
       shell.with_directory(function(directory)
         for i = 1, 4 do shell.write(("%s/f%d"):format(directory, i), ('{"n":1}\n'):rep(1000)) end
         local server <close> = assert(emulator.start { data_dir = directory .. "/data", latency_ms = 3, stage_ms = 10 })
-        local client, ticks, done = client_in(host, server, { retry = { base = 0.01 } }), 0, {}
+        local client, ticks, done = client_in(host, server, { retry = { tries = 10, base = 0.01 } }), 0, {}
         server:set_faults { { rate = 0.1, action = { status = 503, body = "{}" } } }
         run({
           function()
