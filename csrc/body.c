@@ -99,8 +99,11 @@ static CURLcode with_feed(CURL *easy, const char *method, cat_source *source) {
 
 CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source) {
     /* What the handle's last exchange set: only HEAD, unusual methods and uploads leave anything
-     * behind. */
+     * behind. Before 8.1.0 a POST does not end an upload by itself. */
     CURLcode code = curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 0L);
+    }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, LEAST_BUFFER);
     }
@@ -150,10 +153,40 @@ static bool spill(cat_sink *sink, const char *bytes, size_t size) {
     return true;
 }
 
+/* Whether the headers that come are not yet those of the answer (RFC 9110, 15.2). */
+static bool provisional(CURL *easy) {
+    long status = 0;
+    return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 1;
+}
+
+/* Looks at a line of the head, or at a piece of a long one. False: it must not get to libcurl's list
+ * of headers. Once a header is in that list, what follows may do as it likes. */
+static bool look_at_head(cat_sink *sink, const char *bytes, size_t size) {
+    bool ends = bytes[size - 1] == '\n';
+    if (sink->head == CAT_HEAD_STATUS) {
+        sink->head = ends ? CAT_HEAD_FIRST : CAT_HEAD_STATUS;
+        return true;
+    }
+    if (sink->head == CAT_HEAD_FIRST) {
+        sink->folded = *bytes == ' ' || *bytes == '\t';
+        bool none = *bytes == '\r' || *bytes == '\n';
+        if (sink->folded || (none && provisional(sink->easy))) {
+            sink->head = CAT_HEAD_STATUS;
+            return !sink->folded;
+        }
+        curl_easy_setopt(sink->easy, CURLOPT_HEADER, 0L);
+    }
+    sink->head = ends ? CAT_HEAD_PASSED : CAT_HEAD_REST;
+    return true;
+}
+
 /* CURLOPT_WRITEFUNCTION: less than all written makes libcurl end the transfer. */
 static size_t keep(char *bytes, size_t unit, size_t count, void *user) {
     cat_sink *sink = user;
     size_t size = unit * count; /* unit is always 1 */
+    if (sink->head != CAT_HEAD_PASSED && size > 0) {
+        return look_at_head(sink, bytes, size) ? size : 0;
+    }
     if (sink->descriptor >= 0) {
         sink->length += size;
         return spill(sink, bytes, size) ? size : 0;
@@ -174,6 +207,7 @@ static size_t keep(char *bytes, size_t unit, size_t count, void *user) {
 }
 
 CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
+    sink->easy = easy;
     CURLcode code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink) : code;
 }
@@ -182,7 +216,14 @@ void cat_sink_reset(cat_sink *sink) {
     sink->length = 0;
     sink->descriptor = -1;
     sink->error = 0;
-    sink->over = sink->short_of_memory = false;
+    sink->over = sink->short_of_memory = sink->folded = false;
+}
+
+/* With CURLOPT_HEADER each line of the head is written like the body, before it is anything else.
+ */
+CURLcode cat_sink_guard(cat_sink *sink) {
+    sink->head = CAT_HEAD_STATUS;
+    return curl_easy_setopt(sink->easy, CURLOPT_HEADER, 1L);
 }
 
 void cat_sink_free(cat_sink *sink) {

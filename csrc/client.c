@@ -84,13 +84,16 @@ cat_slot *cat_client_take(cat_client *client) {
     slot->sends = 0;
     slot->detail[0] = '\0';
     cat_sink_reset(&slot->sink);
+    if (client->guards && cat_sink_guard(&slot->sink) != CURLE_OK) {
+        free_slot(client, slot);
+        return NULL;
+    }
     return slot;
 }
 
 void cat_client_give(cat_client *client, cat_slot *slot) {
     size_t most = slot->source.kind >= CAT_SOURCE_MEMORY ? IDLE_UPLOADS : IDLE_SLOTS;
-    bool spent = slot->sends > 0 && !client->reuses;
-    if (!client->model || spent || client->idle_count >= most) {
+    if (!client->model || client->idle_count >= most) {
         free_slot(client, slot);
         return;
     }
@@ -103,9 +106,9 @@ void cat_client_give(cat_client *client, cat_slot *slot) {
 }
 
 /* Before 8.1.0 an easy handle keeps a pointer to the last header of its last reply, whose memory is
- * gone. A server whose next reply begins with a space has it written to. */
-static bool handles_are_reusable(void) {
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100;
+ * gone. A server whose next reply begins with a blank would have it written to. */
+static bool remembers_headers(void) {
+    return curl_version_info(CURLVERSION_NOW)->version_num < 0x080100;
 }
 
 static CURLcode set_long(CURL *easy, CURLoption option, long value, CURLcode so_far) {
@@ -206,7 +209,7 @@ static int client_new(lua_State *L) {
     cat_client *client = lua_newuserdatauv(L, sizeof *client, 1);
     memset(client, 0, sizeof *client);
     client->L = cat_main_thread(L);
-    client->reuses = handles_are_reusable();
+    client->guards = remembers_headers();
     luaL_setmetatable(L, CAT_CLIENT);
     client->engine = cat_engine_push(L);
     if (!client->engine) {

@@ -32,7 +32,7 @@ typedef struct {
     cat_slot *idle;
     size_t idle_count;
     size_t max_reply; /* bytes */
-    bool reuses;      /* an easy handle that has got a reply may send again */
+    bool guards;      /* how replies begin is looked at, see cat_sink_guard */
 } cat_client;
 
 /* The request headers of a transfer, kept alive by it. */

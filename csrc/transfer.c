@@ -216,6 +216,11 @@ static fault fault_of(const cat_slot *slot) {
     if (slot->sink.error) {
         return (fault){"data", strerror(slot->sink.error), true};
     }
+    if (slot->sink.folded) {
+        return (fault){
+            "protocol",
+            "the answer is not HTTP as it should be: its first header begins with a blank", true};
+    }
     if (slot->sink.over) {
         return (fault){"limit", "the reply is larger than max_reply allows", true};
     }
@@ -251,6 +256,7 @@ static fault fault_of(const cat_slot *slot) {
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
+    case CURLE_BAD_FUNCTION_ARGUMENT: /* a header that libcurl cannot keep */
         return (fault){"protocol", "the answer is not HTTP as it should be", false};
     case CURLE_ABORTED_BY_CALLBACK:
         return (fault){"cancelled", "the transfer was ended on this side", false};
