@@ -156,11 +156,12 @@ static bool spill(cat_sink *sink, const char *bytes, size_t size) {
 /* Whether the headers that come are not yet those of the answer (RFC 9110, 15.2). */
 static bool provisional(CURL *easy) {
     long status = 0;
-    return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 1;
+    return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+           status / 100 == 1;
 }
 
-/* Looks at a line of the head, or at a piece of a long one. False: it must not get to libcurl's list
- * of headers. Once a header is in that list, what follows may do as it likes. */
+/* Looks at a line of the head, or at a piece of a long one. False: it must not get to libcurl's
+ * list of headers. Once a header is in that list, what follows may do as it likes. */
 static bool look_at_head(cat_sink *sink, const char *bytes, size_t size) {
     bool ends = bytes[size - 1] == '\n';
     if (sink->head == CAT_HEAD_STATUS) {

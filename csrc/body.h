@@ -39,9 +39,9 @@ typedef struct {
     } head;
     char *text;
     size_t length, capacity;
-    size_t most;                /* bytes that are kept in memory at the most */
-    int descriptor;             /* -1: memory */
-    int error;                  /* an errno: the file cannot be written */
+    size_t most;                        /* bytes that are kept in memory at the most */
+    int descriptor;                     /* -1: memory */
+    int error;                          /* an errno: the file cannot be written */
     bool over, short_of_memory, folded; /* why a write was refused */
 } cat_sink;
 

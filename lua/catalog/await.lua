@@ -31,9 +31,12 @@ local any_cancelled = false -- whether a task ever was: most programs cancel non
 
 local pauses = new_pauses()
 
+local get_engine <const>, this_thread <const> = core.engine.get, coroutine.running
+
 -- One engine a state; made anew in a state whose engine was closed.
 local function engine()
-  return assert(core.engine.get())
+  local running, err = get_engine()
+  return running or error(err, 0)
 end
 
 local roused = false -- whether the engine was told that there are claims
@@ -175,7 +178,7 @@ end
 
 -- The seat of a coroutine, which it takes again and again: finalizers are dear.
 local function take_seat(driver, waiter)
-  local thread = coroutine.running()
+  local thread = this_thread()
   local seat = seats[thread]
   if not seat or seat.waiter then
     seat = setmetatable({}, Seat)
@@ -188,7 +191,7 @@ end
 -- Waits for a word from who drives.
 local function park(driver, waiter, loop)
   engine():fd() -- what this one has begun is waited for by the one who drives
-  waiter.loop, waiter.driver, waiter.thread = loop, driver, coroutine.running()
+  waiter.loop, waiter.driver, waiter.thread = loop, driver, this_thread()
   driver.parked[waiter] = true
   loop.suspend()
   driver.parked[waiter], waiter.thread = nil, nil -- also where nobody has resumed it
@@ -239,7 +242,7 @@ end
 -- Waits until a waiter is ready.
 local function wait(waiter, loop)
   if waiter.ready then return end
-  local task = tasks[coroutine.running()]
+  local task = tasks[this_thread()]
   if task and coroutine.isyieldable() then
     waiter.task, task.waiter = task, waiter
     coroutine.yield(WAIT, loop)
@@ -257,7 +260,7 @@ end
 -- @tparam ?table loop an adapter
 -- @treturn boolean
 function await.blocks(loop)
-  if tasks[coroutine.running()] and coroutine.isyieldable() then return false end
+  if tasks[this_thread()] and coroutine.isyieldable() then return false end
   return not fits(loop)
 end
 
@@ -270,7 +273,7 @@ end
 
 --- The task that runs, or nil.
 function await.task()
-  return tasks[coroutine.running()]
+  return tasks[this_thread()]
 end
 
 local function results(fine, ...)
@@ -284,7 +287,7 @@ end
 -- @return what it returns
 -- @raise what it raises
 function await.call(callback, ...)
-  local task = tasks[coroutine.running()]
+  local task = tasks[this_thread()]
   if not task or task.pool.of_host or not coroutine.isyieldable() then return callback(...) end
   return results(coroutine.yield(CALL, callback, ...))
 end
@@ -294,7 +297,7 @@ end
 -- @treturn[2] table error of kind `cancelled`
 function await.cancelled()
   if not any_cancelled then return nil end
-  local task = tasks[coroutine.running()]
+  local task = tasks[this_thread()]
   while task do
     if task.cancelled then
       return core.failure.new { kind = "cancelled", message = "the task was cancelled" }
@@ -342,9 +345,9 @@ end
 -- @treturn[2] table error of kind `cancelled`
 function await.transfer(transfer, loop)
   if transfer:done() then return true end
-  local task = tasks[coroutine.running()]
+  local task = tasks[this_thread()]
   if not task and not fits(loop) then return block_on(transfer) end
-  local waiter = {}
+  local waiter = { ready = false, task = task }
   waiters[transfer] = waiter
   if task then task.transfer = transfer end
   wait(waiter, loop)

@@ -31,13 +31,12 @@ local SCHEMA <const> = {
   timeout = "number", extra = "table", once = "boolean",
 }
 
-local NESTED <const> = {
-  csv = {
-    delimiter = "string", quote = "string", escape = "string", charset = "string", header = "boolean|string|table",
-    null_marker = "string",
-  },
-  replay = { predecessors = "table", predecessors_by_external_id = "table", reason = "string" },
+local CSV <const> = {
+  delimiter = "string", quote = "string", escape = "string", charset = "string", header = "boolean|string|table",
+  null_marker = "string",
 }
+
+local REPLAY <const> = { predecessors = "table", predecessors_by_external_id = "table", reason = "string" }
 
 --- Checks the options of a creation: names and types.
 -- @tparam ?table given
@@ -46,20 +45,19 @@ local NESTED <const> = {
 -- @raise an option is unknown or has a wrong type
 function batch.check(given, level)
   local checked = options.check(given, SCHEMA, "create_batch", level)
-  for name, schema in pairs(NESTED) do
-    if checked[name] then options.check(checked[name], schema, "create_batch." .. name, level) end
-  end
+  if checked.csv then options.check(checked.csv, CSV, "create_batch.csv", level) end
+  if checked.replay then options.check(checked.replay, REPLAY, "create_batch.replay", level) end
   return checked
 end
 
 --- What is known of a batch besides its fields.
 -- @tparam catalog.batch self
 -- @treturn table `dataset`; `made` (true: created here); `ended` (the action that was tried last: `COMPLETE`,
---   `ABORT`, ...); `writing` (a set of the names that are being written)
+--   `ABORT`, ...); `writing` (a set of the names that are being written; nil: none ever was)
 function batch.state(self)
   local state = states[self]
   if not state then
-    state = { writing = {} }
+    state = {}
     states[self] = state
   end
   return state
@@ -137,17 +135,18 @@ end
 
 --- The request that creates a batch.
 -- @tparam table given checked options
+-- @tparam ?number ends when it has to be over, as of `client:ends`
 -- @treturn[1] table for `client:send`, which gives the batch
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `config`
-function batch.creation(given)
+function batch.creation(given, ends)
   local ok, wrong = batch.check_timeout(given.timeout)
   if not ok then return nil, wrong end
   local payload, err = core.batch.payload(given)
   if not payload then return nil, err end
   return {
     method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = payload,
-    sandbox = given.sandbox, timeout = given.timeout, read = core.batch.parse, governed = true,
+    sandbox = given.sandbox, timeout = given.timeout, ends = ends, read = core.batch.parse, governed = true,
   }
 end
 
@@ -158,9 +157,15 @@ end
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
   local created = setmetatable(fields, type_of(client, given.sandbox or client.sandbox))
-  local state = batch.state(created)
-  state.dataset, state.made = given.dataset, true
+  states[created] = { dataset = given.dataset, made = true }
   return created
+end
+
+-- Makes one creation. Gives the fields of the batch, or nil and an error.
+local function create(client, given, ends)
+  local request, err = batch.creation(given, ends)
+  if not request then return nil, err end
+  return client:send(request)
 end
 
 --- Creates a batch.
@@ -171,17 +176,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.create(client, given, begun)
-  local function create(wanted, ends)
-    local request, err = batch.creation(wanted)
-    if not request then return nil, err end
-    request.ends = ends
-    return client:send(request)
-  end
   local fields, failed
   if given.once then
     fields, failed = require("catalog.once").create(client, given, create, begun)
   else
-    fields, failed = create(given)
+    fields, failed = create(client, given)
   end
   if not fields then return nil, failed end
   return batch.created(client, given, fields)

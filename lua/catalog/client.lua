@@ -11,6 +11,8 @@ local options = require "catalog.options"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
 
+local monotonic <const> = core.system.monotonic
+
 local Client = { __name = "catalog.client" }
 Client.__index = Client
 
@@ -160,34 +162,28 @@ local function token_of(client, ends)
 end
 
 -- One list for all requests of a sandbox and a content type, for as long as the token is the same.
-local function common_headers(client, request, ends)
-  if request.anonymous then return anonymous_headers(request) end
-  local token, no_token = token_of(client, ends)
-  if not token then return nil, no_token end
+local function common_headers(client, token, sandbox, content_type)
   if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
-  client.known_token = token
-  local sandbox, content_type = request.sandbox or client.sandbox, request.content_type
   local known = client.known_headers[sandbox]
   if not known then
     known = {}
     client.known_headers[sandbox] = known
   end
   local headers = known[content_type or false]
-  if not headers then
-    local err
-    headers, err = make_headers(client, token, sandbox, content_type)
-    if not headers then return nil, err end
-    known[content_type or false] = headers
-  end
-  return headers
+  if headers then return headers end
+  local made, err = make_headers(client, token, sandbox, content_type)
+  known[content_type or false] = made
+  return made, err
 end
 
 local function headers_of(client, request, ends)
-  if not request.range then return common_headers(client, request, ends) end
+  if request.anonymous then return anonymous_headers(request) end
   local token, err = token_of(client, ends)
   if not token then return nil, err end
   client.known_token = token
-  return make_headers(client, token, request.sandbox or client.sandbox, request.content_type, request.range)
+  local sandbox, content_type, range = request.sandbox or client.sandbox, request.content_type, request.range
+  if range then return make_headers(client, token, sandbox, content_type, range) end
+  return common_headers(client, token, sandbox, content_type)
 end
 
 local function log(exchange)
@@ -208,7 +204,7 @@ end
 --- When the call that begins now has to be over.
 -- @treturn number seconds on the monotonic clock
 function Client:ends()
-  return core.system.monotonic() + self.policy.deadline
+  return monotonic() + self.policy.deadline
 end
 
 -- The seconds a request may take: its own, and never beyond the end of the call. An upload may stand still so long, and
@@ -216,11 +212,11 @@ end
 local function time_of(client, request, ends)
   local seconds = request.timeout or client.timeout
   if request.upload then return seconds end
-  local left = ends - core.system.monotonic()
+  local left = ends - monotonic()
   if left <= 0 then
     return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
   end
-  return math.min(seconds, left)
+  return seconds < left and seconds or left
 end
 
 --- Submits a request: the first half of `send`.
@@ -291,15 +287,20 @@ function Client:finish(request, transfer, attempt)
   return value, err
 end
 
+-- Waits as long as the pace of creations asks for.
+local function keep_pace(client, ends)
+  local pause, too_long = client.governor:pause(ends - monotonic())
+  if not pause then return nil, too_long end
+  return await.pause(pause, client.loop, client)
+end
+
 -- Sends a request once.
 local function exchange(client, request, tries)
   local cancelled = await.cancelled()
   if cancelled then return nil, cancelled end
-  if request.governed then
-    local pause, too_long = client.governor:pause(tries.ends - core.system.monotonic())
-    if not pause then return nil, too_long end
-    local paused, stopped = await.pause(pause, client.loop, client)
-    if not paused then return nil, stopped end
+  if request.governed and client.governor:limits() then
+    local kept, stopped = keep_pace(client, tries.ends)
+    if not kept then return nil, stopped end
   end
   local transfer, err = client:start(request, tries.ends)
   if not transfer then return nil, err end

@@ -13,6 +13,9 @@ local MINUTE <const> = 60
 -- Seconds between two creations when a 429 comes before there is a pace to see.
 local UNKNOWN_PACE <const> = 1
 
+-- How many creations are remembered at the most: more than the service allows in a minute.
+local MOST <const> = 10000
+
 -- How a pace found by a 429 is let go with each creation that succeeds; between how many seconds it is one at all.
 local LET_GO <const>, GONE <const>, SLOWEST <const> = 0.97, 0.005, 30
 
@@ -21,8 +24,12 @@ local LET_GO <const>, GONE <const>, SLOWEST <const> = 0.97, 0.005, 30
 -- @treturn governor
 local function new(rate)
   local least = rate and MINUTE / rate or nil
-  return setmetatable({ least = least, interval = least, due = 0, made = {} }, Governor)
+  return setmetatable({ least = least, interval = least, due = 0, made = {}, count = 0 }, Governor)
 end
+
+--- Whether there is a pace to keep.
+-- @treturn boolean
+function Governor:limits() return self.interval ~= nil end
 
 --- How long to wait before the next creation; it counts as made then.
 -- @tparam number most seconds the caller can wait
@@ -30,8 +37,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `limit`: that would be too long
 function Governor:pause(most)
+  if not self:limits() then return 0 end
   local now = core.system.monotonic()
-  if not self.interval then return 0 end
   local at = math.max(now, self.due)
   if at - now > most then
     local _, err = failure("limit", "at the pace the service allows the next batch can be created in %.1f seconds,"
@@ -45,12 +52,11 @@ end
 
 -- How many were created in the last minute.
 local function recent(self, now)
-  local kept = {}
+  local count = 0
   for _, at in ipairs(self.made) do
-    if now - at < MINUTE then kept[#kept + 1] = at end
+    if now - at < MINUTE then count = count + 1 end
   end
-  self.made = kept
-  return #kept
+  return count
 end
 
 --- Takes note of what a creation came to.
@@ -58,7 +64,8 @@ end
 function Governor:heard(err)
   local now = core.system.monotonic()
   if not err then
-    if #self.made < 10000 then self.made[#self.made + 1] = now end
+    self.count = self.count % MOST + 1
+    self.made[self.count] = now -- the oldest goes
     if self.interval and self.interval ~= self.least then
       self.interval = self.interval * LET_GO
       if self.least and self.interval < self.least then self.interval = self.least end

@@ -80,8 +80,8 @@ end
 --- Creates a batch, whatever becomes of the answers.
 -- @tparam catalog.client client
 -- @tparam table given the options of the creation
--- @tparam function create makes one creation of options, which has to be over at a time: gives its fields, or nil and
---   an error
+-- @tparam function create makes one creation for a client, of options, which has to be over at a time: gives its fields,
+--   or nil and an error
 -- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] table the fields of the batch
 -- @treturn[2] nil
@@ -91,7 +91,7 @@ function once.create(client, given, create, begun)
   local open = begun -- a creation was sent, and its answer is not known
   local fields, err
   for _ = 1, math.max(client.policy.tries, 2) do
-    fields, err = create(options, ends)
+    fields, err = create(client, options, ends)
     if fields then return fields end
     local exists = open and taken(err)
     if not exists and not err.ambiguous then return nil, err end

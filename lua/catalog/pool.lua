@@ -24,7 +24,8 @@ local function new(width, loop, tick)
 end
 
 --- Adds jobs. Those that were added last are begun first: the parts of a file before the next file.
--- @tparam function source gives a job each time it is called, nil when there are no more
+-- @tparam function source gives a job each time it is called, and what the job is to be called with; nil when there
+--   are no more
 function Pool:add(source)
   self.sources[#self.sources + 1] = source
 end
@@ -42,8 +43,8 @@ end
 
 local function next_job(pool)
   while #pool.sources > 0 do
-    local job = pool.sources[#pool.sources]()
-    if job then return job end
+    local job, argument = pool.sources[#pool.sources]()
+    if job then return job, argument end
     table.remove(pool.sources)
   end
 end
@@ -107,19 +108,24 @@ function Waiting:__close()
   if self.pool then self.pool:abandon() end
 end
 
+-- What the coroutine of a task runs.
+local function run(job, argument) return xpcall(job, explain, argument) end
+
+local function begin(pool, task, job, argument)
+  task.pool, task.thread = pool, coroutine.create(run)
+  await.adopt(task.thread, task)
+  pool.active = pool.active + 1
+  pool.tasks[task] = true
+  pool:resume(task, job, argument)
+end
+
 --- Begins a job at once, whatever the width.
 -- @tparam function job
--- @tparam ?table task what is to be its task; its methods are the caller's affair
+-- @tparam table task what is to be its task; its methods are the caller's affair
 -- @treturn table the task
 function Pool:begin(job, task)
-  task = task or {}
-  task.pool = self
-  task.thread = coroutine.create(function() return xpcall(job, explain) end)
-  await.adopt(task.thread, task)
-  self.active = self.active + 1
-  self.tasks[task] = true
   local waiting <close> = setmetatable({ pool = self }, Waiting)
-  self:resume(task)
+  begin(self, task, job)
   waiting.pool = nil
   return task
 end
@@ -137,9 +143,9 @@ function Pool:has_ready() return self.first <= self.last end
 
 local function begin_jobs(pool)
   while pool.active < pool.width and not pool.failure do
-    local job = next_job(pool)
+    local job, argument = next_job(pool)
     if not job then return end
-    pool:begin(job)
+    begin(pool, { pool = pool, thread = false, waiter = false, transfer = false, over = false }, job, argument)
   end
 end
 
@@ -183,10 +189,12 @@ end
 
 --- Lets jobs go on without waiting.
 function Pool:poke()
+  local waiting <close> = setmetatable({ pool = self }, Waiting)
   begin_jobs(self)
   await.poke()
   resume_ready(self)
   begin_jobs(self)
+  waiting.pool = nil
 end
 
 --- Waits until `enough()` is true or there is nothing left to do.

@@ -87,7 +87,7 @@ end
 -- @tparam table tries
 function retry.succeeded(tries)
   local policy = tries.policy
-  policy.budget = math.min(BUDGET, policy.budget + GIVEN_BACK)
+  if policy.budget < BUDGET then policy.budget = math.min(BUDGET, policy.budget + GIVEN_BACK) end
 end
 
 --- Decides about another try.

@@ -188,7 +188,7 @@ function tasks.map(list, body, given)
       results[i], first = { error = cancelled }, first or cancelled
       return function() return true end
     end
-    return function() return call(i) end
+    return call, i
   end)
   jobs:advance()
   if first then return nil, first, results end

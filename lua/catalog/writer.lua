@@ -218,9 +218,10 @@ function writer.open(self, name, given)
   if not place then return nil, err end
   local target, unfit = names.path(place, name)
   if not target then return nil, unfit end
-  local writing = batch.state(self).writing
-  if writing[name] then return failure("data", "%s is being written already", name) end
-  writing[name] = true
+  local state = batch.state(self)
+  state.writing = state.writing or {}
+  if state.writing[name] then return failure("data", "%s is being written already", name) end
+  state.writing[name] = true
   local parallel, part_size = given.parallel or place.client.parallel, given.part_size or upload.STREAM_PART
   return setmetatable({
     of = self, name = name, place = place, target = target, parallel = parallel, part_size = part_size,
