@@ -355,6 +355,15 @@ describe("the rate of creations", function()
     assert.is_nil(free.interval)
   end)
 
+  it("is that of the last minute, however many were created before", function()
+    local free = governor.new(false)
+    for _ = 1, 12000 do free:heard(nil) end
+    for i, at in ipairs(free.made) do free.made[i] = at - 120 end -- two minutes pass
+    for _ = 1, 30 do free:heard(nil) end
+    free:heard { status = 429 }
+    assert.equal(2, free.interval)
+  end)
+
   it("is not waited for beyond the deadline of the call: nothing is sent then", function()
     local server <close> = raw.start { { error_answer("429 Slow", "", '{"title":"Slow"}'), created "b1" } }
     local client = service.client(server.url, { retry = { tries = 1, deadline = 0.2 } })

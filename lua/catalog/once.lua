@@ -80,8 +80,8 @@ end
 --- Creates a batch, whatever becomes of the answers.
 -- @tparam catalog.client client
 -- @tparam table given the options of the creation
--- @tparam function create makes one creation for a client, of options, which has to be over at a time: gives its fields,
---   or nil and an error
+-- @tparam function create makes one creation, given the client, options, and when it has to be over: gives its fields, or
+--   nil and an error
 -- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] table the fields of the batch
 -- @treturn[2] nil
