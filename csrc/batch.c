@@ -144,6 +144,9 @@ static int add_tags(lua_State *L, int options) {
         }
         lua_pushvalue(L, -2); /* the copy, where copy_list expects it: on top */
         const char *name = lua_tostring(L, -2);
+        if (strlen(name) != lua_rawlen(L, -2)) {
+            return cat_failure(L, "data", "tags.%s: the name goes on behind a zero byte", name);
+        }
         int failed = copy_list(L, tags, name, name, "tags.");
         if (failed) {
             return failed;

@@ -45,6 +45,9 @@ static size_t feed(char *room, size_t unit, size_t count, void *user) {
     if (size == 0) {
         return 0;
     }
+    if (source->kind != CAT_SOURCE_MEMORY && source->kind != CAT_SOURCE_FILE) {
+        return CURL_READFUNC_ABORT; /* nothing that is fed */
+    }
     if (source->kind == CAT_SOURCE_MEMORY) {
         memcpy(room, source->text + source->fed, size);
         source->fed += size;

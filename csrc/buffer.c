@@ -61,7 +61,7 @@ static int buffer_append(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 2, &length);
     lua_Integer from = luaL_optinteger(L, 3, 1), to = luaL_optinteger(L, 4, (lua_Integer)length);
-    luaL_argcheck(L, from >= 1 && from <= to + 1 && to <= (lua_Integer)length, 3, "no such range");
+    luaL_argcheck(L, from >= 1 && to <= (lua_Integer)length && from - 1 <= to, 3, "no such range");
     append(L, buffer, text + from - 1, (size_t)(to - from + 1));
     return 0;
 }

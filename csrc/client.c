@@ -243,10 +243,11 @@ static int client_new(lua_State *L) {
  * still
  * @tparam[opt=0] integer offset where the range that is sent begins, bytes
  * @tparam[opt] integer length of the range; to the end of the body when nil
- * @tparam ?file into a file of Lua's io library, open for writing, that takes the body of the reply
+ * @tparam ?file into a file of Lua's io library, open for writing, that is emptied and takes the
+ * body of the reply
  * @treturn[1] transfer in flight
  * @treturn[2] nil
- * @treturn[2] table error of kind `config` or `cancelled` */
+ * @treturn[2] table error of kind `config`, `cancelled`, or `data`: `into` cannot be emptied */
 static int client_transfer(lua_State *L) {
     cat_client *client = check_client(L);
     if (!client->model) {

@@ -241,8 +241,12 @@ int cat_engine_close_socket(void *user, curl_socket_t socket) {
     cat_engine *e = user;
     if ((size_t)socket < e->capacity) {
         watched *w = &e->sockets[socket];
-        w->registered = w->wanted = 0; /* closing takes it out of epoll */
+        w->wanted = 0;
         w->ours = false;
+        if (at_home(e)) {
+            apply(e, socket); /* closing alone would not, where a forked child has it too */
+        }
+        w->registered = 0;
     }
     return close(socket);
 }
@@ -764,13 +768,28 @@ static int engine_get(lua_State *L) {
     return cat_engine_push(L) ? 1 : 2;
 }
 
+/*** What the clock of this state's engine shows. It stands still while the host neither steps nor
+ * waits on the descriptor: what a server had time for, not what the host has done meanwhile.
+ * @function now
+ * @treturn[1] number seconds
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `limit`: no descriptors are left */
+static int engine_clock(lua_State *L) {
+    const cat_engine *e = cat_engine_push(L);
+    if (!e) {
+        return 2;
+    }
+    lua_pushnumber(L, (lua_Number)engine_now(e, cat_monotonic()) / 1e9);
+    return 1;
+}
+
 int cat_engine_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"step", engine_step},       {"fd", engine_fd},
                                        {"alarm", engine_alarm},     {"rouse", engine_rouse},
                                        {"collect", engine_collect}, {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", engine_gc}, {"__close", engine_gc}, {"__tostring", engine_tostring}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"get", engine_get}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"get", engine_get}, {"now", engine_clock}, {NULL, NULL}};
     cat_handle(L, ENGINE, events, methods);
     luaL_newlib(L, functions);
     return 1;

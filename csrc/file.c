@@ -44,7 +44,8 @@ static const char *unfit(mode_t mode) {
  * @tparam string path
  * @treturn[1] file
  * @treturn[2] nil
- * @treturn[2] table error of kind `data`: it is not there, not readable, or no regular file */
+ * @treturn[2] table error of kind `data`: it is not there, not readable, or no regular file
+ * @treturn[2] boolean whether it is there, and no regular file */
 static int file_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     struct stat found;
@@ -55,11 +56,16 @@ static int file_open(lua_State *L) {
     file->descriptor =
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
     if (file->descriptor < 0 || fstat(file->descriptor, &found) != 0) {
-        return cat_failure(L, "data", "cannot read %s: %s", path, strerror(errno));
+        int error = errno;
+        cat_failure(L, "data", "cannot read %s: %s", path, strerror(error));
+        lua_pushboolean(L, error == ENXIO); /* a socket */
+        return 3;
     }
     const char *why = unfit(found.st_mode);
     if (why) {
-        return cat_failure(L, "data", "cannot send %s: %s", path, why);
+        cat_failure(L, "data", "cannot send %s: %s", path, why);
+        lua_pushboolean(L, 1);
+        return 3;
     }
     file->size = found.st_size;
     file->seconds = found.st_mtim.tv_sec;

@@ -1,5 +1,5 @@
 /*** An append-only file of lines, which one process has at a time. A line is there as a whole or
- * not at all: what a crash has left of the last one is cut off when the file is opened.
+ * not at all: what a crash has left of the last one is cut off when the next is written.
  * @module catalog.core.journal */
 #include "journal.h"
 
@@ -24,6 +24,7 @@
 typedef struct {
     int descriptor; /* -1: closed */
     off_t size;     /* where the next line goes */
+    bool torn;      /* something lies there, the beginning of a line */
 } journal;
 
 static journal *check_journal(lua_State *L) {
@@ -102,18 +103,17 @@ static int read_all(lua_State *L, const journal *j) {
     return why;
 }
 
-/* Cuts off what is behind the last whole line of the content on top. 0 or an errno. */
-static int cut_torn_line(lua_State *L, journal *j) {
+/* Replaces the content on top by its whole lines, and what is behind them. */
+static void split(lua_State *L, journal *j) {
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
     const char *end = length ? memrchr(text, '\n', length) : NULL;
-    j->size = end ? end + 1 - text : 0;
-    if ((size_t)j->size < length) {
-        lua_pushlstring(L, text, (size_t)j->size);
-        lua_replace(L, -2);
-        return ftruncate(j->descriptor, j->size) == 0 ? 0 : errno;
-    }
-    return 0;
+    size_t whole = end ? (size_t)(end + 1 - text) : 0;
+    j->size = (off_t)whole;
+    j->torn = whole < length;
+    lua_pushlstring(L, text, whole);
+    lua_pushlstring(L, text + whole, length - whole);
+    lua_remove(L, -3);
 }
 
 /*** Opens a journal, which is made when it is not there, and locks it.
@@ -121,6 +121,8 @@ static int cut_torn_line(lua_State *L, journal *j) {
  * @tparam string path
  * @treturn[1] journal
  * @treturn[1] string what is in it: whole lines
+ * @treturn[1] string what is behind them: the beginning of a line, which stays there until the
+ * first is appended
  * @treturn[2] nil
  * @treturn[2] table error of kind `config`: it cannot be read and written, is no regular file, or
  * another process has it */
@@ -128,30 +130,32 @@ static int journal_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     lua_settop(L, 1);
     journal *j = lua_newuserdatauv(L, sizeof *j, 0);
+    memset(j, 0, sizeof *j);
     j->descriptor = -1;
-    j->size = 0;
     luaL_setmetatable(L, JOURNAL);
     int why = take(L, j, path);
     why = why == 0 ? read_all(L, j) : why;
-    why = why == 0 ? cut_torn_line(L, j) : why;
     if (why != 0) {
         release(j); /* now, not when it is collected: it may hold the lock */
         return fail(L, path, why);
     }
-    return 2;
+    split(L, j);
+    return 3;
 }
 
 /* Writes a line behind the others. 0 or an errno; then nothing of it is there. */
 static int write_line(journal *j, const char *text, size_t length) {
     size_t written = 0;
+    if (j->torn && ftruncate(j->descriptor, j->size) != 0) {
+        return errno;
+    }
+    j->torn = false;
     while (written < length) {
         ssize_t count =
             pwrite(j->descriptor, text + written, length - written, j->size + (off_t)written);
         if (count < 0 && errno != EINTR) {
             int why = errno;
-            /* if not even this works, the torn line is cut off at the next start */
-            int ignored = ftruncate(j->descriptor, j->size);
-            (void)ignored;
+            j->torn = ftruncate(j->descriptor, j->size) != 0;
             return why;
         }
         written += count > 0 ? (size_t)count : 0;

@@ -203,11 +203,14 @@ static int system_list(lua_State *L) {
     }
     lua_newtable(L);
     struct dirent *entry;
-    for (lua_Integer count = 0; (entry = readdir(*directory));) {
+    for (lua_Integer count = 0; errno = 0, (entry = readdir(*directory));) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             lua_pushstring(L, entry->d_name);
             lua_rawseti(L, -2, ++count);
         }
+    }
+    if (errno != 0) { /* it is not the end */
+        return cat_failure(L, "config", "cannot read the directory %s: %s", path, strerror(errno));
     }
     return 1;
 }

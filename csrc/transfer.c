@@ -7,10 +7,12 @@
 #include "file.h"
 #include "handle.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TRANSFER "catalog.transfer"
 
@@ -127,6 +129,7 @@ static cat_source source_of(lua_State *L, transfer *t) {
         source.length = t->buffer->length;
         source.kind = CAT_SOURCE_MEMORY;
     } else if (!lua_isnil(L, 5)) {
+        luaL_checktype(L, 5, LUA_TSTRING); /* a number's text would be kept alive by nobody */
         source.text = luaL_checklstring(L, 5, &source.length);
         source.kind = lua_toboolean(L, 7) ? CAT_SOURCE_MEMORY : CAT_SOURCE_STRING;
         int64_t length = (int64_t)source.length, offset = check_range(L, &length);
@@ -144,6 +147,12 @@ static int descriptor_into(lua_State *L) {
     luaL_Stream *stream = luaL_checkudata(L, 10, LUA_FILEHANDLE);
     luaL_argcheck(L, stream->closef != NULL, 10, "the file is closed");
     return fileno(stream->f);
+}
+
+/* Empties the file a reply goes to: a try before may have left something there. False with errno
+ * set. */
+static bool empty(int descriptor) {
+    return ftruncate(descriptor, 0) == 0 && lseek(descriptor, 0, SEEK_SET) == 0;
 }
 
 static bool is_question(const char *method) {
@@ -174,6 +183,10 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
         return luaL_error(L, "not enough memory");
     }
     fill(L, t, method);
+    if (t->slot->sink.descriptor >= 0 && !empty(t->slot->sink.descriptor)) {
+        return cat_failure(L, "data", "the file for the reply cannot be emptied: %s",
+                           strerror(errno));
+    }
     CURLcode code = prepare(t->slot, method, url, headers);
     if (code == CURLE_OUT_OF_MEMORY) {
         return luaL_error(L, "not enough memory");
@@ -201,6 +214,20 @@ typedef struct {
     const char *kind, *what;
     bool whole; /* libcurl's words would add nothing */
 } fault;
+
+/* Whether the connection was closed in the middle of a TLS handshake. libcurl has the same code for
+ * that and for what will not pass, such as a server without a version in common; its words differ,
+ * with OpenSSL and with GnuTLS. */
+static bool closed_in_handshake(const char *detail) {
+    static const char *const words[] = {"SSL_ERROR_SYSCALL", "reset by peer", "unexpected eof",
+                                        "non-properly terminated", "pull function"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strstr(detail, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* libcurl's codes in our terms. Its words follow; `what` says the rest, and what to do. */
 static fault fault_of(const cat_slot *slot) {
@@ -241,6 +268,10 @@ static fault fault_of(const cat_slot *slot) {
                        "to trust",
                        false};
     case CURLE_SSL_CONNECT_ERROR:
+        if (closed_in_handshake(slot->detail)) {
+            return (fault){"network", "the connection was closed during the TLS handshake", false};
+        }
+        return (fault){"tls", "no secure connection", false};
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CACERT_BADFILE:
@@ -275,6 +306,11 @@ static bool sent(const cat_slot *slot) {
     }
     curl_easy_getinfo(slot->flight.easy, CURLINFO_REQUEST_SIZE, &bytes);
     return slot->sends > 0 && bytes > 0;
+}
+
+/* Whether nobody knows what became of the request. */
+static bool is_ambiguous(const cat_slot *slot) {
+    return !slot->idempotent && sent(slot);
 }
 
 /* 60, not 60.0; to the millisecond */
@@ -312,7 +348,7 @@ static int push_fault(lua_State *L, transfer *t) {
     fault f = fault_of(t->slot);
     push_message(L, t, &f);
     cat_failure(L, f.kind, "%s", lua_tostring(L, -1));
-    if (!t->slot->idempotent && sent(t->slot)) {
+    if (is_ambiguous(t->slot)) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "ambiguous");
     }
@@ -343,6 +379,16 @@ static int transfer_reply(lua_State *L) {
     bool kept = t->slot->sink.descriptor < 0 && t->slot->sink.text;
     lua_pushlstring(L, kept ? t->slot->sink.text : "", kept ? t->slot->sink.length : 0);
     return 2;
+}
+
+/*** Whether the server may have acted on the request, and nobody knows; asked before a transfer in
+ * flight is closed.
+ * @function transfer:ambiguous
+ * @treturn boolean false also for one that is done over again without harm, or closed */
+static int transfer_ambiguous(lua_State *L) {
+    const transfer *t = check_transfer(L);
+    lua_pushboolean(L, t->slot && is_ambiguous(t->slot));
+    return 1;
 }
 
 /*** A header of the reply.
@@ -401,6 +447,7 @@ void cat_transfer_setup(lua_State *L) {
                                        {"header", transfer_header},
                                        {"seconds", transfer_seconds},
                                        {"close", transfer_close},
+                                       {"ambiguous", transfer_ambiguous},
                                        {"sent", transfer_sent},
                                        {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", transfer_close},

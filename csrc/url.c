@@ -97,6 +97,20 @@ static int url_header(lua_State *L) {
     return 1;
 }
 
+/*** A date as headers have it.
+ * @function date
+ * @tparam string text in any form HTTP knows (RFC 9110, 5.6.7)
+ * @treturn ?integer seconds since the epoch; nil when it is none */
+static int url_date(lua_State *L) {
+    time_t at = curl_getdate(luaL_checkstring(L, 1), NULL);
+    if (at == -1) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, (lua_Integer)at);
+    }
+    return 1;
+}
+
 /* A parsed URL, owned by a userdata so that an error in between cannot leak it or its parts. */
 typedef struct {
     CURLU *url;
@@ -128,10 +142,13 @@ static parsed *push_parsed(lua_State *L) {
     return p;
 }
 
-static bool has_part(CURLU *url, CURLUPart part) {
+static bool has_part(lua_State *L, CURLU *url, CURLUPart part) {
     char *text = NULL;
     CURLUcode code = curl_url_get(url, part, &text, 0);
     curl_free(text);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        luaL_error(L, "not enough memory");
+    }
     return code == CURLUE_OK;
 }
 
@@ -143,17 +160,17 @@ static bool loopback(const char *host) {
 }
 
 /* Why a parsed base URL cannot be used, or NULL. */
-static const char *base_fault(const parsed *p, bool insecure) {
+static const char *base_fault(lua_State *L, const parsed *p, bool insecure) {
     if (strcmp(p->scheme, "https") != 0 && strcmp(p->scheme, "http") != 0) {
         return "its scheme is neither https nor http";
     }
     if (!cat_url_printable(p->whole, strlen(p->whole))) {
         return "it has an encoded control character in its host";
     }
-    if (has_part(p->url, CURLUPART_USER) || has_part(p->url, CURLUPART_PASSWORD)) {
+    if (has_part(L, p->url, CURLUPART_USER) || has_part(L, p->url, CURLUPART_PASSWORD)) {
         return "it holds a user name or a password; credentials have options of their own";
     }
-    if (has_part(p->url, CURLUPART_QUERY) || has_part(p->url, CURLUPART_FRAGMENT)) {
+    if (has_part(L, p->url, CURLUPART_QUERY) || has_part(L, p->url, CURLUPART_FRAGMENT)) {
         return "it has a query or a fragment";
     }
     if (strcmp(p->scheme, "http") == 0 && !loopback(p->host) && !insecure) {
@@ -199,7 +216,7 @@ static int url_base(lua_State *L) {
                            name,
                            code == CURLUE_OK ? "No host part in the URL" : curl_url_strerror(code));
     }
-    const char *fault = base_fault(p, insecure);
+    const char *fault = base_fault(L, p, insecure);
     if (fault) {
         return cat_failure(L, "config", "%s cannot be used: %s", name, fault);
     }
@@ -215,6 +232,7 @@ int cat_url_open(lua_State *L) {
     static const luaL_Reg functions[] = {{"encode", url_encode},
                                          {"segment", url_segment},
                                          {"header", url_header},
+                                         {"date", url_date},
                                          {"base", url_base},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);

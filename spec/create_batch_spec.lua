@@ -116,6 +116,12 @@ describe("create_batch", function()
     })
   end)
 
+  it("refuses a tag's name that would be cut", function()
+    local payload, err = require("catalog.core").batch.payload { dataset = "d", tags = { ["a\0b"] = { "x" } } }
+    assert.is_nil(payload)
+    assert.equal("data", err.kind)
+  end)
+
   it("merges extra into the payload as it is", function()
     assert.same({
       datasetId = DATASET, inputFormat = { format = "avro", newer = { 1, 2 } }, list = { "c" },

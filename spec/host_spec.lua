@@ -68,6 +68,10 @@ describe("a host program", function()
     assert.matches("ok the parent goes on\n$", output)
   end)
 
+  it("may fork and end the child's copy of a state, with all that was under way in it", function()
+    assert.equal("ok the child has harmed nothing\n", host "copied spec/support/copied.lua")
+  end)
+
   it("may end a state in the middle of calls", function()
     local server <close> = assert(emulator.start { latency_ms = 60000 })
     assert.equal("ok once\n", host("once spec/support/leaves.lua " .. server.url))

@@ -64,6 +64,22 @@ describe("ingest", function()
     end)
   end)
 
+  it("leaves out what is no file in a directory, and nothing else", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/a.json", "{}\n")
+      shell.run(("cd %s && mkdir dir.json && mkfifo pipe.json"):format(directory))
+      service.run({}, function(_, client)
+        local given = { dataset = DATASET, format = "json", dir = directory, pattern = "*.json" }
+        assert.equal(1, #assert(client:ingest(given)).files)
+        shell.run(("ln -s nowhere %s/b.json"):format(directory))
+        local report, err = client:ingest(given)
+        assert.is_nil(report)
+        assert.equal("data", err.kind)
+        assert.matches("b.json", err.message, 1, true)
+      end)
+    end)
+  end)
+
   it("tells how far it is", function()
     with_files({ 100, 100, 100 }, function(client, paths)
       local told = {}

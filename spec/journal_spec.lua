@@ -229,6 +229,24 @@ describe("a journal", function()
     end)
   end)
 
+  it("is never put in the place of somebody else's file", function()
+    with_run(function(run)
+      local path = run.given.journal
+      for _, text in ipairs { "an old letter", '{"only":"a line"}', '{"a":1}\n{"b":2}', '{"a":1}\n' } do
+        shell.write(path, text)
+        local report, err = run.client:ingest(run.given)
+        assert.is_nil(report)
+        assert.equal("data", err.kind)
+        assert.matches("is it the right file?", err.message, 1, true)
+        assert.equal(text, shell.read(path))
+      end
+      for _, text in ipairs { "", '{"event":"r', '{"event":"run","base_url":"htt', ("\0"):rep(100) } do
+        shell.write(path, text) -- what a crash leaves of a journal that was about to begin
+        assert_whole(run, assert(run.client:ingest(run.given)))
+      end
+    end)
+  end)
+
   it("is one process's at a time", function()
     with_run(function(run)
       local held = assert(core.journal.open(run.given.journal))

@@ -66,6 +66,7 @@ typedef struct request {
 struct server {
     lua_State *L; /* the thread's; what it calls is in the registry, by the addresses of the keys */
     struct MHD_Daemon *daemon;
+    pid_t process; /* that has started it, and not a child it forked */
     int listener, wake;
     uint16_t port;
     size_t most;      /* bytes of a body that are kept in memory */
@@ -605,15 +606,27 @@ static server *check_server(lua_State *L) {
     return luaL_checkudata(L, 1, SERVER);
 }
 
+static bool is_ours(const server *s) {
+    return s->process == getpid();
+}
+
 static void wake(server *s) {
     uint64_t one = 1;
     ssize_t written = write(s->wake, &one, sizeof one); /* an eventfd takes it */
     (void)written;
 }
 
-/* Ends the thread and frees everything. */
+/*** Ends the server. In a forked child, which has no thread of the server's, what the parent uses
+ * is left as it is.
+ * @function server:stop
+ * @treturn boolean whether the server was this process's own */
 static int server_stop(lua_State *L) {
     server *s = check_server(L);
+    bool ours = is_ours(s);
+    lua_pushboolean(L, ours);
+    if (!ours) {
+        return 1;
+    }
     if (s->running) {
         pthread_mutex_lock(&s->lock);
         s->ending = true;
@@ -641,7 +654,7 @@ static int server_stop(lua_State *L) {
         lua_close(s->L);
         s->L = NULL;
     }
-    return 0;
+    return 1;
 }
 
 static int fail(lua_State *L, const char *what, const char *why) {
@@ -773,6 +786,7 @@ static int httpd_start(lua_State *L) {
     server *s = lua_newuserdatauv(L, sizeof *s, 0);
     memset(s, 0, sizeof *s);
     s->listener = s->wake = -1;
+    s->process = getpid();
     luaL_setmetatable(L, SERVER);
     lua_getfield(L, 1, "port");
     lua_Integer port = luaL_optinteger(L, -1, 0);
@@ -826,7 +840,8 @@ static int server_tell(lua_State *L) {
     server *s = check_server(L);
     size_t length;
     const char *text = luaL_checklstring(L, 2, &length);
-    if (s->running) {
+    bool runs = s->running && is_ours(s);
+    if (runs) {
         pthread_mutex_lock(&s->lock);
         s->told = text;
         s->told_length = length;
@@ -836,7 +851,7 @@ static int server_tell(lua_State *L) {
         }
         pthread_mutex_unlock(&s->lock);
     }
-    lua_pushboolean(L, s->running);
+    lua_pushboolean(L, runs);
     return 1;
 }
 

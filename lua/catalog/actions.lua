@@ -4,9 +4,9 @@ local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local options = require "catalog.options"
+local retry = require "catalog.retry"
 
--- Final states. Source: Adobe's batch ingestion guide; archived and retained come after success.
-local SUCCESS <const> = { success = true, active = true, archived = true, retained = true }
+-- Final states of failure. Source: Adobe's batch ingestion guide.
 local FAILURE <const> = {
   failed = true, failure = true, stalled = true, aborted = true, abandoned = true, inactive = true, deleted = true,
 }
@@ -109,7 +109,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.methods:problems()
-  if SUCCESS[self.status] or FAILURE[self.status] then return list_problems(self) end
+  if batch.is_success(self.status) or FAILURE[self.status] then return list_problems(self) end
   local fields, err = self:get()
   if not fields then return nil, err end
   return list_problems(fields)
@@ -152,26 +152,28 @@ function batch.methods:wait(given)
   local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
-  local ends = checked.timeout and core.system.monotonic() + checked.timeout
+  local ends = checked.timeout and core.engine.now() + checked.timeout
   local pause, failures, status = FIRST_PAUSE, 0, nil
   while true do
     local fields, err = batch.fetch(self, nil, ends)
-    local left = ends and ends - core.system.monotonic() or math.huge
+    local left, asked = ends and ends - core.engine.now() or math.huge, 0
     if not fields and left <= 0 then return out_of_time(self, status, checked.timeout) end
     if not fields then
-      failures = failures + 1
+      failures, asked = failures + 1, retry.asked(err)
+      if asked > left then return retry.too_late(err, asked) end
       if not may_pass(self, err, failures) then return nil, err end
     else
       failures = 0
       if fields.status ~= status and checked.on_change then checked.on_change(fields.status) end
       status = fields.status
-      if SUCCESS[status] then return fields end
+      if batch.is_success(status) then return fields end
       if FAILURE[status] then return failed(fields) end
     end
     if left <= 0 then return out_of_time(self, status, checked.timeout) end
     -- jittered, so that many waiters do not ask at once
     local client = batch.home(self)
-    local paused, stopped = await.pause(math.min(left, pause * (0.5 + math.random() / 2)), client.loop, client)
+    local jittered = math.max(asked, pause * (0.5 + math.random() / 2))
+    local paused, stopped = await.pause(math.min(left, jittered), client.loop, client)
     if not paused then return nil, stopped end
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)
   end

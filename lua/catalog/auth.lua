@@ -6,14 +6,15 @@ local failure = require "catalog.failure"
 
 local auth = {}
 
--- Seconds before its end at which a token is no longer used: a request takes a while to arrive.
+-- Seconds before its end at which a token is no longer used: a request takes a while to arrive. Of a token that is good
+-- for a short time only, half of that.
 local MARGIN <const> = 60
 
--- How long one waits for another's fetching before fetching itself, in seconds: the other may be where it cannot go on.
+-- How long one waits for another's fetching before fetching itself where nobody else can go on, in seconds.
 local PATIENCE <const> = 1
 
--- Sources of tokens: `token(client)` gives one, or nil and an error; `renew(token)` is told that the service does not
--- take it, and says whether another may be had.
+-- Sources of tokens: `token(client, ends)` gives one, or nil and an error; `renew(token)` is told that the service does
+-- not take it, and says whether another may be had.
 
 local Constant = {}
 Constant.__index = Constant
@@ -21,20 +22,6 @@ Constant.__index = Constant
 function Constant:token() return self.value end
 
 function Constant.renew() return false end
-
-local Asked = {}
-Asked.__index = Asked
-
-function Asked:token()
-  local ok, token = pcall(self.ask)
-  if not ok then return failure("auth", "the token function failed: %s", tostring(token)) end
-  if type(token) ~= "string" then
-    return failure("auth", "the token function gave a %s, and a string is needed", type(token))
-  end
-  return token
-end
-
-function Asked.renew() return true end
 
 local function form(fields)
   local parts = {}
@@ -68,8 +55,26 @@ local function request_of(settings)
   }
 end
 
-local Fetched = {}
-Fetched.__index = Fetched
+-- Asks the host's function: gives a token and how many seconds it is good for, or nil and an error.
+local function ask(self)
+  local ok, token, seconds = pcall(await.call, self.ask)
+  if not ok then return failure("auth", "the token function failed: %s", tostring(token)) end
+  if type(token) ~= "string" then
+    return failure("auth", "the token function gave a %s, and a string is needed", type(token))
+  end
+  return token, type(seconds) == "number" and seconds or 0 -- else nobody knows
+end
+
+-- Asks the identity service, likewise.
+local function request_grant(self, client, ends)
+  local grant, err = client:send(setmetatable({ ends = ends }, self.request))
+  if not grant then return nil, err end
+  return grant.access_token, tonumber(grant.expires_in) or math.huge -- then the service says when it has ended
+end
+
+-- A source whose tokens are got by `obtain(self, client, ends)`, and kept for as long as they are good.
+local Obtained = {}
+Obtained.__index = Obtained
 
 -- A fetching under way, which others wait for. However it ends, they hear of it.
 local Fetching = {}
@@ -80,40 +85,57 @@ function Fetching:__close()
 end
 
 local function fetch(self, client, ends)
-  local mine <close> = setmetatable({ source = self, listening = {}, thread = coroutine.running() }, Fetching)
+  local mine <close> = setmetatable({
+    source = self, listening = {}, thread = coroutine.running(), ends = ends,
+  }, Fetching)
   self.fetching = mine
-  local grant, err = client:send(setmetatable({ ends = ends }, self.request))
-  mine.failure = err
-  if not grant then return nil, err end
-  self.value = grant.access_token
-  self.ends = core.system.monotonic() + (tonumber(grant.expires_in) or 0) - MARGIN
-  return self.value
+  local token, seconds = self.obtain(self, client, ends)
+  if not token then
+    mine.failure = seconds
+    return nil, seconds
+  end
+  mine.token, self.value = token, token
+  self.ends = core.system.monotonic() + seconds - math.min(MARGIN, seconds / 2)
+  return token
 end
 
--- Waits for another's fetching. Gives its failure, if it has one, or that of the wait.
+-- How long another's fetching is waited for, in seconds: as long as a try of it may take, as long as it can go on.
+local function patience_of(client)
+  return await.blocks(client.loop) and PATIENCE or client.timeout + client.policy.cap
+end
+
+-- Whether what another's fetching failed for holds for this call too. That it was cancelled does not, nor that it had
+-- less time.
+local function concerns(other, ends)
+  local kind = other.failure.kind
+  return kind ~= "cancelled" and (kind ~= "timeout" or other.ends >= ends)
+end
+
+-- Waits for another's fetching. Gives its token, or nil and its failure, or that of the wait; nothing when this call has
+-- to fetch one itself.
 local function wait_for(other, client, ends)
-  local left = ends and ends - core.system.monotonic() or PATIENCE
-  local heard, err = await.hear(other, math.min(PATIENCE, math.max(left, 0)), client.loop)
-  if not heard then return err end
-  if not other.failure or other.failure.kind == "cancelled" then return nil end
+  local left = math.max(ends - core.engine.now(), 0)
+  local heard, err = await.hear(other, math.min(patience_of(client), left), client.loop)
+  if not heard then return nil, err end
+  if other.token or not other.failure or not concerns(other, ends) then return other.token end
   local copy = {}
   for name, value in pairs(other.failure) do copy[name] = value end
-  return core.failure.new(copy)
+  return nil, core.failure.new(copy)
 end
 
 -- One fetches, the others wait for it. Who is called within it, by a callback, cannot.
-function Fetched:token(client, ends)
+function Obtained:token(client, ends)
   local other = self.fetching
   if other and other.thread ~= coroutine.running() then
-    local err = wait_for(other, client, ends)
-    if err then return nil, err end
+    local token, err = wait_for(other, client, ends)
+    if token or err then return token, err end
     if self.fetching and self.fetching ~= other then return self:token(client, ends) end
   end
   if self.value and core.system.monotonic() < self.ends then return self.value end
   return fetch(self, client, ends)
 end
 
-function Fetched:renew(token)
+function Obtained:renew(token)
   if token == self.value then self.value = nil end
   return true
 end
@@ -125,8 +147,10 @@ end
 -- @treturn[2] table error of kind `config`: there are no credentials
 function auth.source(settings)
   if type(settings.token) == "string" then return setmetatable({ value = settings.token }, Constant) end
-  if settings.token ~= nil then return setmetatable({ ask = settings.token }, Asked) end
-  if settings.client_secret then return setmetatable({ request = { __index = request_of(settings) } }, Fetched) end
+  if settings.token ~= nil then return setmetatable({ obtain = ask, ask = settings.token }, Obtained) end
+  if settings.client_secret then
+    return setmetatable({ obtain = request_grant, request = { __index = request_of(settings) } }, Obtained)
+  end
   return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
     .. " scopes (AEP_SCOPES)")
 end

@@ -22,6 +22,14 @@ end })
 -- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
 local states = setmetatable({}, { __mode = "k" })
 
+-- Final states of success. Source: Adobe's batch ingestion guide; archived and retained come after success.
+local SUCCESS <const> = { success = true, active = true, archived = true, retained = true }
+
+--- Whether a state is one that a batch ends in when it was ingested.
+-- @tparam string status
+-- @treturn boolean
+function batch.is_success(status) return SUCCESS[status] == true end
+
 -- How long leaving a block may take to abort the batch in it, in seconds.
 local ABORT_TIMEOUT <const> = 10
 
@@ -71,6 +79,19 @@ function batch.home(self)
   return kind.client, kind.sandbox
 end
 
+--- Reads an answer that says no more than that it is one.
+-- @tparam string body nothing, or JSON; a page of somebody's on the way is no answer. Source: Adobe's guide shows empty
+--   bodies, the description of its API objects
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `protocol`
+function batch.accept(body)
+  if not body:find "%S" then return true end
+  local _, err = core.json.decode(body)
+  if err then return nil, err end
+  return true
+end
+
 --- The request of an action on a batch. Source: Adobe's batch ingestion guide.
 -- @tparam catalog.batch self
 -- @tparam string action `COMPLETE`, `ABORT`, `FAIL`, `REVERT`
@@ -80,7 +101,7 @@ function batch.action(self, action, timeout)
   local _, sandbox = batch.home(self)
   return {
     method = "POST", path = ("/data/foundation/import/batches/%s?action=%s"):format(core.url.encode(self.id), action),
-    body = "", sandbox = sandbox, timeout = timeout, repeatable = true, read = function() return true end,
+    body = "", sandbox = sandbox, timeout = timeout, repeatable = true, read = batch.accept,
   }
 end
 
@@ -90,6 +111,7 @@ local function leave_now(self)
   local request = batch.action(self, "ABORT", ABORT_TIMEOUT)
   request.repeatable = nil
   request.once = true
+  request.ends = core.engine.now() + ABORT_TIMEOUT -- the fetching of a token included
   client:send(request)
 end
 

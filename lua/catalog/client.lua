@@ -11,7 +11,7 @@ local options = require "catalog.options"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
 
-local monotonic <const> = core.system.monotonic
+local clock <const> = core.engine.now
 
 local Client = { __name = "catalog.client" }
 Client.__index = Client
@@ -153,9 +153,10 @@ local function make_headers(client, token, sandbox, content_type, range)
   }
 end
 
--- Whatever became of the fetching of a token, the request itself was not sent.
-local function token_of(client, ends)
+-- The token a request is sent with. Whatever became of the fetching of one, the request itself was not sent.
+local function token_of(client, request, ends)
   local token, err = client.credentials:token(client, ends)
+  request.token = token
   if token then return token end
   err.ambiguous = nil
   return nil, err
@@ -178,9 +179,8 @@ end
 
 local function headers_of(client, request, ends)
   if request.anonymous then return anonymous_headers(request) end
-  local token, err = token_of(client, ends)
+  local token, err = token_of(client, request, ends)
   if not token then return nil, err end
-  client.known_token = token
   local sandbox, content_type, range = request.sandbox or client.sandbox, request.content_type, request.range
   if range then return make_headers(client, token, sandbox, content_type, range) end
   return common_headers(client, token, sandbox, content_type)
@@ -202,17 +202,15 @@ local function observe(client, exchange)
 end
 
 --- When the call that begins now has to be over.
--- @treturn number seconds on the monotonic clock
+-- @treturn number seconds on the engine's clock, on which the time a host does not step does not count
 function Client:ends()
-  return monotonic() + self.policy.deadline
+  return clock() + self.policy.deadline
 end
 
 -- The seconds a request may take: its own, and never beyond the end of the call. An upload may stand still so long, and
 -- one that moves is not cut off.
 local function time_of(client, request, ends)
-  local seconds = request.timeout or client.timeout
-  if request.upload then return seconds end
-  local left = ends - monotonic()
+  local seconds, left = request.timeout or client.timeout, ends - clock()
   if left <= 0 then
     return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
   end
@@ -247,8 +245,13 @@ end
 -- Faults of a transfer that pass: what is no HTTP, or was cut short, was somebody's slip on the way.
 local PASSING <const> = { network = true, timeout = true, protocol = true }
 
+-- What must not be shown of what a server says to a request.
+local function secrets_of(request)
+  return request.secrets or { request.token }
+end
+
 -- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
-local function outcome(client, request, transfer)
+local function outcome(request, transfer)
   local status, body = transfer:reply()
   if not status then
     body.retryable = PASSING[body.kind]
@@ -256,19 +259,21 @@ local function outcome(client, request, transfer)
   end
   if status < 200 or status > 299 then
     if request.into then body = read_into(request.into) end
-    local secrets = request.secrets or { client.known_token }
-    return nil, require("catalog.reply").failure(request, status, body, transfer, secrets)
+    return nil, require("catalog.reply").failure(request, status, body, transfer, secrets_of(request))
   end
   local value, err = request.read(body, transfer)
-  if value == nil then return nil, require("catalog.reply").unreadable(request, status, transfer, err) end
+  if value == nil then
+    return nil, require("catalog.reply").unreadable(request, status, transfer, err, secrets_of(request))
+  end
   return value
 end
 
 local function exchange_of(request, transfer, err, attempt)
   local status = transfer:reply()
+  local id = status and transfer:header "x-request-id"
   return {
     method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = attempt or 1,
-    request_id = status and transfer:header "x-request-id" or nil, error = err,
+    request_id = id and require("catalog.reply").line(id, secrets_of(request)) or nil, error = err,
   }
 end
 
@@ -280,7 +285,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:finish(request, transfer, attempt)
-  local value, err = outcome(self, request, transfer)
+  local value, err = outcome(request, transfer)
   local exchange = self.observed and exchange_of(request, transfer, err, attempt)
   transfer:close()
   if exchange then observe(self, exchange) end
@@ -289,7 +294,7 @@ end
 
 -- Waits as long as the pace of creations asks for.
 local function keep_pace(client, ends)
-  local pause, too_long = client.governor:pause(ends - monotonic())
+  local pause, too_long = client.governor:pause(ends - clock())
   if not pause then return nil, too_long end
   return await.pause(pause, client.loop, client)
 end
@@ -306,6 +311,7 @@ local function exchange(client, request, tries)
   if not transfer then return nil, err end
   local ended, stopped = await.transfer(transfer, client.loop)
   if not ended then
+    stopped.ambiguous = transfer:ambiguous() or nil
     transfer:close()
     return nil, stopped
   end
@@ -318,7 +324,7 @@ end
 local function try(client, request, tries)
   local value, err = exchange(client, request, tries)
   local stale = value == nil and err.code == "401013" and not request.anonymous
-  if stale and client.credentials:renew(client.known_token) then value, err = exchange(client, request, tries) end
+  if stale and client.credentials:renew(request.token) then value, err = exchange(client, request, tries) end
   return value, err
 end
 
@@ -342,10 +348,10 @@ function Client:send(request)
       return value
     end
     local pause = retry.again(tries, request, err)
-    if not pause then return nil, err end
+    if not pause then return retry.finished(tries, err) end
     if self.on_retry then await.call(self.on_retry, { attempt = tries.attempt, error = err, pause = pause }) end
     local paused, stopped = await.pause(pause, self.loop, self)
-    if not paused then return nil, stopped end
+    if not paused then return retry.finished(tries, stopped) end
   end
 end
 

@@ -2,6 +2,7 @@
 -- @module catalog.emulator
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local faults = require "catalog.emulator.faults"
 local options = require "catalog.options"
 
 local emulator = {}
@@ -97,6 +98,7 @@ end
 -- @usage local server <close> = assert(require("catalog.emulator").start { latency_ms = 20 })
 function emulator.start(given)
   local checked = options.check(given, SCHEMA, "emulator.start", 2)
+  faults.check(checked.faults, 2)
   local httpd, missing = load_httpd()
   if not httpd then return nil, missing end
   local cert, no_cert = pem(checked.cert, "cert")
@@ -128,14 +130,15 @@ end
 --   (`"before"` anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut`
 --   (the answer, after so many bytes), `wrong_length` (by so many), `trickle_ms` (the answer comes by the byte, so many
 --   milliseconds apart), `close` (the connection, after the answer), `delay_ms`, `expire_tokens`
+-- @raise an action is unknown, or a path is no pattern
 function Server:set_faults(list)
+  faults.check(list, 2)
   self.server:tell(assert(core.json.encode(core.json.array { table.unpack(list or {}) })))
 end
 
---- Stops the server; again is as good as once.
+--- Stops the server; again is as good as once. In a forked child it does nothing: the server is the parent's.
 function Server:stop()
-  self.server:stop()
-  if self.temporary then core.system.remove(self.temporary) end
+  if self.server:stop() and self.temporary then core.system.remove(self.temporary) end
 end
 
 --- Waits for SIGINT or SIGTERM, which do not end the program then.

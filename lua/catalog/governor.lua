@@ -3,6 +3,7 @@
 -- @module catalog.governor
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local retry = require "catalog.retry"
 
 local Governor = {}
 Governor.__index = Governor
@@ -10,8 +11,8 @@ Governor.__index = Governor
 -- The service counts by the minute. Source: Adobe's ingestion guardrails.
 local MINUTE <const> = 60
 
--- Seconds between two creations when a 429 comes before there is a pace to see.
-local UNKNOWN_PACE <const> = 1
+-- Seconds between two creations when a 429 comes before there is a pace to see: before so many creations in a minute.
+local UNKNOWN_PACE <const>, ENOUGH <const> = 1, 10
 
 -- How many creations are remembered at the most: more than the service allows in a minute.
 local MOST <const> = 10000
@@ -24,7 +25,7 @@ local LET_GO <const>, GONE <const>, SLOWEST <const> = 0.97, 0.005, 30
 -- @treturn governor
 local function new(rate)
   local least = rate and MINUTE / rate or nil
-  return setmetatable({ least = least, interval = least, due = 0, made = {}, count = 0 }, Governor)
+  return setmetatable({ least = least, interval = least, due = 0, settled = 0, made = {}, count = 0 }, Governor)
 end
 
 --- Whether there is a pace to keep.
@@ -71,11 +72,13 @@ function Governor:heard(err)
       if self.least and self.interval < self.least then self.interval = self.least end
       if not self.least and self.interval < GONE then self.interval = nil end
     end
-  elseif err.status == 429 then
+  elseif err.status == 429 and now >= self.settled then
     local count = recent(self, now)
-    local pace = count > 1 and MINUTE / count or UNKNOWN_PACE
+    local pace = count >= ENOUGH and MINUTE / count or UNKNOWN_PACE
     self.interval = math.min(SLOWEST, math.max(self.interval and self.interval * 1.5 or 0, pace))
     self.due = now + self.interval
+    -- what was under way meets the same limit, and says nothing new
+    self.settled = now + math.max(self.interval, retry.asked(err))
   end
 end
 

@@ -36,18 +36,26 @@ local function pattern_of(glob)
   return "^" .. glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"
 end
 
-local function files_in(dir, glob)
+-- A path without what makes no difference.
+local function plain(path) return (path:gsub("/+%./", "/"):gsub("/+", "/"):gsub("^%./", "")) end
+
+-- The files of a directory that fit a pattern. What `journal` names is no data.
+local function files_in(dir, glob, journal_path)
   local names, err = core.system.list(dir)
   if not names then return nil, err end
   table.sort(names)
   local files, pattern = {}, pattern_of(glob or "*")
   for _, name in ipairs(names) do
     local path = dir .. "/" .. name
-    -- what is no regular file (a directory, say) is not meant by a pattern
-    local file = name:find(pattern) and name:sub(1, 1) ~= "." and core.file.open(path)
-    if file then
-      file:close()
-      files[#files + 1] = { name = name, file = path }
+    local meant = name:find(pattern) and name:sub(1, 1) ~= "."
+    if meant and not (journal_path and plain(path) == plain(journal_path)) then
+      local file, unread, irregular = core.file.open(path)
+      if file then
+        file:close()
+        files[#files + 1] = { name = name, file = path }
+      elseif not irregular then -- what is no file (a directory, say) is not meant by a pattern
+        return nil, unread
+      end
     end
   end
   if #files == 0 then return failure("data", "there is no file %s in %s", glob or "*", dir) end
@@ -56,7 +64,7 @@ end
 
 -- The files as a list of { name, file }, however they were given.
 local function named_files(given)
-  if given.dir then return files_in(given.dir, given.pattern) end
+  if given.dir then return files_in(given.dir, given.pattern, given.journal) end
   local files = {}
   for i, item in ipairs(given.files or {}) do
     if type(item) == "string" then
@@ -236,11 +244,19 @@ local function for_each(groups, act)
   return true
 end
 
+-- The service will never take it. What others on the way answer, and the identity service, is not its word.
+local function is_refusal(err)
+  return err.kind == "http" and err.status >= 400 and err.status < 500 and not err.retryable and not err.ambiguous
+    and err.url:find("/data/foundation/", 1, true) ~= nil
+end
+
 local function complete(run, one, number)
   if one.taken then return true end
   local ok, err = note(run, { event = "complete", group = number })
   if not ok then return nil, err end
-  return one.batch:complete()
+  ok, err = one.batch:complete()
+  if not ok and is_refusal(err) then batch.state(one.batch).ended = nil end -- it still takes files, or is aborted
+  return ok, err
 end
 
 local function wait_for(run, one, number)
@@ -270,13 +286,8 @@ local function report_on(run, groups)
   end
   local first = report.batches[1] or {}
   report.id, report.status, report.metrics, report.errors = first.id, first.status, first.metrics, first.errors
-  if run.journal then report.resumed, report.replaced = run.journal.resumed, run.replaced end
+  if run.journal then report.resumed, report.replaced = run.journal.resumed, run.journal:dropped(#groups) end
   return report
-end
-
--- The service will never take it.
-local function is_refusal(err)
-  return err.kind == "http" and err.status < 500 and not err.retryable and not err.ambiguous
 end
 
 -- What is not completed is aborted, so that nothing of a run that failed is ingested. With a journal it waits to be
@@ -322,7 +333,7 @@ end
 -- The journal of the call; nothing when it has none.
 local function open_journal(client, given, groups)
   if not given.journal then return nil end
-  local creation = creation_options(given, groups, 1)
+  local creation = creation_options(given, { groups[1] }, 1) -- what is the same for all of them
   local payload, unfit = core.batch.payload(creation)
   if not payload then return nil, unfit end
   return journal.open(given.journal, {
@@ -356,7 +367,7 @@ return function(client, given, level)
   if unusable then return nil, unusable end
   if known and known.resumed then groups = regroup(known, files) end
   local run = {
-    client = client, given = given, journal = known, replaced = {}, began = began, bytes = 0, total = total,
+    client = client, given = given, journal = known, began = began, bytes = 0, total = total,
     files_done = 0, files_total = #files,
   }
   -- a callback of the host's may raise: that too leaves nothing behind

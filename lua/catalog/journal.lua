@@ -18,6 +18,11 @@ local function is_count(value) return math.type(value) == "integer" and value >=
 
 local function is_index(value) return math.type(value) == "integer" and value >= 1 end
 
+-- Far beyond what one call can have: all numbers up to that of a group are gone through.
+local MOST_GROUPS <const> = 1000000
+
+local function is_group(value) return is_index(value) and value <= MOST_GROUPS end
+
 local function group_of(state, number)
   local group = state.groups[number]
   if not group then
@@ -41,7 +46,7 @@ local EVENTS <const> = {
     note = function(state, line) state.run, state.files, state.groups, state.ready = line, {}, {}, nil end,
   },
   file = {
-    fields = { group = is_index, name = is_text, bytes = is_count, fingerprint = is_text },
+    fields = { group = is_group, name = is_text, bytes = is_count, fingerprint = is_text },
     note = function(state, line)
       state.files[line.name] = { group = line.group, bytes = line.bytes, fingerprint = line.fingerprint, parts = {} }
     end,
@@ -50,11 +55,15 @@ local EVENTS <const> = {
   ready = { fields = {}, note = function(state) state.ready = true end },
   -- a batch is about to be created
   create = {
-    fields = { group = is_index, external_id = is_text },
+    fields = { group = is_group, external_id = is_text },
     note = function(state, line) group_of(state, line.group).external_id = line.external_id end,
   },
+  -- that creation was refused: nothing was created
+  refused = {
+    fields = { group = is_group }, note = function(state, line) group_of(state, line.group).external_id = nil end,
+  },
   batch = {
-    fields = { group = is_index, id = is_text },
+    fields = { group = is_group, id = is_text },
     note = function(state, line) group_of(state, line.group).id = line.id end,
   },
   -- a large file is about to be begun, in parts of this size
@@ -69,15 +78,15 @@ local EVENTS <const> = {
   done = { fields = { name = is_text }, of_file = true, note = function(file) file.done = true end },
   -- the batch is about to be completed; it came to an end
   complete = {
-    fields = { group = is_index }, note = function(state, line) group_of(state, line.group).completing = true end,
+    fields = { group = is_group }, note = function(state, line) group_of(state, line.group).completing = true end,
   },
   ["end"] = {
-    fields = { group = is_index, status = is_text },
+    fields = { group = is_group, status = is_text },
     note = function(state, line) group_of(state, line.group).ended = line.status end,
   },
   -- the batch is of no more use, and another takes its place
   drop = {
-    fields = { group = is_index, id = is_text, status = is_text },
+    fields = { group = is_group, id = is_text, status = is_text },
     note = function(state, line)
       local dropped = group_of(state, line.group).dropped
       dropped[#dropped + 1] = { id = line.id, status = line.status }
@@ -169,10 +178,22 @@ local function are_same_files(state, files)
   return true
 end
 
+-- How every journal begins: the first line's event comes first.
+local OPENING <const> = '{"event":"run",'
+
 local function encode(line)
-  local text, err = core.json.encode(line)
+  local fields = {}
+  for name, value in pairs(line) do fields[name] = value end
+  fields.event = nil
+  local text, err = core.json.encode(fields)
   if not text then return nil, err end
-  return text .. "\n"
+  local event = ('{"event":%q'):format(line.event)
+  return (next(fields) and event .. "," .. text:sub(2) or event .. "}") .. "\n"
+end
+
+-- Whether a file without a whole line may be written over: there is nothing, or what a crash has left of a journal.
+local function is_beginning(torn)
+  return torn:sub(1, #OPENING) == OPENING:sub(1, #torn) or not torn:find "[^%z]"
 end
 
 -- The first lines: what the call is, and the files.
@@ -212,10 +233,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `config` when it cannot be used, `data` when it is of another call
 function journal.open(path, run, groups)
-  local file, text = core.journal.open(path)
+  local file, text, torn = core.journal.open(path)
   if not file then return nil, text end
   local state, err = journal.read(text)
   local ok = state ~= nil
+  if ok and text == "" and not is_beginning(torn) then
+    ok, err = failure("data", "its first line is not one of a journal's; is it the right file?")
+  end
   local resumed = ok and state.ready
   if resumed then
     local files = {}
@@ -247,6 +271,18 @@ function Journal:batch(number)
   return group_of(self.state, number)
 end
 
+--- The batches that were of no more use, and whose files went into others, over all runs.
+-- @tparam integer count of groups
+-- @treturn {table,...} `id`, `status`
+function Journal:dropped(count)
+  local list = {}
+  for number = 1, count do
+    local dropped = self:batch(number).dropped
+    table.move(dropped, 1, #dropped, #list + 1, list)
+  end
+  return list
+end
+
 --- How far a file is.
 -- @tparam string name
 -- @treturn table `done`; `part_size` when it goes in parts, and the `parts` that have arrived: first byte -> last
@@ -255,7 +291,9 @@ function Journal:progress(name)
 end
 
 -- Events after which nothing may go on before they are on disk; the others may be lost at no cost but time.
-local LASTING <const> = { create = true, batch = true, begin = true, complete = true, ["end"] = true, drop = true }
+local LASTING <const> = {
+  create = true, refused = true, batch = true, begin = true, complete = true, ["end"] = true, drop = true,
+}
 
 --- Takes note of what happened, or is about to.
 -- @tparam table line its `event`, and the event's fields

@@ -4,6 +4,7 @@
 local await = require "catalog.await"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local retry = require "catalog.retry"
 
 -- Pauses between look-ups, in seconds, while it is open whether the batch exists; after them it is created again, with
 -- the same id. The catalog lags behind: once the id was refused as taken, it is only a matter of time.
@@ -12,10 +13,12 @@ local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.1, 10, 1.6
 
 local once = {}
 
+local OURS <const> = "catalog-"
+
 --- An external id nobody else has.
 -- @treturn string
 function once.new_id()
-  return "catalog-" .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return OURS .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
 end
 
 -- Whether the service refused the external id as taken.
@@ -24,12 +27,15 @@ local function taken(err)
   return err.status == 409 or err.status == 400 and said:find("externalid", 1, true) ~= nil
 end
 
-local function read_first(body)
+local function read_first(body, external_id)
   local found, err = core.json.decode(body)
   if err then return nil, err end
   if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
   local id, fields = next(found)
   if not id then return {} end
+  if type(fields) ~= "table" or (fields.externalId or external_id) ~= external_id then
+    return failure("protocol", "the reply is not what the external id was asked for")
+  end
   fields.id = fields.id or id
   return fields
 end
@@ -37,15 +43,17 @@ end
 -- The batch with the external id; an empty table when the catalog knows none (yet); or nil and an error.
 local function look(client, given, external_id, ends)
   return client:send {
-    method = "GET", ends = ends, sandbox = given.sandbox, timeout = given.timeout, repeatable = true, read = read_first,
+    method = "GET", ends = ends, sandbox = given.sandbox, timeout = given.timeout, repeatable = true,
+    read = function(body) return read_first(body, external_id) end,
     path = "/data/foundation/catalog/batches?limit=1&externalId=" .. core.url.encode(external_id),
   }
 end
 
--- Looks until the batch is there, or the pauses are used up.
-local function find(client, given, external_id, pauses, ends)
+-- Looks until the batch is there, or the pauses are used up; first when what the service asked for is over.
+local function find(client, given, external_id, pauses, asked, ends)
   for pause in pauses do
-    local paused, stopped = await.pause(pause, client.loop, client)
+    local paused, stopped = await.pause(math.max(pause, asked), client.loop, client)
+    asked = 0
     if not paused then return nil, stopped end
     local fields, err = look(client, given, external_id, ends)
     if not fields then return nil, err end
@@ -66,28 +74,39 @@ local function pauses_until(ends)
   local pause = FIRST_PAUSE / GROWTH
   return function()
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)
-    return core.system.monotonic() + pause < ends and pause or nil
+    return core.engine.now() + pause < ends and pause or nil
   end
 end
 
 local function with_id(given)
   local options = {}
   for name, value in pairs(given) do options[name] = value end
-  options.external_id = options.external_id or once.new_id()
+  options.external_id = options.external_id or given.extra and given.extra.externalId or once.new_id()
   return options
+end
+
+-- The id of the batch that has the external id before anything was sent, nil when none has; or nil and an error. An id
+-- that was just made, nobody has.
+local function owner_of(client, options, begun, ends)
+  if begun or options.external_id:sub(1, #OURS) == OURS then return nil end
+  local fields, err = look(client, options, options.external_id, ends)
+  if not fields then return nil, err end
+  return fields.id
 end
 
 --- Creates a batch, whatever becomes of the answers.
 -- @tparam catalog.client client
 -- @tparam table given the options of the creation
--- @tparam function create makes one creation, given the client, options, and when it has to be over: gives its fields, or
---   nil and an error
+-- @tparam function create makes one creation, given the client, options, and when it has to be over: gives its fields,
+--   or nil and an error
 -- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] table the fields of the batch
 -- @treturn[2] nil
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, create, begun)
   local options, ends = with_id(given), client:ends()
+  local owner, unknown = owner_of(client, options, begun, ends)
+  if unknown then return nil, unknown end
   local open = begun -- a creation was sent, and its answer is not known
   local fields, err
   for _ = 1, math.max(client.policy.tries, 2) do
@@ -96,8 +115,13 @@ function once.create(client, given, create, begun)
     local exists = open and taken(err)
     if not exists and not err.ambiguous then return nil, err end
     open = true
-    local pauses = exists and pauses_until(ends) or some_pauses()
-    local found, unasked = find(client, given, options.external_id, pauses, ends)
+    local pauses, asked = exists and pauses_until(ends) or some_pauses(), retry.asked(err)
+    if core.engine.now() + asked > ends then return retry.too_late(err, asked) end
+    local found, unasked = find(client, given, options.external_id, pauses, asked, ends)
+    if found and found.id == owner then
+      return failure("batch", "the external id %s is that of the batch %s, which was there before; nothing was created",
+        options.external_id, owner)
+    end
     if found then return found end
     if unasked or exists then break end
   end

@@ -64,13 +64,12 @@ local function unknown_outcome(request, status, body)
   return status == 502 or status == 504 or not is_json(body)
 end
 
-local function describe(status, code, message, detail, body)
+local function describe(status, code, message, detail, seen)
   if status >= 300 and status < 400 then
     return ("the server answered %d, a redirect, which is not followed; check base_url"):format(status)
   end
   local said = message and detail and message ~= detail and message .. ": " .. detail or detail or message
   if not said then
-    local seen = excerpt(body)
     said = seen ~= "" and "not the service's own answer: " .. seen or "no explanation"
   end
   local advice = ADVICE[code]
@@ -87,9 +86,28 @@ local function redact(text, secrets)
   return text
 end
 
--- What of a text the server sent may be shown: one line, and no secret.
-local function line_of(text, secrets)
+--- What of a text the server sent may be shown.
+-- @tparam ?string text
+-- @tparam {string,...} secrets
+-- @treturn ?string one line, and no secret in it
+function reply.line(text, secrets)
   return text and (redact(text, secrets):gsub("[%c%s]+", " "))
+end
+
+-- Whether a text shows a secret to who leaves its white space out.
+local function shows(text, secrets)
+  local dense = text:gsub("%s+", "")
+  for _, secret in ipairs(secrets) do
+    if #secret >= SHORTEST_SECRET and dense:find(secret:gsub("%s+", ""), 1, true) then return true end
+  end
+  return false
+end
+
+-- What of a body of unknown shape may be shown. JSON has more than one way to write a secret, and markup can hide one.
+local function seen_of(body, secrets)
+  local value = core.json.decode(body)
+  local text = excerpt(redact(value ~= nil and core.json.encode(value) or body, secrets))
+  return shows(text, secrets) and "***" or text
 end
 
 --- The error a reply stands for.
@@ -103,13 +121,13 @@ end
 function reply.failure(request, status, body, transfer, secrets)
   local code, message, detail = read(body)
   -- after the body was read: JSON has more than one way to write a secret
-  code, message, detail = line_of(code, secrets), line_of(message, secrets), line_of(detail, secrets)
+  code, message, detail = reply.line(code, secrets), reply.line(message, secrets), reply.line(detail, secrets)
   local refused = status == 401 or status == 403 or ADVICE[code] ~= nil or code == "invalid_client"
-  local said = describe(status, code, message, detail, redact(body, secrets))
+  local said = describe(status, code, message, detail, seen_of(body, secrets))
   return core.failure.new {
     kind = refused and "auth" or "http", message = ("%s %s: %s"):format(request.method, request.url, said),
-    status = status, code = code, detail = detail, request_id = line_of(transfer:header "x-request-id", secrets),
-    retry_after = line_of(transfer:header "retry-after", secrets),
+    status = status, code = code, detail = detail, request_id = reply.line(transfer:header "x-request-id", secrets),
+    retry_after = reply.line(transfer:header "retry-after", secrets),
     retryable = PASSING[status], ambiguous = unknown_outcome(request, status, body) or nil,
     method = request.method, url = request.url,
   }
@@ -121,10 +139,11 @@ end
 -- @tparam transfer transfer the exchange, for the headers of the reply
 -- @tparam table err the error, which gets `status`, `request_id`, `method`, `url`, and `ambiguous` when the request
 --   was not a mere question
+-- @tparam {string,...} secrets what must not be in it
 -- @treturn table err
-function reply.unreadable(request, status, transfer, err)
+function reply.unreadable(request, status, transfer, err, secrets)
   err.message = ("%s %s: the server answered %d, but %s"):format(request.method, request.url, status, err.message)
-  err.status, err.request_id = status, line_of(transfer:header "x-request-id", {})
+  err.status, err.request_id = status, reply.line(transfer:header "x-request-id", secrets)
   err.method, err.url = request.method, request.url
   err.ambiguous = request.method ~= "GET" and request.method ~= "HEAD" or nil
   -- what cannot be read may have been cut short, in the headers even; asking again does no harm where it is repeatable

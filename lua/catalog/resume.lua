@@ -1,6 +1,7 @@
 --- The batch of a group of files: a new one, or that of the journal.
 -- @module catalog.resume
 local batch = require "catalog.batch"
+local failure = require "catalog.failure"
 local once = require "catalog.once"
 
 local resume = {}
@@ -8,8 +9,9 @@ local resume = {}
 -- Where a batch takes no more files, and its files go into another. Source: Adobe's batch ingestion guide.
 local GONE <const> = { aborted = true, abandoned = true }
 
-local function create_noted(run, options, number)
-  local journal = run.journal
+local function create_noted(run, first_options, number)
+  local journal, options = run.journal, {}
+  for name, value in pairs(first_options) do options[name] = value end
   local known = journal:batch(number)
   local begun = known.external_id ~= nil
   if begun then
@@ -25,10 +27,20 @@ local function create_noted(run, options, number)
     if not ok then return nil, err end
   end
   local made, err = batch.create(run.client, options, begun)
-  if not made then return nil, err end
+  if not made then
+    if not err.ambiguous and not begun then
+      local ok, unwritten = journal:note { event = "refused", group = number }
+      if not ok then return nil, unwritten end
+    end
+    return nil, err
+  end
   local ok, unwritten = journal:note { event = "batch", group = number, id = made.id }
   if not ok then return nil, unwritten end
-  return made
+  if not begun or not GONE[made.status] then return made end
+  -- it was created long ago, and given up by the service meanwhile
+  ok, unwritten = resume.drop(run, number, made.id, made.status)
+  if not ok then return nil, unwritten end
+  return create_noted(run, first_options, number)
 end
 
 --- Notes that a batch is of no more use.
@@ -40,8 +52,36 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
 function resume.drop(run, number, id, status)
-  run.replaced[#run.replaced + 1] = { id = id, status = status }
   return run.journal:note { event = "drop", group = number, id = id, status = status }
+end
+
+-- Whether all files of a batch that takes no more are in it, as far as the journal knows.
+local function check_complete(run, group, id)
+  for _, item in ipairs(group.files) do
+    if not run.journal:progress(item.name).done then
+      return failure("batch", "the batch %s takes no more files, and was completed without %s (by somebody else?)", id,
+        item.name)
+    end
+  end
+  return true
+end
+
+-- What is to be done with a batch of the journal that is still there.
+local function go_on(run, group, found, known, options)
+  local state = batch.state(found)
+  state.dataset, state.made = options.dataset, true
+  group.batch, group.taken = found, found.status ~= "loading"
+  if not group.taken then return true end
+  local ok, incomplete = check_complete(run, group, known.id)
+  if not ok then return nil, incomplete end
+  if known.ended and not found.created then -- the catalog knows it no more
+    if not batch.is_success(known.ended) then
+      return failure("batch", "the batch %s ended as %s in an earlier run, and the catalog knows it no more", known.id,
+        known.ended)
+    end
+    group.done = found
+  end
+  return true
 end
 
 -- What the service knows of the batch of the journal. The catalog may not know it yet, or no more.
@@ -55,7 +95,7 @@ local function look(run, known, options)
 end
 
 --- Makes or finds the batch of a group.
--- @tparam table run `client`, `journal` or nil; `replaced` gets what is of no more use
+-- @tparam table run `client`, `journal` or nil
 -- @tparam table group gets `batch`; `taken`: it was completed before and takes no more files; `done`: it has ended, and
 --   the service knows it no more
 -- @tparam integer number of the group
@@ -73,13 +113,7 @@ function resume.begin(run, group, number, options)
   if known.id then
     local found, unknown = look(run, known, options)
     if not found then return nil, unknown end
-    if not GONE[found.status] then
-      local state = batch.state(found)
-      state.dataset, state.made = options.dataset, true
-      group.batch, group.taken = found, found.status ~= "loading"
-      if known.ended and not found.created then group.done = found end
-      return true
-    end
+    if not GONE[found.status] then return go_on(run, group, found, known, options) end
     local ok, unwritten = resume.drop(run, number, known.id, found.status)
     if not ok then return nil, unwritten end
   end

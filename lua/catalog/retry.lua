@@ -24,60 +24,68 @@ function retry.policy(given, level)
   return policy
 end
 
-local MONTHS <const> = {
-  Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
-}
-
--- Seconds since the epoch of a time in UTC. os.time would take it for local time.
-local function epoch(year, month, day, hour, minute, second)
-  local y = month > 2 and year or year - 1
-  local era, of_era = y // 400, y % 400
-  local of_year = (153 * (month + (month > 2 and -3 or 9)) + 2) // 5 + day - 1
-  local days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-  return days * 86400 + hour * 3600 + minute * 60 + second
-end
-
 --- How long a `Retry-After` asks to wait.
--- @tparam ?string text seconds, or an HTTP date (RFC 9110, 10.2.3)
+-- @tparam ?string text seconds, or an HTTP date in any of its forms (RFC 9110, 10.2.3)
 -- @tparam integer now milliseconds since the epoch
 -- @treturn ?number seconds, 0 or more; nil when there is none, or nothing that can be understood
 function retry.after(text, now)
   if not text then return nil end
   if text:find "^%s*%d+%s*$" then return math.min(tonumber(text), 2 ^ 31) end
-  local date <const> = "^%s*%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT"
-  local day, month, year, hour, minute, second = text:match(date)
-  if not MONTHS[month] then return nil end
-  local at = epoch(math.tointeger(year), MONTHS[month], math.tointeger(day), math.tointeger(hour),
-    math.tointeger(minute), math.tointeger(second))
+  local at = core.url.date(text)
+  if not at then return nil end
   return math.max(0, at - now / 1000)
 end
 
 -- Whether the same request may be sent again: the fault passes, and either the request does no harm when it is done
--- twice, or nobody has got it.
+-- twice, or nobody has got it. An error that has had its tries, that of fetching a token, has none left; a pace that is
+-- too slow for the call stays so.
 local function may_repeat(request, err)
-  return err.retryable and not request.once and (request.repeatable or not err.ambiguous)
+  return err.retryable and not err.attempts and err.kind ~= "limit" and not request.once
+    and (request.repeatable or not err.ambiguous)
+end
+
+--- How long the service wants to be left alone after an error.
+-- @tparam table err
+-- @treturn number seconds, 0 or more
+function retry.asked(err)
+  return retry.after(err.retry_after, core.system.now()) or 0
 end
 
 -- The pause before the next try: what the service asks for, never less; otherwise random up to a limit that doubles.
 local function pause_of(policy, attempt, err)
   local limit = math.min(policy.cap, policy.base * 2 ^ (attempt - 1))
-  return math.max(retry.after(err.retry_after, core.system.now()) or 0, math.random() * limit)
+  return math.max(retry.asked(err), math.random() * limit)
 end
 
--- A refusal after a try whose answer was lost may be for the very reason that it was done: that stays open.
-local function finished(tries, err)
-  err.attempts = tries.attempt
+--- Ends the tries of a call. A refusal after a try whose answer was lost may be for the very reason that it was done:
+-- that stays open.
+-- @tparam table tries
+-- @tparam table err what the last came to; it gets `attempts` and `first`
+-- @treturn nil
+-- @treturn table err
+function retry.finished(tries, err)
+  err.attempts = err.attempts or tries.attempt
   err.ambiguous = err.ambiguous or tries.ambiguous
   if tries.first and tries.first ~= err then
     err.first = tries.first
     err.message = ("%s (after %d tries; the first: %s)"):format(err.message, tries.attempt, tries.first.message)
   end
-  return nil
+  return nil, err
+end
+
+--- Says in an error that there is no time for what the service asks for.
+-- @tparam table err
+-- @tparam number seconds until the next try could be
+-- @treturn nil
+-- @treturn table err
+function retry.too_late(err, seconds)
+  err.message = ("%s; the next try would be in %.0f seconds, after the deadline"):format(err.message, seconds)
+  return nil, err
 end
 
 --- The tries of one call.
 -- @tparam table policy of the client
--- @tparam number ends when the last has to be over, in seconds on the monotonic clock
+-- @tparam number ends when the last has to be over, in seconds on the engine's clock
 -- @treturn table
 function retry.tries(policy, ends)
   return { policy = policy, attempt = 1, ends = ends }
@@ -93,18 +101,15 @@ end
 --- Decides about another try.
 -- @tparam table tries
 -- @tparam table request
--- @tparam table err what the last try came to; when it is the end, it gets `attempts` and `first`
+-- @tparam table err what the last try came to
 -- @treturn ?number seconds to wait before the next try; nil: there is none
 function retry.again(tries, request, err)
   local policy = tries.policy
   if not may_repeat(request, err) or tries.attempt >= policy.tries or policy.budget < 1 then
-    return finished(tries, err)
+    return nil
   end
   local pause = pause_of(policy, tries.attempt, err)
-  if core.system.monotonic() + pause > tries.ends then
-    err.message = ("%s; the next try would be in %.0f seconds, after the deadline"):format(err.message, pause)
-    return finished(tries, err)
-  end
+  if core.engine.now() + pause > tries.ends then return retry.too_late(err, pause) end
   policy.budget = policy.budget - 1
   tries.first, tries.ambiguous = tries.first or err, tries.ambiguous or err.ambiguous
   tries.attempt = tries.attempt + 1

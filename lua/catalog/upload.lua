@@ -88,14 +88,12 @@ function upload.place(self, given)
   }
 end
 
-local function accept() return true end
-
 --- Sends one request about a file.
 -- @tparam table place
 -- @tparam string method
 -- @tparam string path of the file, and `?action=`
 -- @tparam ?string|buffer|file body
--- @tparam ?table more `offset` and `length` of what is sent of the body; `range`
+-- @tparam ?table more `offset` and `length` of what is sent of the body; `range`; `ends` as of `client:ends`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -104,7 +102,7 @@ function upload.send(place, method, path, body, more)
   return place.client:send {
     method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
     upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
-    sandbox = place.sandbox, timeout = place.timeout, repeatable = true, read = accept,
+    sandbox = place.sandbox, timeout = place.timeout, ends = more.ends, repeatable = true, read = batch.accept,
   }
 end
 
@@ -139,11 +137,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function upload.complete(place, path, total)
-  local ok, err = upload.send(place, "POST", path .. "?action=COMPLETE")
+  local ends = place.client:ends()
+  local ok, err = upload.send(place, "POST", path .. "?action=COMPLETE", nil, { ends = ends })
   if ok then return true end
   if not (err.ambiguous and err.kind == "http" and err.status < 500) then return nil, err end
   local extent = place.client:send {
-    method = "HEAD", path = path, sandbox = place.sandbox, timeout = place.timeout, repeatable = true,
+    method = "HEAD", path = path, sandbox = place.sandbox, timeout = place.timeout, ends = ends, repeatable = true,
     read = read_extent,
   }
   if extent == total then return true end
@@ -255,7 +254,7 @@ local function open_source(task, source)
 end
 
 -- What nobody wants to hear.
-local UNHEARD <const> = { __index = function() return accept end }
+local UNHEARD <const> = { __index = function() return function() return true end end }
 
 --- The job that sends one file. It is opened when its turn comes.
 -- @tparam pool jobs what runs the job, and gets the parts of a large file

@@ -14,6 +14,13 @@ return function(url)
     assert(assert(client:batch(batch.id):get()).id == batch.id)
   end
 
+  -- an error of memory must not make a URL look as if it had no such part
+  local function refuse_urls()
+    for _, other in ipairs { "https://user@h.example", "https://h.example/?q=1", "https://h.example/#f" } do
+      assert(require("catalog.core").url.base(other, "base_url", false) == nil)
+    end
+  end
+
   local function fail()
     local unknown, why = client:batch("unknown"):get()
     assert(unknown == nil and why.status == 404, tostring(why))
@@ -34,6 +41,7 @@ return function(url)
 
   return function()
     create()
+    refuse_urls()
     fail()
     open_and_close()
     collectgarbage()

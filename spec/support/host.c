@@ -371,15 +371,42 @@ static int run_fork(void) {
     return 0;
 }
 
+/* Runs act() before a fork, in the parent while the child has copies of all descriptors, and after
+ * the child has ended its copy of the state. */
+static int run_copied(void) {
+    int status = 1, go[2];
+    char byte;
+    lua_State *L = luaL_newstate();
+    if (!L || !set_up(L) || !act(L) || pipe(go) != 0) {
+        return complain(L, "set-up failed", 0);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        close(go[1]);
+        bool told = read(go[0], &byte, 1) == 0;
+        lua_close(L);
+        _exit(told ? 0 : 1);
+    }
+    bool fine = child > 0 && act(L);
+    close(go[1]);
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+        return complain(L, "the child failed", status);
+    }
+    if (!fine || !act(L)) {
+        return complain(L, fine ? "after the child's end" : "beside the child", 0);
+    }
+    close(go[0]);
+    lua_close(L);
+    printf("ok the child has harmed nothing\n");
+    return 0;
+}
+
 int main(int count, char **words) {
     static const struct {
         const char *name;
         int (*run)(void);
-    } modes[] = {{"allocations", run_allocations},
-                 {"curl", run_curl},
-                 {"once", run_once},
-                 {"lookup", run_lookup},
-                 {"fork", run_fork}};
+    } modes[] = {{"allocations", run_allocations}, {"curl", run_curl}, {"once", run_once},
+                 {"lookup", run_lookup},           {"fork", run_fork}, {"copied", run_copied}};
     const char *what = count > 2 ? words[1] : "";
     if (strcmp(what, "threads") == 0 && count > 3) {
         argument = words + 3;
@@ -394,7 +421,7 @@ int main(int count, char **words) {
         }
     }
     fprintf(stderr,
-            "usage: host allocations|curl|once|lookup|fork SCRIPT ARG... | host threads COUNT "
-            "SCRIPT ARG...\n");
+            "usage: host allocations|curl|once|lookup|fork|copied SCRIPT ARG... | host threads "
+            "COUNT SCRIPT ARG...\n");
     return 2;
 }

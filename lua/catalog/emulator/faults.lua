@@ -82,6 +82,28 @@ local function find(service, request)
   end
 end
 
+-- What an action may have that does nothing by itself.
+local MORE <const> = { headers = true, body = true, drop_after = true }
+
+--- Checks a list of faults, before a server gets it.
+-- @tparam ?{table,...} list
+-- @tparam integer level who is to blame, as in `error`
+-- @raise an action is unknown, or a path is no pattern
+function faults.check(list, level)
+  for _, fault in ipairs(list or {}) do
+    if type(fault) ~= "table" or type(fault.action) ~= "table" then
+      error("bad fault (it is a table with an action, which is a table)", level + 1)
+    end
+    for name in pairs(fault.action) do
+      if not ACTIONS[name] and not MORE[name] then
+        error(("bad fault (the action '%s' is unknown)"):format(name), level + 1)
+      end
+    end
+    local ok, why = pcall(string.find, "", (fault.match or {}).path or "")
+    if not ok then error(("bad fault (its path is no pattern: %s)"):format(why), level + 1) end
+  end
+end
+
 --- Sets the faults of a service.
 -- @tparam table service
 -- @tparam ?table list nil: none
