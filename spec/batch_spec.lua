@@ -107,8 +107,8 @@ describe("a batch", function()
 
   it("gives each row that failed once, also where a file of them came at the second try only", function()
     local listing = raw.answer("200 OK", '{"data":[{"name":"part","length":"66"}],"_page":{"limit":100,"count":1}}')
-    local rows <const> = '{"n":1}\n{"n":2}\n'
-    local whole = raw.answer("200 OK", rows)
+    local lines_there <const> = '{"n":1}\n{"n":2}\n'
+    local whole = raw.answer("200 OK", lines_there)
     for _, first in ipairs {
       { send = raw.answer("503 Down", '{"title":"much longer than what comes next","status":503}') },
       { send = whole:sub(1, -3), close = true },
@@ -116,7 +116,7 @@ describe("a batch", function()
       local server <close> = raw.start { { { send = listing }, first, { send = whole } }, { { send = whole } } }
       local client, lines = service.client(server.url, { retry = { base = 0.001 } }), {}
       for _, line in client:batch("b1"):failed_rows() do lines[#lines + 1] = line end
-      assert.equal(rows, table.concat(lines, "\n") .. "\n")
+      assert.equal(lines_there, table.concat(lines, "\n") .. "\n")
     end
   end)
 

@@ -70,6 +70,17 @@ describe("a connection", function()
   end)
 
   -- libcurl 7.88 would send the headers once more, without the body, and stand still.
+  it("that is closed during the TLS handshake is tried again", function()
+    local closed = { { silent = true, close = true } }
+    local server <close> = raw.start { closed, closed, closed }
+    local client = service.client("https://127.0.0.1:" .. server.port, { retry = { tries = 3, base = 0.001 } })
+    local batch, err = client:create_batch { dataset = DATASET }
+    assert.is_nil(batch)
+    assert.equal("network", err.kind, tostring(err))
+    assert.equal(3, err.attempts)
+    assert.is_nil(err.ambiguous)
+  end)
+
   it("that dies under an upload is replaced, and the upload sent again as a whole", function()
     service.run({}, function(server)
       local seen = {}

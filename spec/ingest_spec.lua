@@ -109,6 +109,46 @@ describe("ingest", function()
     end)
   end)
 
+  it("aborts when the service will not complete, and what was completed before stays", function()
+    with_files({ 10, 10, 10 }, function(client, paths, _, server)
+      server:set_faults { {
+        match = { method = "POST", path = "/import/batches/[^/]+%?action=COMPLETE", nth = 2 },
+        action = { status = 400, body = '{"title":"No"}' },
+      } }
+      local report, err, partial = client:ingest {
+        dataset = DATASET, format = "json", files = paths, split = true, advised_files = 1,
+      }
+      assert.is_nil(report)
+      assert.equal(400, err.status)
+      assert.is_true(#partial.batches >= 2)
+      for i, one in ipairs(partial.batches) do
+        local status = assert(client:batch(one.id):get()).status
+        assert.equal(i == 1 and "success" or "aborted", status)
+      end
+    end)
+  end)
+
+  it("takes no page for an answer", function()
+    local page = { status = 200, headers = { ["content-type"] = "text/html" }, body = "<html>Please log in</html>" }
+    for _, match in ipairs {
+      { method = "PUT", nth = 1 }, { path = "action=INITIALIZE", nth = 1 }, { method = "PATCH", nth = 2 },
+      { path = "/files/.*action=COMPLETE", nth = 1 }, { path = "/batches/[^/]+%?action=COMPLETE", nth = 1 },
+    } do
+      with_files({ 30, 40 }, function(_, paths, _, server)
+        local client = service.client(server.url, { retry = { base = 0.001 } })
+        server:set_faults { { match = match, action = page } }
+        local given = { dataset = DATASET, format = "json", files = paths, part_size = 100, part_threshold = 100 }
+        if match.method == "PUT" then given.part_threshold = nil end
+        local report = assert(client:ingest(given))
+        assert.equal(#paths, report.metrics.inputFileCount)
+        server:set_faults { { match = match, action = page }, { match = match, action = page } }
+        match.nth = nil
+        report = service.client(server.url):ingest(given)
+        assert.is_nil(report)
+      end)
+    end
+  end)
+
   it("aborts when a callback raises", function()
     with_files({ 10 }, function(client, paths)
       assert.error_matches(function()

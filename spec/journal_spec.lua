@@ -229,6 +229,119 @@ describe("a journal", function()
     end)
   end)
 
+  it("never takes a batch for whole that somebody else has completed", function()
+    with_run(function(run)
+      run.given.parallel = 1
+      run.server:set_faults { { match = { path = "f4" }, action = { status = 503, body = "{}" } } }
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults()
+      local id = next(batches(run.client))
+      assert(run.client:batch(id):complete())
+      assert_error("batch", "was completed without f4.json", run.client:ingest(run.given))
+    end)
+  end)
+
+  it("never takes an ingest that failed for done, also when the catalog has forgotten it", function()
+    with_run(function(run)
+      shell.write(run.given.files[1], "no json\n")
+      assert_error("batch", "ended as failed", run.client:ingest(run.given))
+      local empty <close> = assert(emulator.start { port = 0 })
+      local text = shell.read(run.given.journal):gsub(run.server.url, empty.url)
+      shell.write(run.given.journal, text)
+      assert_error("batch", "ended as failed in an earlier run", service.client(empty.url):ingest(run.given))
+    end)
+  end)
+
+  it("may lie in the directory that is ingested", function()
+    with_run(function(run)
+      local given = {
+        dataset = DATASET, format = "json", dir = run.directory .. "/in/", journal = run.directory .. "/in/./run.journal",
+      }
+      shell.run(("mkdir %s/in && mv %s/*.json %s/in"):format(run.directory, run.directory, run.directory))
+      for _, resumed in ipairs { false, true } do
+        local report = assert(run.client:ingest(given))
+        assert.equal(resumed, report.resumed)
+        assert.equal(4, #report.files)
+      end
+    end)
+  end)
+
+  it("tells of the batches that were replaced in all runs, not in the last only", function()
+    with_run(function(run)
+      run.server:set_faults(outage(8))
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults()
+      local old = next(batches(run.client))
+      assert(run.client:batch(old):abort())
+      run.server:set_faults { { match = { path = "f4" }, action = { status = 503, body = "{}" } } }
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults()
+      local report = assert(run.client:ingest(run.given))
+      assert_whole(run, report)
+      assert.same({ { id = old, status = "aborted" } }, report.replaced)
+    end)
+  end)
+
+  it("starts anew where the creation whose answer was lost has been given up since", function()
+    with_run(function(run)
+      run.server:set_faults { { match = { path = "/batches" }, action = { drop = "after" } } }
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults()
+      local old = next(batches(run.client))
+      assert(run.client:batch(old):abort())
+      local report = assert(run.client:ingest(run.given))
+      assert_whole(run, report)
+      assert.same({ { id = old, status = "aborted" } }, report.replaced)
+    end)
+  end)
+
+  it("forgets a creation that was refused: a batch of that name is another's", function()
+    with_run(function(run)
+      local other = assert(run.client:create_batch { dataset = DATASET, format = "json", external_id = "mine" })
+      run.given.external_id = "mine"
+      for _ = 1, 2 do
+        local report, err = run.client:ingest(run.given)
+        assert.is_nil(report)
+        assert.equal(409, err.status)
+      end
+      assert.equal("loading", assert(other:get()).status)
+    end)
+  end)
+
+  it("goes on with an external id of the caller's, over several batches", function()
+    with_run(function(run)
+      run.given.split, run.given.advised_files, run.given.external_id = true, 2, "mine"
+      run.server:set_faults { { match = { path = "f4" }, action = { status = 503, body = "{}" } } }
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults()
+      run.given.advised_files = 4
+      local report = assert(run.client:ingest(run.given))
+      assert.equal(2, #report.batches)
+      assert.equal("success", report.batches[2].status)
+    end)
+  end)
+
+  it("aborts nothing for what is not the service's own refusal", function()
+    for _, fault in ipairs {
+      { match = { method = "PUT", path = "f3" }, action = { status = 302, headers = { location = "/" }, body = "" } },
+      { match = { path = "/ims" }, action = { status = 404, body = "<p>No</p>" } },
+    } do
+      with_run(function(run)
+        local settings = service.settings(run.server.url, { client_secret = "any-secret" })
+        settings.token = nil
+        local client = assert(require("catalog").client(settings))
+        assert(client:create_batch { dataset = DATASET }) -- with a token of its own
+        run.server:set_faults {
+          { match = { method = "PUT", path = "f3" }, times = 1, action = { expire_tokens = true } }, fault,
+        }
+        assert.is_nil(client:ingest(run.given))
+        run.server:set_faults()
+        for _, fields in pairs(batches(client)) do assert.equal("loading", fields.status) end
+        assert_whole(run, assert(client:ingest(run.given)))
+      end, { tokens = {} })
+    end
+  end)
+
   it("is never put in the place of somebody else's file", function()
     with_run(function(run)
       local path = run.given.journal

@@ -300,6 +300,35 @@ describe("a creation that is to happen once", function()
     end
   end)
 
+  it("is never another's batch that has the caller's external id, though the refusal is lost", function()
+    service.run({}, function(server, client)
+      local other = assert(client:create_batch { dataset = DATASET, external_id = "mine" })
+      server:set_faults { { match = { method = "POST", path = "/import/batches$" }, action = { drop = "after" } } }
+      local batch, err = client:create_batch { dataset = DATASET, external_id = "mine", once = true }
+      assert.is_nil(batch)
+      assert.equal("batch", err.kind)
+      assert.is_nil(err.ambiguous)
+      assert.matches("the external id mine is that of the batch " .. other.id, err.message, 1, true)
+    end)
+  end)
+
+  it("is no batch that was not asked for", function()
+    local wrong = { send = raw.answer("200 OK", '{"b9":{"id":"b9","externalId":"others"}}') }
+    local server <close> = raw.start { { { close = true } }, { wrong } }
+    local batch, err = service.client(server.url):create_batch { dataset = DATASET, once = true }
+    assert.is_nil(batch)
+    assert.is_true(err.ambiguous)
+  end)
+
+  it("may have its external id among the extra fields", function()
+    service.run({ faults = {
+      { match = { method = "POST", path = "/import/batches$" }, times = 1, action = { drop = "after" } },
+    } }, function(_, client)
+      local batch = assert(client:create_batch { dataset = DATASET, once = true, extra = { externalId = "mine" } })
+      assert.equal("mine", batch.externalId)
+    end)
+  end)
+
   it("is refused when the caller's own external id is taken by another", function()
     service.run({}, function(_, client)
       assert(client:create_batch { dataset = DATASET, external_id = "mine" })
@@ -339,8 +368,135 @@ describe("faults on the way", function()
   end)
 end)
 
+describe("Retry-After", function()
+  -- Seconds between the requests of two calls of a function.
+  local function seconds_of(body)
+    local before = core.system.monotonic()
+    body()
+    return core.system.monotonic() - before
+  end
+
+  it("may be a date in each form that HTTP knows", function()
+    for _, text in ipairs { "Fri, 15 Mar 2019 16:54:33 GMT", "Friday, 15-Mar-19 16:54:33 GMT", "Fri Mar 15 16:54:33 2019" } do
+      local at = 1552668873
+      assert.equal(60, retry.after(text, (at - 60) * 1000), text)
+      assert.equal(0, retry.after(text, (at + 60) * 1000), text)
+    end
+    for _, text in ipairs { "soon", "", "Fri, 99 Mar 2019", "-1 s" } do assert.is_nil(retry.after(text, 0), text) end
+  end)
+
+  it("as a date is waited for", function()
+    -- a whole second, so that at least one passes
+    local date = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 2)
+    local server <close> = raw.start { { error_answer("429 Slow", "retry-after: " .. date .. "\r\n", "{}"), created "b1" } }
+    local client = service.client(server.url, { retry = QUICK })
+    assert.is_true(seconds_of(function() assert(client:create_batch { dataset = DATASET }) end) > 0.9)
+  end)
+
+  it("is obeyed where a batch is waited for, and the end where it comes too late", function()
+    local slow = error_answer("503 Slow", "retry-after: 1\r\n", "{}")
+    local done = { send = raw.answer("200 OK", '{"b1":{"id":"b1","status":"success"}}') }
+    local server <close> = raw.start { { slow, done } }
+    local client = service.client(server.url)
+    assert.is_true(seconds_of(function() assert(client:batch("b1"):wait()) end) >= 1)
+    local late <close> = raw.start { { error_answer("503 Slow", "retry-after: 30\r\n", "{}"), done } }
+    local batch, err = service.client(late.url):batch("b1"):wait { timeout = 5 }
+    assert.is_nil(batch)
+    assert.matches("the next try would be in 30 seconds, after the deadline", err.message, 1, true)
+    assert.equal(1, #late:stop())
+  end)
+
+  it("is obeyed by a creation that is to happen once", function()
+    local slow = error_answer("503 Slow", "retry-after: 1\r\n", "a page")
+    local none = { send = raw.answer("200 OK", "{}") }
+    local server <close> = raw.start { { slow, none, none, none, created "b1" } }
+    local client = service.client(server.url, { retry = QUICK })
+    assert.is_true(seconds_of(function() assert(client:create_batch { dataset = DATASET, once = true }) end) >= 2.2)
+  end)
+end)
+
+describe("a call that is ended in the middle", function()
+  local catalog = require "catalog"
+
+  local function cancelled(client, call, seconds)
+    local batch, err
+    catalog.run(function()
+      local task = catalog.spawn(call, client)
+      require("catalog.await").pause(seconds)
+      task:cancel()
+      batch, err = task:await()
+    end)
+    assert.is_nil(batch)
+    assert.equal("cancelled", err.kind)
+    return err
+  end
+
+  it("says that nobody knows what became of a creation that was sent", function()
+    local silent <close> = raw.start { { { hang = true } } }
+    local client = service.client(silent.url)
+    assert.is_true(cancelled(client, function() return client:create_batch { dataset = DATASET } end, 0.2).ambiguous)
+    assert.is_nil(cancelled(client, function() return client:batch("b"):get() end, 0.2).ambiguous)
+  end)
+
+  it("says so in the pause before the next try, too, and how often it was tried", function()
+    local server <close> = raw.start { { { close = true } } }
+    local client = service.client(server.url, { retry = { base = 20, cap = 20 } })
+    local err = cancelled(client, function() return client:batch("b"):complete() end, 0.3)
+    assert.is_true(err.ambiguous)
+    assert.equal("network", err.first.kind)
+    assert.equal(2, err.attempts)
+  end)
+end)
+
+describe("the deadline", function()
+  it("ends an upload that stands still", function()
+    local server <close> = raw.start { { created "b1", { hang = true } }, { { hang = true } } }
+    local client = service.client(server.url, { retry = { tries = 1, deadline = 0.3 } })
+    local batch = assert(client:create_batch { dataset = DATASET, format = "json" })
+    local done, err = batch:upload("x", { data = "{}\n" })
+    assert.is_nil(done)
+    assert.matches("no answer within 0%.[23]%d* seconds", err.message)
+  end)
+
+  it("is not used up by what the host does meanwhile", function()
+    service.run({}, function(server)
+      local client = service.client(server.url, { retry = { base = 0.01, deadline = 0.5 } })
+      local batch = assert(client:create_batch { dataset = DATASET, format = "json" })
+      server:set_faults { { match = { method = "PATCH" }, times = 1, action = { status = 503, body = "{}" } } }
+      local out = assert(batch:writer("x", { part_size = 100 }))
+      for i = 1, 40 do
+        assert(out:write { n = i })
+        if i == 20 then os.execute "sleep 0.8" end
+      end
+      assert(out:close())
+    end)
+  end)
+end)
+
 describe("the rate of creations", function()
   local governor = require "catalog.governor"
+
+  it("is slowed down once for all that meet the limit together", function()
+    local free = governor.new(false)
+    for _ = 1, 12 do free:heard { status = 429, retry_after = "1" } end
+    assert.equal(1, free.interval)
+    service.run({ faults = { {
+      match = { method = "POST", path = "/import/batches$" }, times = 3,
+      action = { status = 429, headers = { ["retry-after"] = "1" }, body = "{}" },
+    } } }, function(server)
+      local client = service.client(server.url, { retry = { tries = 5, base = 0.01, deadline = 60 } })
+      assert(require("catalog").map({ 1, 2, 3 }, function() return client:create_batch { dataset = DATASET } end))
+    end)
+  end)
+
+  it("is not taken from a few creations", function()
+    for count = 0, 3 do
+      local free = governor.new(false)
+      for _ = 1, count do free:heard(nil) end
+      free:heard { status = 429 }
+      assert.equal(1, free.interval)
+    end
+  end)
 
   it("is without limit until the service shows one, and is let go again", function()
     local free = governor.new(false)
@@ -368,13 +524,19 @@ describe("the rate of creations", function()
     local server <close> = raw.start { { error_answer("429 Slow", "", '{"title":"Slow"}'), created "b1" } }
     local client = service.client(server.url, { retry = { tries = 1, deadline = 0.2 } })
     client:create_batch { dataset = DATASET }
-    for _ = 1, 2 do
-      local batch, err = client:create_batch { dataset = DATASET }
+    local told = 0
+    local often = service.client(server.url, {
+      retry = { tries = 5, deadline = 0.2 }, on_retry = function() told = told + 1 end,
+    })
+    often.governor = client.governor
+    for _, one in ipairs { client, client, often } do
+      local batch, err = one:create_batch { dataset = DATASET }
       assert.is_nil(batch)
       assert.equal("limit", err.kind)
       assert.is_true(err.retryable)
       assert.is_nil(err.ambiguous)
     end
+    assert.equal(0, told) -- it would be so each time
     assert.equal(1, #server:stop())
   end)
 

@@ -111,8 +111,8 @@ local function concerns(other, ends)
   return kind ~= "cancelled" and (kind ~= "timeout" or other.ends >= ends)
 end
 
--- Waits for another's fetching. Gives its token, or nil and its failure, or that of the wait; nothing when this call has
--- to fetch one itself.
+-- Waits for another's fetching. Gives its token, or nil and its failure, or that of the wait; nothing when this call
+-- has to fetch one itself.
 local function wait_for(other, client, ends)
   local left = math.max(ends - core.engine.now(), 0)
   local heard, err = await.hear(other, math.min(patience_of(client), left), client.loop)

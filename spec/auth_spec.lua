@@ -1,0 +1,170 @@
+-- Tokens: shared, renewed, and never shown.
+local catalog = require "catalog"
+local raw = require "support.raw"
+local service = require "support.service"
+
+local DATASET <const> = service.DATASET
+local SECRET <const> = "s3cret-secret"
+local EXPIRED <const> = raw.answer("401 Unauthorized", '{"error_code":"401013","message":"Oauth token is not valid"}')
+
+local function created(id, headers)
+  return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id), headers) }
+end
+
+local function grant(token, more)
+  return { send = raw.answer("200 OK", ('{"access_token":"%s"%s}'):format(token, more or ',"expires_in":86399')) }
+end
+
+-- A client that fetches its tokens.
+local function fetching(url, changes)
+  local settings = service.settings(url, { client_secret = SECRET, scopes = "a" })
+  settings.token = nil
+  for name, value in pairs(changes or {}) do settings[name] = value end
+  return assert(catalog.client(settings))
+end
+
+-- The bearer tokens of requests, sorted.
+local function tokens_of(requests)
+  local tokens = {}
+  for i, request in ipairs(requests) do tokens[i] = request:match "Authorization: Bearer (%S+)" end
+  table.sort(tokens)
+  return tokens
+end
+
+describe("a token that is fetched", function()
+  it("is fetched once however long that takes, and the others wait", function()
+    local answer = grant "t1"
+    answer.pause = 1.5
+    local ims <close> = raw.start { { answer }, { grant "another" } }
+    local server <close> = raw.start { { created "b", created "b", created "b", created "b" } }
+    local client = fetching(server.url, { ims_url = ims.url })
+    assert(catalog.map({ 1, 2, 3, 4 }, function() return client:create_batch { dataset = DATASET } end))
+    assert.equal(1, #ims:stop())
+  end)
+
+  it("is asked for so often as a call is tried, and not that often again", function()
+    local down, told = { send = raw.answer("503 Down", '{"title":"Down"}') }, 0
+    local ims <close> = raw.start { { down, down, down, down, down, down, down, down, down, down } }
+    local client = fetching("http://127.0.0.1:1", {
+      ims_url = ims.url, retry = { tries = 3, base = 0.001 }, on_retry = function() told = told + 1 end,
+    })
+    local batch, err = client:create_batch { dataset = DATASET }
+    assert.is_nil(batch)
+    assert.equal(503, err.status)
+    assert.equal(3, err.attempts)
+    assert.is_nil(err.ambiguous)
+    assert.equal(2, told)
+    assert.equal(3, #ims:stop())
+    assert.equal(1, select(2, err.message:gsub("tries; the first", "")))
+  end)
+
+  it("is not given up for that of a request that was sent with the one before", function()
+    -- both are refused the first token; by the time the slower is, there is a second
+    local ims <close> = raw.start { { grant "t1", grant "t2", grant "t3" } }
+    local server <close> = raw.start {
+      { created "b0", { send = EXPIRED }, created "b1" }, { { send = EXPIRED, pause = 0.4 }, created "b2" },
+    }
+    local client = fetching(server.url, { ims_url = ims.url })
+    assert(client:create_batch { dataset = DATASET })
+    assert(catalog.map({ 1, 2 }, function() return client:create_batch { dataset = DATASET } end))
+    assert.equal(2, #ims:stop())
+    assert.same({ "t1", "t1", "t1", "t2", "t2" }, tokens_of(server:stop()))
+  end)
+
+  it("is kept where it is said to be good for a short time, or nothing is said", function()
+    for _, more in ipairs { ',"expires_in":40', "" } do
+      local ims <close> = raw.start { { grant("t1", more), grant("t2", more) } }
+      local server <close> = raw.start { { created "b1", created "b2", created "b3" } }
+      local client = fetching(server.url, { ims_url = ims.url })
+      for _ = 1, 3 do assert(client:create_batch { dataset = DATASET }) end
+      assert.equal(1, #ims:stop())
+    end
+  end)
+
+  it("is renewed before it ends", function()
+    local ims <close> = raw.start { { grant("t1", ',"expires_in":1'), grant("t2", ',"expires_in":86399') } }
+    local server <close> = raw.start { { created "b1", created "b2", created "b3" } }
+    local client = fetching(server.url, { ims_url = ims.url })
+    assert(client:create_batch { dataset = DATASET })
+    os.execute "sleep 0.6"
+    for _ = 1, 2 do assert(client:create_batch { dataset = DATASET }) end
+    assert.same({ "t1", "t2", "t2" }, tokens_of(server:stop()))
+  end)
+
+  it("that one call had no time for is fetched for another that has", function()
+    local slow = grant "t1"
+    slow.pause = 0.6
+    local ims <close> = raw.start { { slow }, { grant "t2" } }
+    local server <close> = raw.start { { created "b1" } }
+    local client, waited = fetching(server.url, { ims_url = ims.url }), nil
+    catalog.run(function()
+      catalog.spawn(function() waited = select(2, client:batch("b"):wait { timeout = 0.2 }) end)
+      assert.equal("b1", assert(client:create_batch { dataset = DATASET }).id)
+    end)
+    assert.equal("timeout", waited.kind)
+  end)
+end)
+
+describe("a token that a function gives", function()
+  it("is asked for each time, or as long as it is said to be good", function()
+    for seconds, count in pairs { [0] = 3, [3600] = 1 } do
+      local server <close> = raw.start { { created "b1", created "b2", created "b3" } }
+      local asked = 0
+      local client = service.client(server.url, { token = function()
+        asked = asked + 1
+        return "token-" .. asked, seconds > 0 and seconds or nil
+      end })
+      for _ = 1, 3 do assert(client:create_batch { dataset = DATASET }) end
+      assert.equal(count, asked)
+    end
+  end)
+
+  it("may take its time, and is asked once for all who wait for it", function()
+    local server <close> = raw.start { { created "b" }, { created "b" }, { created "b" } }
+    local asked = 0
+    local slow <close> = raw.start { { { pause = 0.2, send = raw.answer("404 No", "{}") } } }
+    local client = service.client(server.url, { token = function()
+      asked = asked + 1
+      service.client(slow.url):batch("b"):get() -- a call of its own
+      return "token"
+    end })
+    assert(catalog.map({ 1, 2, 3 }, function() return client:create_batch { dataset = DATASET } end))
+    assert.equal(1, asked)
+  end)
+end)
+
+describe("no token is shown", function()
+  it("where two are under way and the server repeats the first", function()
+    local echo = { pause = 0.3, send = raw.answer("400 Bad", '{"title":"Bad","detail":"Bearer first-token-1234"}') }
+    local server <close> = raw.start { { echo }, { created "b" } }
+    local given = { "first-token-1234", "second-token-5678" }
+    local client = service.client(server.url, { token = function() return table.remove(given, 1) end })
+    local _, err = catalog.map({ 1, 2 }, function() return client:create_batch { dataset = DATASET } end)
+    assert.equal(400, err.status)
+    assert.is_nil(tostring(err):find("first-token", 1, true), tostring(err))
+  end)
+
+  it("to on_request or in an error when the server makes it the request's id", function()
+    local header, seen = "x-request-id: long-token-1234\r\n", nil
+    local server <close> = raw.start { { created("b", header), { send = raw.answer("201 Created", "[]", header) } } }
+    local client = service.client(server.url, {
+      token = "long-token-1234", on_request = function(exchange) seen = exchange.request_id end,
+    })
+    assert(client:create_batch { dataset = DATASET })
+    assert.equal("***", seen)
+    assert.equal("***", select(2, client:create_batch { dataset = DATASET }).request_id)
+  end)
+
+  it("however a body of no known shape writes it", function()
+    local token <const> = "s3cret/tok+en=="
+    for _, body in ipairs {
+      [[{"headers":{"Authorization":"Bearer s3cret\/tok\u002ben=="}}]], "<p>s3cret/<wbr>tok+en==</p>",
+      "<b>s3cret</b>/tok+en==", "s3cret/tok+\nen==",
+    } do
+      local server <close> = raw.start { { { send = raw.answer("400 Bad", body) } } }
+      local _, err = service.client(server.url, { token = token }):create_batch { dataset = DATASET }
+      local text = tostring(err)
+      assert.is_nil(text:find("tok", 1, true), text)
+    end
+  end)
+end)
