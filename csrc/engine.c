@@ -27,6 +27,10 @@
 #define NEVER  INT64_MAX
 #define LATE   100000000 /* nanoseconds */
 
+/* How often a host may come too late before a deadline holds all the same: one that always does
+ * would never see it. A request takes some steps. */
+#define MOST_FORGIVEN 10
+
 /* Connections kept for reuse; libcurl would keep four for each transfer in flight. */
 #define IDLE_CONNECTIONS 128L
 #define QUARTERS         4
@@ -79,6 +83,7 @@ struct cat_engine {
     int64_t horizon;   /* on the engine's clock: beyond it a waiting host is late, and that is not
                           counted */
     bool stepping;
+    int forgiven; /* how often the host came too late for the next deadline */
 };
 
 /* The key of the engine in the registry. */
@@ -124,14 +129,18 @@ static int64_t engine_now(const cat_engine *e, int64_t real) {
     int64_t waited = real - e->wait_from;
     if (waited >= e->horizon - stood) {
         /* The descriptor was readable then: who comes much later was not waiting, but busy. */
-        return waited - (e->horizon - stood) < LATE ? e->horizon : stood;
+        bool late = waited - (e->horizon - stood) >= LATE;
+        return late && e->forgiven < MOST_FORGIVEN ? stood : e->horizon;
     }
     return stood + waited;
 }
 
 static void clock_start(cat_engine *e) {
-    int64_t real = cat_monotonic();
-    e->skew = real - engine_now(e, real);
+    int64_t real = cat_monotonic(), now = engine_now(e, real);
+    bool forgives =
+        e->wait_from != NEVER && now < e->horizon && real - e->wait_from > e->horizon - now;
+    e->forgiven += forgives;
+    e->skew = real - now;
     e->stepping = true;
     e->wait_from = NEVER;
 }
@@ -305,6 +314,9 @@ static void unlink_flight(queue *q, cat_flight *flight) {
 }
 
 static void land(cat_engine *e, cat_flight *flight, CURLcode result) {
+    if (!flight->late && flight->deadline.at == e->horizon) {
+        e->forgiven = 0;
+    }
     curl_multi_remove_handle(e->multi, flight->easy);
     cat_heap_remove(&e->deadlines, &flight->deadline);
     unlink_flight(&e->flying, flight);

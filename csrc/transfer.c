@@ -442,14 +442,11 @@ static int transfer_tostring(lua_State *L) {
 }
 
 void cat_transfer_setup(lua_State *L) {
-    static const luaL_Reg methods[] = {{"done", transfer_done},
-                                       {"reply", transfer_reply},
-                                       {"header", transfer_header},
-                                       {"seconds", transfer_seconds},
-                                       {"close", transfer_close},
-                                       {"ambiguous", transfer_ambiguous},
-                                       {"sent", transfer_sent},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"done", transfer_done},     {"reply", transfer_reply},
+        {"header", transfer_header}, {"seconds", transfer_seconds},
+        {"close", transfer_close},   {"ambiguous", transfer_ambiguous},
+        {"sent", transfer_sent},     {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", transfer_close},
                                       {"__close", transfer_close},
                                       {"__tostring", transfer_tostring},

@@ -229,12 +229,9 @@ static int url_base(lua_State *L) {
 }
 
 int cat_url_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"encode", url_encode},
-                                         {"segment", url_segment},
-                                         {"header", url_header},
-                                         {"date", url_date},
-                                         {"base", url_base},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"encode", url_encode}, {"segment", url_segment},
+                                         {"header", url_header}, {"date", url_date},
+                                         {"base", url_base},     {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -5,7 +5,6 @@ local service = require "support.service"
 
 local DATASET <const> = service.DATASET
 local SECRET <const> = "s3cret-secret"
-local EXPIRED <const> = raw.answer("401 Unauthorized", '{"error_code":"401013","message":"Oauth token is not valid"}')
 
 local function created(id, headers)
   return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id), headers) }
@@ -59,16 +58,21 @@ describe("a token that is fetched", function()
   end)
 
   it("is not given up for that of a request that was sent with the one before", function()
-    -- both are refused the first token; by the time the slower is, there is a second
-    local ims <close> = raw.start { { grant "t1", grant "t2", grant "t3" } }
-    local server <close> = raw.start {
-      { created "b0", { send = EXPIRED }, created "b1" }, { { send = EXPIRED, pause = 0.4 }, created "b2" },
-    }
-    local client = fetching(server.url, { ims_url = ims.url })
-    assert(client:create_batch { dataset = DATASET })
-    assert(catalog.map({ 1, 2 }, function() return client:create_batch { dataset = DATASET } end))
-    assert.equal(2, #ims:stop())
-    assert.same({ "t1", "t1", "t1", "t2", "t2" }, tokens_of(server:stop()))
+    -- both are refused the first token; by the time the slower hears of it, there is a second
+    service.run({ clients = { key = SECRET }, tokens = {}, faults = {
+      { match = { path = "/import/batches$", nth = 2 }, action = { expire_tokens = true } },
+      { match = { path = "/import/batches$", nth = 2 }, action = { delay_ms = 400 } },
+    } }, function(server)
+      local seen = {}
+      local client = fetching(server.url, { on_request = function(exchange)
+        seen[#seen + 1] = exchange.url:match "[^/]+$" .. " " .. exchange.status
+      end })
+      assert(client:create_batch { dataset = DATASET })
+      assert(catalog.map({ 1, 2 }, function() return client:create_batch { dataset = DATASET } end))
+      assert.same({
+        "v3 200", "batches 201", "batches 401", "v3 200", "batches 201", "batches 401", "batches 201",
+      }, seen)
+    end)
   end)
 
   it("is kept where it is said to be good for a short time, or nothing is said", function()
@@ -102,6 +106,51 @@ describe("a token that is fetched", function()
       assert.equal("b1", assert(client:create_batch { dataset = DATASET }).id)
     end)
     assert.equal("timeout", waited.kind)
+  end)
+end)
+
+describe("the fetching of a token", function()
+  it("ends for all who wait for it when the client is closed", function()
+    local silent <close> = raw.start { { { hang = true } } }
+    local client, kinds = fetching(silent.url, { timeout = 3600 }), {}
+    catalog.run(function()
+      for i = 1, 3 do
+        catalog.spawn(function() kinds[i] = select(2, client:create_batch { dataset = DATASET }).kind end)
+      end
+      require("catalog.await").pause(0.1)
+      client:close()
+    end)
+    assert.same({ "cancelled", "cancelled", "cancelled" }, kinds)
+  end)
+
+  it("of a coroutine that is dropped is dropped with it, and another begins", function()
+    local ims <close> = raw.start { { grant "t1" } }
+    local server <close> = raw.start { { created "b1" } }
+    local client = fetching(server.url, { ims_url = ims.url, loop = { wait = function() coroutine.yield() end } })
+    local held = setmetatable({}, { __mode = "k" })
+    do
+      local thread = coroutine.create(function() client:create_batch { dataset = DATASET } end)
+      held[thread] = true
+      coroutine.resume(thread)
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(held))
+    assert.equal("b1", assert(client:create_batch { dataset = DATASET }).id)
+  end)
+
+  it("is not waited for by a callback within it", function()
+    service.run({ clients = { key = SECRET }, tokens = { first = 3600 } }, function(server)
+      local batch = assert(service.client(server.url, { token = "first" }):create_batch { dataset = DATASET, format = "json" })
+      local client, asked
+      client = fetching(server.url, { on_request = function(exchange)
+        if asked or not exchange.url:find "/ims/" then return end
+        asked = true
+        client:batch(batch.id):get()
+      end })
+      assert(client:batch(batch.id, { dataset = DATASET }):upload("x", { data = "{}\n" }))
+      assert.is_true(asked)
+    end)
   end)
 end)
 

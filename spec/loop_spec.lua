@@ -363,6 +363,60 @@ describe("an adapter", function()
     assert.equal(8, ids)
   end)
 
+  it("of a controller that nobody steps does not make another spin", function()
+    local count = 0
+    local loop = {}
+    for name, body in pairs(adapters.cqueues) do loop[name] = body end
+    function loop.wait(...)
+      count = count + 1
+      return adapters.cqueues.wait(...)
+    end
+    local silent <close> = raw.start(SILENT)
+    local idle, other, id, kind = cqueues.new(), cqueues.new(), nil, nil
+    idle:wrap(function() id = create(client_of(adapters.cqueues)).id end)
+    idle:step(0)
+    local client = service.client(silent.url, { loop = loop, timeout = 0.6 })
+    other:wrap(function() kind = select(2, client:batch("b"):get()).kind end)
+    while not kind do -- and it finds its turn, now and then
+      other:step(1)
+    end
+    assert.equal("timeout", kind)
+    assert.is_true(count < 20000, count .. " waits")
+    assert.is_nil(id)
+    while not id do idle:step(0.01) end
+    assert.is_string(id)
+  end)
+
+  it("whose loop is late each time lets a call end all the same", function()
+    local silent <close> = raw.start(SILENT)
+    local client, kind = client_of { wait = function()
+      cqueues.sleep(0.16)
+      coroutine.yield()
+    end }, nil
+    client = service.client(silent.url, { loop = client.loop, timeout = 0.2 })
+    local thread = coroutine.create(function() kind = select(2, client:batch("b"):get()).kind end)
+    for _ = 1, 60 do
+      if not kind then assert(coroutine.resume(thread)) end
+    end
+    assert.equal("timeout", kind)
+  end)
+
+  it("leaves what is raised to who runs the task, though another awaits it", function()
+    local client, loop, task, raised = client_of(adapters.cqueues), cqueues.new(), nil, nil
+    loop:wrap(function()
+      raised = select(2, pcall(catalog.run, function()
+        task = catalog.spawn(function()
+          create(client)
+          error "on purpose"
+        end)
+      end))
+    end)
+    loop:step(0)
+    assert.is_true((pcall(task.await, task))) -- outside of the loop
+    assert(loop:loop())
+    assert.matches("on purpose", raised, 1, true)
+  end)
+
   it("of one scheduler may wait while another's coroutine calls", function()
     local client, ids = client_of(adapters.cqueues), {}
     local plain = service.client(server.url)

@@ -81,6 +81,26 @@ describe("map", function()
     assert.same({ "cancelled", "cancelled" }, ends)
   end)
 
+  it("takes a list that is a table's only by its metatable, and an error that is false", function()
+    local proxy = setmetatable({}, { __index = { 1, 2, 3 }, __len = function() return 3 end })
+    assert.same({ 2, 3, 4 }, catalog.map(proxy, function(n) return n + 1 end))
+    local values, err, results = catalog.map({ 1, 2 }, function(n) if n == 1 then return nil, false end return n end)
+    assert.is_nil(values)
+    assert.is_false(err)
+    assert.same({ { error = false }, 2 }, results)
+  end)
+
+  it("shows where a callback raised, in one traceback", function()
+    service.run({}, function(server)
+      local function thrower() error "on purpose" end
+      local batch = create(service.client(server.url, { retry = { base = 0.01 }, on_retry = function() thrower() end }))
+      server:set_faults { { match = { method = "PUT" }, action = { status = 503, body = "{}" } } }
+      local _, message = pcall(catalog.map, { 1 }, function() return batch:upload("f", { data = "x" }) end)
+      assert.matches("in upvalue 'thrower'", message, 1, true)
+      assert.equal(1, select(2, message:gsub("stack traceback:", "")))
+    end)
+  end)
+
   it("refuses what is no list, holes, and a width of 0", function()
     assert.error_matches(function() catalog.map(3, print) end, "bad argument to map (a list expected, got number)", 1, true)
     assert.error_matches(function() catalog.map({ 1, nil, 3 }, print) end, "none at 2", 1, true)
@@ -173,6 +193,61 @@ describe("run", function()
 end)
 
 describe("a task", function()
+  it("raises once what a task raised that was awaited where one cannot yield", function()
+    local pause = require("catalog.await").pause
+    for _, body in ipairs {
+      function(task) ("a"):gsub(".", function() task:await() end) end,
+      function(task) coroutine.wrap(function() task:await() end)() end,
+      function() end,
+    } do
+      assert.error_matches(function()
+        catalog.run(function()
+          body(catalog.spawn(function()
+            pause(0.01)
+            error "on purpose"
+          end))
+        end)
+      end, "on purpose")
+    end
+  end)
+
+  it("raises what was raised first, and nothing that was raised because of it", function()
+    local pause = require("catalog.await").pause
+    local fine, message = pcall(catalog.run, function()
+      for _ = 1, 3000 do
+        catalog.spawn(function() assert(pause(3600)) end)
+      end
+      pause(0.01)
+      error()
+    end)
+    assert.is_false(fine)
+    assert.is_nil(message)
+  end)
+
+  it("ends what is spawned after something was raised", function()
+    local pause, kind = require("catalog.await").pause, nil
+    assert.error_matches(function()
+      catalog.run(function()
+        catalog.spawn(function() error "on purpose" end)
+        catalog.spawn(function() kind = select(2, pause(3600)).kind end)
+      end)
+    end, "on purpose")
+    assert.equal("cancelled", kind)
+  end)
+
+  it("says of a task whose coroutine somebody has closed that it is so", function()
+    local pause, thread = require("catalog.await").pause, nil
+    assert.error_matches(function()
+      catalog.run(function()
+        catalog.spawn(function()
+          thread = coroutine.running()
+          pause(0.05)
+        end)
+        coroutine.close(thread)
+      end)
+    end, "dead coroutine")
+  end)
+
   it("that awaits itself, or one that awaits it, raises", function()
     assert.error_matches(function()
       catalog.run(function()
@@ -252,6 +327,22 @@ describe("a task", function()
     assert.equal(before, sockets())
   end)
 
+  it("that is cancelled where it awaits and cannot yield ends, and not the others", function()
+    local pause, ends = require("catalog.await").pause, {}
+    catalog.run(function()
+      catalog.spawn(function() ends.sibling = pause(0.1) end)
+      local task = catalog.spawn(function() ends.awaited = pause(0.1) end)
+      local waiting = catalog.spawn(function()
+        pause(0.01)
+        ;("a"):gsub(".", function() ends.kind = select(2, task:await()).kind end)
+      end)
+      pause(0.03)
+      waiting:cancel()
+      ends.main = pause(0.1)
+    end)
+    assert.same({ sibling = true, awaited = true, main = true, kind = "cancelled" }, ends)
+  end)
+
   it("that is cancelled in a map, an upload or a pause ends there", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/f", ("x"):rep(5000))
@@ -290,6 +381,18 @@ describe("a task", function()
       return { select(2, one:await()).kind, select(2, two:await()).kind }
     end)
     assert.same({ "cancelled", "cancelled" }, kinds)
+  end)
+
+  it("whose client is closed hears of no exchange any more", function()
+    local server <close> = raw.start(SILENT)
+    local told = 0
+    local client = service.client(server.url, { on_request = function() told = told + 1 end })
+    catalog.run(function()
+      local task = catalog.spawn(function() return client:batch("b"):get() end)
+      client:close()
+      assert.equal("cancelled", select(2, task:await()).kind)
+    end)
+    assert.equal(0, told)
   end)
 
   it("whose client is closed by a callback does not wait for its next try", function()

@@ -84,11 +84,12 @@ function Fetching:__close()
   await.tell(self)
 end
 
+-- Whose each is. Weak: one whose coroutine was dropped is nobody's.
+local fetchers = setmetatable({}, { __mode = "kv" })
+
 local function fetch(self, client, ends)
-  local mine <close> = setmetatable({
-    source = self, listening = {}, thread = coroutine.running(), ends = ends,
-  }, Fetching)
-  self.fetching = mine
+  local mine <close> = setmetatable({ source = self, listening = {}, ends = ends }, Fetching)
+  self.fetching, fetchers[mine] = mine, coroutine.running()
   local token, seconds = self.obtain(self, client, ends)
   if not token then
     mine.failure = seconds
@@ -115,7 +116,7 @@ end
 -- has to fetch one itself.
 local function wait_for(other, client, ends)
   local left = math.max(ends - core.engine.now(), 0)
-  local heard, err = await.hear(other, math.min(patience_of(client), left), client.loop)
+  local heard, err = await.hear(other, math.min(patience_of(client), left), client.loop, client)
   if not heard then return nil, err end
   if other.token or not other.failure or not concerns(other, ends) then return other.token end
   local copy = {}
@@ -123,10 +124,16 @@ local function wait_for(other, client, ends)
   return nil, core.failure.new(copy)
 end
 
--- One fetches, the others wait for it. Who is called within it, by a callback, cannot.
+-- The fetching of another; nil when there is none. Who is called within it, by a callback, cannot wait for it.
+local function other_fetching(self)
+  local fetcher = fetchers[self.fetching]
+  return fetcher and not await.serves(fetcher) and self.fetching or nil
+end
+
+-- One fetches, the others wait for it.
 function Obtained:token(client, ends)
-  local other = self.fetching
-  if other and other.thread ~= coroutine.running() then
+  local other = other_fetching(self)
+  if other then
     local token, err = wait_for(other, client, ends)
     if token or err then return token, err end
     if self.fetching and self.fetching ~= other then return self:token(client, ends) end

@@ -40,16 +40,33 @@ local function engine()
 end
 
 local roused = false -- whether the engine was told that there are claims
+local claimed = 0 -- when the last was made
+
+-- How long a claim is nothing but shown, and how often from then on it is shown at the least, in seconds.
+local GRACE <const>, SHOWN_AGAIN <const> = 0.1, 0.02
+
+local function rouse(running, on)
+  if roused == on then return end
+  roused = on
+  running:rouse(on)
+end
 
 -- Brings the descriptor up to date for those who wait on it: who has stepped the engine may not wait again.
 local function refresh()
   if not roused and not next(sleepers) then return end -- a claim is a sleeper's
   local running = engine()
-  if roused ~= (next(claims) ~= nil) then
-    roused = not roused
-    running:rouse(roused)
-  end
+  rouse(running, next(claims) ~= nil)
   if next(sleepers) then running:fd() end
+end
+
+local add_pause
+
+-- What goes before a wait on the descriptor. It is readable until those who have a claim have gone on; and where their
+-- loop does not turn, others who wait on it would spin. Then it is readable every other time only, and soon again.
+local function show_claims(running)
+  if not next(claims) or core.system.monotonic() - claimed < GRACE then return end
+  rouse(running, not roused)
+  if not roused then add_pause(SHOWN_AGAIN, {}) end
 end
 
 local wake
@@ -83,7 +100,7 @@ function wake(waiter)
   elseif waiter.of then
     wake_listeners(waiter.of)
   elseif sleepers[waiter] then
-    claims[waiter] = true
+    claims[waiter], claimed = true, core.system.monotonic()
     refresh()
   else
     unpark(waiter)
@@ -143,7 +160,7 @@ local function watch(waiter, loop)
   local running = engine()
   while not waiter.ready do
     sleepers[waiter] = true
-    refresh()
+    show_claims(running)
     loop.wait(running:fd(), A_WHILE)
     sleepers[waiter] = nil
     running:step(0)
@@ -292,6 +309,27 @@ function await.call(callback, ...)
   return results(coroutine.yield(CALL, callback, ...))
 end
 
+local served = setmetatable({}, KEYS) -- thread -> the one for which it calls a host's function
+
+--- Says for which coroutine the running one calls a host's function from now on.
+-- @tparam ?thread thread nil: for none
+-- @treturn ?thread for which it did before
+function await.serve(thread)
+  local me = this_thread()
+  local before = served[me]
+  served[me] = thread
+  return before
+end
+
+--- Whether what runs was called, as a host's function, by a coroutine that waits for it to return.
+-- @tparam thread thread
+-- @treturn boolean
+function await.serves(thread)
+  local one = this_thread()
+  while one and one ~= thread do one = served[one] end
+  return one == thread
+end
+
 --- Whether what runs was cancelled: its task, or one that this one is part of.
 -- @treturn[1] nil it was not
 -- @treturn[2] table error of kind `cancelled`
@@ -357,7 +395,7 @@ function await.transfer(transfer, loop)
   return nil, await.cancelled()
 end
 
-local function add_pause(seconds, waiter)
+function add_pause(seconds, waiter)
   pauses:add(core.system.monotonic() + seconds, waiter)
   engine():alarm(pauses:soonest())
 end
@@ -388,15 +426,27 @@ function await.interrupt(owner)
   tell(engine())
 end
 
---- Waits until a job of a pool can go on.
+-- Whether a task is one of a pool's, or part of one.
+local function is_part_of(task, pool)
+  while task do
+    if task.pool == pool then return true end
+    task = task.pool.parent
+  end
+  return false
+end
+
+--- Waits until a job of a pool can go on. What is cancelled meanwhile ends the jobs of a pool that it runs; those of a
+-- pool that it is part of are not its own.
 -- @tparam table pool
 function await.pool(pool)
-  if await.cancelled() then await.cancel_jobs(pool) end
+  local task = await.task()
+  local runs = not is_part_of(task, pool)
+  if runs and await.cancelled() then await.cancel_jobs(pool) end
   if pool:has_ready() then return end
-  local waiter, task = listen(pool), await.task()
-  if task then task.within = pool end
+  local waiter = listen(pool)
+  if task then task.within, task.waiter = runs and pool or nil, waiter end
   wait(waiter, pool.loop)
-  if task then task.within = nil end
+  if task then task.within, task.waiter = nil, nil end
 end
 
 --- Waits until a task that others run is over.
@@ -412,11 +462,13 @@ end
 -- @tparam table of its `listening` is a list
 -- @tparam number seconds
 -- @tparam ?table loop the adapter of the client
+-- @tparam ?table owner whose call this is: `await.interrupt(owner)` ends it
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `cancelled`
-function await.hear(of, seconds, loop)
+function await.hear(of, seconds, loop, owner)
   local waiter = listen(of)
+  waiter.owner = owner
   add_pause(seconds, waiter)
   wait(waiter, loop)
   return unless_cancelled()

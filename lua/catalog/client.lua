@@ -288,7 +288,7 @@ function Client:finish(request, transfer, attempt)
   local value, err = outcome(request, transfer)
   local exchange = self.observed and exchange_of(request, transfer, err, attempt)
   transfer:close()
-  if exchange then observe(self, exchange) end
+  if exchange and not self.closed then observe(self, exchange) end
   return value, err
 end
 

@@ -51,13 +51,15 @@ end
 
 -- A fault of a program is told with the place where it was raised; an error that is a table is somebody's own.
 local function explain(message)
-  if type(message) ~= "string" then return message end
+  if type(message) ~= "string" or message:find("\nstack traceback:\n", 1, true) then return message end
   return debug.traceback(message, 2)
 end
 
--- The first job that raises ends the others; what it has raised is raised once they are over.
+-- The first job that raises ends the others; what it has raised is raised once they are over. What they raise on being
+-- ended is of no interest.
 local function note_raised(pool, message)
-  if pool.raised == nil then pool.raised, pool.has_raised = message, true end
+  if pool.has_raised then return end
+  pool.raised, pool.has_raised = message, true
   pool.sources = {}
   await.cancel_jobs(pool)
 end
@@ -84,12 +86,18 @@ local function pass_on(pool, task, ...)
   return note_end(pool, task, false, "a task yielded to a scheduler that is not there")
 end
 
+-- A host's function was called for a task; that goes on with what came of it.
+local function answer(pool, task, before, ...)
+  await.serve(before)
+  return pool:resume(task, ...)
+end
+
 local function look_at(pool, task, alive, first, second, ...)
-  if coroutine.status(task.thread) == "dead" then
-    -- what is not `alive` was closed by somebody
-    return note_end(pool, task, alive and first, second, ...)
+  if not alive then return note_end(pool, task, false, first) end -- somebody has closed it
+  if coroutine.status(task.thread) == "dead" then return note_end(pool, task, first, second, ...) end
+  if first == await.CALL then
+    return answer(pool, task, await.serve(task.thread), xpcall(await.call, explain, second, ...))
   end
-  if first == await.CALL then return pool:resume(task, pcall(await.call, second, ...)) end
   if first ~= await.WAIT then return pass_on(pool, task, first, second, ...) end
   pool.loop = second or pool.loop
 end
@@ -116,6 +124,7 @@ local function begin(pool, task, job, argument)
   await.adopt(task.thread, task)
   pool.active = pool.active + 1
   pool.tasks[task] = true
+  if pool.has_raised then await.cancel(task) end
   pool:resume(task, job, argument)
 end
 
@@ -170,7 +179,7 @@ end
 local function wait(pool)
   if pool.tick and (not pool.bell or pool.bell.ready) then pool.bell = await.ring(pool, TICK) end
   await.pool(pool)
-  if pool.tick then pool.tick() end
+  if pool.tick and not await.cancelled() then pool.tick() end
 end
 
 --- Ends all jobs: what they wait for is cancelled, and nothing new is begun.
@@ -216,6 +225,17 @@ function Pool:advance(enough)
   raise(self)
   if self.failure then return nil, self.failure end
   return true
+end
+
+--- Waits until one task is over, where what runs is part of the pool itself and cannot yield: what a task raises is for
+-- who waits for the whole.
+-- @tparam table task
+function Pool:finish(task)
+  while not task.over and not await.cancelled() do
+    wait(self)
+    resume_ready(self)
+    begin_jobs(self)
+  end
 end
 
 --- How many bytes of uploads under way have left.

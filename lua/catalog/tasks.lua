@@ -54,6 +54,8 @@ function Task:await()
   if me then me.awaits = self end
   if self.pool.driven and not await.blocks(self.pool.loop) then
     if not self.over then await.over(self) end
+  elseif self.pool.takes then
+    self.pool:finish(self)
   else
     self.pool:advance(function() return self.over end)
   end
@@ -144,6 +146,7 @@ end
 
 -- How long a list is; raises when it has holes.
 local function length_of(list)
+  if getmetatable(list) then return #list end -- what it has is its own affair
   local count, last = 0, 0
   for key in pairs(list) do
     if math.type(key) == "integer" and key > 0 then count, last = count + 1, math.max(last, key) end
@@ -169,13 +172,15 @@ function tasks.map(list, body, given)
   check_callable(body, "map")
   local width = options.check(given, { parallel = "integer" }, "map", 2).parallel or PARALLEL
   if width < 1 then return failure("config", "parallel is %d; it must be 1 or more", width) end
-  local length, index, results, first = length_of(list), 0, {}, nil
+  local length, index, results, failed, first = length_of(list), 0, {}, false, nil
+  local function note(i, err)
+    results[i] = { error = err }
+    if not failed then failed, first = true, err end
+  end
   local function call(i)
     local value, err = body(list[i], i)
-    if value == nil and err ~= nil then
-      value, first = { error = err }, first or err
-    end
     results[i] = value
+    if value == nil and err ~= nil then note(i, err) end
     return true
   end
   local jobs = new_driven_pool(width)
@@ -185,13 +190,13 @@ function tasks.map(list, body, given)
     if i > length then return nil end
     local cancelled = await.cancelled()
     if cancelled then
-      results[i], first = { error = cancelled }, first or cancelled
+      note(i, cancelled)
       return function() return true end
     end
     return call, i
   end)
   jobs:advance()
-  if first then return nil, first, results end
+  if failed then return nil, first, results end
   return results
 end
 
