@@ -1,7 +1,7 @@
 -- A TCP server on cqueues that takes records, a line of JSON each, and ingests them: every RECORDS of them, or what
 -- there is after SECONDS. A line is answered by its number and `ok` once its batch is complete, or by `bad`; until then
 -- it is the sender's to keep. Where senders are faster than the service they are read no further: that is the
--- back-pressure.
+-- back-pressure. A sender that does not read its answers holds up itself only.
 -- Usage: lua5.4 receiver.lua PORT DATASET [RECORDS [SECONDS]]; configured as in the README; ends at SIGINT or SIGTERM
 local catalog = require "catalog"
 local cjson = require "cjson.safe"
@@ -16,7 +16,9 @@ if not port or not dataset or not RECORDS or not SECONDS then
   io.stderr:write "usage: lua5.4 receiver.lua PORT DATASET [RECORDS [SECONDS]]\n"
   os.exit(2)
 end
-local MOST <const> = 2 * RECORDS -- records that wait, before senders have to
+local MOST <const> = 2 * RECORDS -- records that wait, and answers to one sender, before senders have to
+local LONGEST <const> = 1024 * 1024 -- bytes of a line
+local loop = cqueues.new()
 
 local client, unfit = catalog.client { loop = require "catalog.loop.cqueues" }
 if not client then
@@ -26,24 +28,54 @@ end
 
 local waiting = {} -- { line, answer }, the oldest first
 local more, room, over = condition.new(), condition.new(), false
+local unwritten = 0 -- answers, to all senders
 
--- Reads the lines of a sender. Answers come in the order of the batches, each with the number of its line.
-local function serve(connection)
+-- A sender: its connection, the answers it has not got yet, how many are still to come, and whether it is at its end.
+local function new_sender(connection)
   connection:setmode("b", "bl")
+  connection:setmaxline(LONGEST)
   connection:onerror(function(_, _, why) return why end)
+  return { connection = connection, answers = {}, due = 0, ended = false, news = condition.new() }
+end
+
+-- Writes the answers, which come in the order of the batches, as fast as they are read. Who has gone gets none.
+local function answer_all(sender)
+  local gone = false
+  while sender.answers[1] or not sender.ended or sender.due > 0 do
+    local text, count = table.concat(sender.answers), #sender.answers
+    sender.answers = {}
+    sender.news:signal()
+    gone = gone or text ~= "" and not sender.connection:write(text)
+    unwritten = unwritten - count
+    if not sender.answers[1] and not (sender.ended and sender.due == 0) then sender.news:wait() end
+  end
+  sender.connection:close()
+end
+
+-- Reads the lines of a sender, each of which is answered with its number.
+local function read_all(sender)
   local number = 0
-  for line in connection:lines "*l" do
+  for line in sender.connection:lines "*l" do
     number = number + 1
     local mine = number
-    local function answer(what) connection:write(("%d %s\n"):format(mine, what)) end
-    if type(cjson.decode(line)) ~= "table" then
+    sender.due = sender.due + 1
+    local function answer(what)
+      sender.due, unwritten = sender.due - 1, unwritten + 1
+      sender.answers[#sender.answers + 1] = ("%d %s\n"):format(mine, what)
+      sender.news:signal()
+    end
+    if #line >= LONGEST or type(cjson.decode(line)) ~= "table" then
       answer "bad"
+      if #line >= LONGEST then break end -- where it ends nobody knows
     else
       while #waiting >= MOST do room:wait() end
       waiting[#waiting + 1] = { line = line, answer = answer, since = cqueues.monotime() }
       more:signal()
     end
+    while #sender.answers >= MOST do sender.news:wait() end
   end
+  sender.ended = true
+  sender.news:signal()
 end
 
 -- The records of the next batch, once there are enough, or the oldest has waited long enough; nil at the end.
@@ -93,13 +125,24 @@ local function ingest_all()
   end
 end
 
-local loop = cqueues.new()
 local listener = assert(socket.listen("127.0.0.1", port))
 assert(listener:listen())
 print("listening on port " .. select(3, listener:localname()))
 io.stdout:flush()
+listener:onerror(function(_, _, why) return why end)
 loop:wrap(function()
-  for connection in listener:clients() do loop:wrap(function() serve(connection) end) end
+  while true do
+    local connection, why = listener:accept()
+    if connection then
+      local sender = new_sender(connection)
+      loop:wrap(function() read_all(sender) end)
+      loop:wrap(function() answer_all(sender) end)
+    else
+      io.stderr:write("no connection can be taken now: ", tostring(why), "\n")
+      listener:clearerr()
+      cqueues.sleep(0.1) -- others come to their end
+    end
+  end
 end)
 signal.block(signal.SIGINT, signal.SIGTERM)
 loop:wrap(function()
@@ -109,6 +152,8 @@ loop:wrap(function()
 end)
 loop:wrap(function()
   ingest_all()
+  local ends = cqueues.monotime() + 1 -- for those who read
+  while unwritten > 0 and cqueues.monotime() < ends do cqueues.sleep(0.01) end
   os.exit(0, true)
 end)
 local ok, why = loop:loop()

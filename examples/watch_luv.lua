@@ -22,6 +22,7 @@ for _, name in ipairs { "done", "failed" } do uv.fs_mkdir(directory .. "/" .. na
 
 local terminal = uv.guess_handle(2) == "tty"
 local progress, queue, under_way, over = {}, {}, 0, false
+local taken = {} -- name -> true, in the queue or under way
 
 -- One line for all files under way.
 local function show()
@@ -55,7 +56,8 @@ local function ingest(name)
   progress[name] = nil
   say(report and ("%s: %d records in batch %s"):format(name, report.metrics.outputRecordCount, report.id)
     or ("%s: %s"):format(name, tostring(err)))
-  assert(uv.fs_rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name)))
+  local moved, why = uv.fs_rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name))
+  if not moved then say(("%s: it cannot be put away: %s"):format(name, why)) end
 end
 
 local function begin()
@@ -64,7 +66,7 @@ local function begin()
     under_way = under_way + 1
     catalog.spawn(function()
       ingest(name)
-      under_way = under_way - 1
+      taken[name], under_way = nil, under_way - 1
       begin()
     end)
   end
@@ -81,7 +83,8 @@ local function noticed(name)
   timers[name]:start(SETTLED, 0, function()
     timers[name]:close()
     timers[name] = nil
-    queue[#queue + 1] = name
+    if over or taken[name] then return end
+    queue[#queue + 1], taken[name] = name, true
     begin()
   end)
 end

@@ -42,8 +42,8 @@ describe("the example receiver.lua", function()
     return answers
   end
 
-  local function start(server, more)
-    local running = program.start(server.url, "examples/receiver.lua 0 d " .. more)
+  local function start(server, more, before)
+    local running = program.start(server.url, "examples/receiver.lua 0 d " .. more, before)
     return running, tonumber(running:line():match "^listening on port (%d+)$")
   end
 
@@ -72,6 +72,53 @@ describe("the example receiver.lua", function()
       local rest, status = running:finish()
       assert.equal(0, status, rest)
       assert.matches("Not now.*; trying again", rest)
+    end)
+  end)
+
+  it("lives on when a sender leaves before its answers, or reads none of them", function()
+    with_server({}, function(directory, server)
+      local running <close>, port = start(server, "500 0.1")
+      local leaver, deaf = connect(port), connect(port)
+      leaver:write(('{"n":1}\n'):rep(500))
+      leaver:close()
+      for _ = 1, 60 do deaf:write(("x\n"):rep(1000)) end
+      assert.same({ "ok", "ok" }, send(port, 2))
+      deaf:close()
+      assert.same({ "ok" }, send(port, 1))
+      running:signal "TERM"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
+      assert.equal(503, #lines_in(directory .. "/data"))
+    end)
+  end)
+
+  it("takes long lines, and no more of who sends one that never ends", function()
+    with_server({}, function(_, server)
+      local running <close>, port = start(server, "3 0.1")
+      local long = connect(port)
+      long:write('{"n":1}\n{"long":"' .. ("x"):rep(200000) .. '"}\n{"n":3}\n')
+      assert.same({ "1 ok", "2 ok", "3 ok" }, { long:read("*l", "*l", "*l") })
+      long:write(("x"):rep(1024 * 1024))
+      assert.equal("4 bad", long:read "*l")
+      assert.is_nil(long:read "*l")
+      assert.same({ "ok" }, send(port, 1))
+      running:signal "TERM"
+      assert.equal(0, select(2, running:finish()))
+    end)
+  end)
+
+  it("goes on when descriptors run out for a while", function()
+    with_server({}, function(_, server)
+      local running <close>, port = start(server, "1 0.1", "ulimit -n 40;")
+      local held = {}
+      for i = 1, 50 do held[i] = connect(port) end
+      shell.run "sleep 0.3"
+      for _, connection in ipairs(held) do connection:close() end
+      assert.same({ "ok" }, send(port, 1))
+      running:signal "TERM"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
+      assert.matches("no connection can be taken now", rest, 1, true)
     end)
   end)
 
@@ -115,6 +162,30 @@ describe("the example watch_luv.lua", function()
       assert.equal(0, status, rest)
       local moved = shell.run(("cd %s && ls done failed | grep json | sort"):format(watched))
       assert.equal("bad.json\nbefore.json\ngood.json\n", moved)
+    end)
+  end)
+end)
+
+describe("the example watch_luv.lua, in disorder", function()
+  it("goes on when a file vanishes, or changes while it is sent", function()
+    with_server({ latency_ms = 150 }, function(directory, server)
+      local watched = directory .. "/watched"
+      assert(core.system.mkdir(watched))
+      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d"):format(watched))
+      assert.equal("watching", running:line())
+      shell.write(watched .. "/gone.json", '{"n":1}\n')
+      shell.run(("sleep 0.1; rm %s/gone.json"):format(watched))
+      local writer = shell.start(("for i in 1 2 3 4 5 6; do echo '{}' >>%s/busy.json; sleep 0.3; done"):format(watched))
+      local said = {}
+      for _ = 1, 2 do
+        local name = running:line():match "^(%S+): "
+        said[name] = true
+      end
+      writer()
+      assert.is_true(said["gone.json"])
+      running:signal "TERM"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
     end)
   end)
 end)
