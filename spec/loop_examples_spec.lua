@@ -92,6 +92,23 @@ describe("the example receiver.lua", function()
     end)
   end)
 
+  it("reads no more than it can get in: its senders have to wait", function()
+    with_server({ latency_ms = 200 }, function(directory, server)
+      local running <close>, port = start(server, "2 0.1")
+      shell.write(directory .. "/send.py", ([[
+import socket
+sender = socket.create_connection(("127.0.0.1", %d), 1)
+try:
+    sender.sendall(b'{"n":1}\n' * 4194304) # 32 MiB, far more than the system buffers
+    print("all of it was taken")
+except TimeoutError:
+    print("it has to wait")
+]]):format(port))
+      assert.equal("it has to wait\n", (shell.run(("timeout 60 python3 %s/send.py"):format(directory))))
+      running:signal "KILL"
+    end)
+  end)
+
   it("takes long lines, and no more of who sends one that never ends", function()
     with_server({}, function(_, server)
       local running <close>, port = start(server, "3 0.1")
@@ -162,6 +179,21 @@ describe("the example watch_luv.lua", function()
       assert.equal(0, status, rest)
       local moved = shell.run(("cd %s && ls done failed | grep json | sort"):format(watched))
       assert.equal("bad.json\nbefore.json\ngood.json\n", moved)
+    end)
+  end)
+end)
+
+describe("the example watch_luv.lua", function()
+  it("shows its progress on a terminal, in one line", function()
+    with_server({ latency_ms = 50 }, function(directory, server)
+      local watched = directory .. "/watched"
+      assert(core.system.mkdir(watched))
+      for i = 1, 3 do shell.write(("%s/f%d.json"):format(watched, i), ("{}\n"):rep(1000)) end
+      local variables = ("AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t"):format(server.url)
+      local words = ("timeout -s INT 3 env %s %s examples/watch_luv.lua %s d"):format(variables, shell.LUA, watched)
+      local output = shell.run(("script -qec %s /dev/null </dev/null"):format(shell.quote(words)))
+      assert.matches("\r\27%[Kf%d.json %d+%%", output)
+      for i = 1, 3 do assert.matches(("f%d.json: 1000 records in batch"):format(i), output, 1, true) end
     end)
   end)
 end)

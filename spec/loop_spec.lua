@@ -155,6 +155,28 @@ for host, run in pairs(hosts) do
       assert.same({ closed = "cancelled", cancelled = "cancelled", other = "fine" }, kinds)
     end)
 
+    it("lets the loop turn in the pauses between its tries, and calls back within it", function()
+      local server <close> = assert(emulator.start {})
+      local ticks, told, client = 0, {}, nil
+      client = client_in(host, server, { retry = { base = 0.001 }, on_retry = function(state)
+        told[#told + 1] = { state.attempt, ticks, client:batch("none"):get() == nil }
+      end })
+      server:set_faults { {
+        match = { method = "POST" }, times = 1,
+        action = { status = 429, headers = { ["retry-after"] = "1" }, body = '{"title":"Slow"}' },
+      } }
+      local before
+      run({ function()
+        before = ticks
+        create(client)
+      end }, function() ticks = ticks + 1 end)
+      assert.equal(1, #told)
+      assert.equal(2, told[1][1])
+      assert.is_true(told[1][3])
+      assert.is_true(ticks - told[1][2] >= 20, ("%d turns in a second"):format(ticks - told[1][2]))
+      assert.is_number(before)
+    end)
+
     it("ends at its deadline although nothing happens on the network", function()
       local silent <close> = raw.start(SILENT)
       local client, kind = client_in(host, silent, { timeout = 0.05 }), nil

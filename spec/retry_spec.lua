@@ -63,6 +63,53 @@ describe("a request", function()
     end
   end)
 
+  it("is tried again when nobody can be reached, and not when the answerer is not to be trusted", function()
+    for url, kind in pairs { ["http://127.0.0.1:1"] = "network", ["https://nobody.invalid"] = "network" } do
+      local _, err = service.client(url, { retry = { tries = 3, base = 0.001 } }):create_batch { dataset = DATASET }
+      assert.equal(kind, err.kind, tostring(err))
+      assert.equal(3, err.attempts)
+      assert.is_nil(err.ambiguous)
+    end
+    local certificates, shell = require "support.certificates", require "support.shell"
+    shell.with_directory(function(directory)
+      certificates.self_signed(directory, "own")
+      service.run({ cert = directory .. "/own.pem", key = directory .. "/own.key" }, function(server)
+        local _, err = service.client(server.url, { retry = QUICK }):create_batch { dataset = DATASET }
+        assert.equal("tls", err.kind)
+        assert.equal(1, err.attempts)
+      end)
+    end)
+  end)
+
+  it("is tried five times within 15 minutes, with pauses of up to 30 seconds, unless told otherwise", function()
+    local policy = retry.policy(nil, 1)
+    assert.same({ tries = 5, base = 0.5, cap = 30, deadline = 900, budget = policy.budget }, policy)
+    local long = retry.policy({ tries = 1000 }, 1)
+    local passing, repeatable, least, most = { retryable = true }, { repeatable = true }, math.huge, 0
+    for attempt = 1, 50 do -- anything from nothing to a limit that doubles: who fails together does not come together
+      local limit = math.min(30, 0.5 * 2 ^ (attempt - 1))
+      local tries = retry.tries(long, math.huge)
+      tries.attempt = attempt
+      local pause = retry.again(tries, repeatable, passing)
+      assert.is_true(pause >= 0 and pause <= limit)
+      least, most = math.min(least, pause / limit), math.max(most, pause / limit)
+    end
+    assert.is_true(least < 0.25 and most > 0.75)
+  end)
+
+  it("is not tried without end by many calls at once: they share what there is", function()
+    service.run({ faults = { { action = { status = 503, body = "{}" } } } }, function(server)
+      local exchanges = 0
+      local client = service.client(server.url, {
+        retry = { tries = 5, base = 0.001, cap = 0.001 }, on_request = function() exchanges = exchanges + 1 end,
+      })
+      local list = {}
+      for i = 1, 80 do list[i] = i end
+      assert.is_nil((require("catalog").map(list, function() return client:batch("b"):get() end)))
+      assert.equal(80 + 100, exchanges)
+    end)
+  end)
+
   it("that may do harm twice is not repeated when nobody knows whether it happened", function()
     local server <close> = raw.start { { { close = true } }, { created "a second" } }
     local batch, err = service.client(server.url, { retry = QUICK }):create_batch { dataset = DATASET }

@@ -383,6 +383,30 @@ describe("a task", function()
     assert.same({ "cancelled", "cancelled" }, kinds)
   end)
 
+  it("that was filling a batch leaves that as it is, to be abandoned by the service", function()
+    shell.with_directory(function(directory)
+      service.run({ latency_ms = 20, log = directory .. "/log" }, function(_, client)
+        local function fill()
+          local batch <close> = create(client)
+          for i = 1, 100 do
+            local ok, err = batch:upload("f" .. i, { data = "{}\n" })
+            if not ok then return nil, err end
+          end
+        end
+        catalog.run(function()
+          local task = catalog.spawn(fill)
+          require("catalog.await").pause(0.1)
+          task:cancel()
+          assert.equal("cancelled", select(2, task:await()).kind)
+        end)
+        assert(client:create_batch { dataset = DATASET }) -- the server has seen all that came before
+        local log = shell.read(directory .. "/log")
+        assert.matches("PUT", log, 1, true)
+        assert.is_nil(log:find("ABORT", 1, true))
+      end)
+    end)
+  end)
+
   it("whose client is closed hears of no exchange any more", function()
     local server <close> = raw.start(SILENT)
     local told = 0

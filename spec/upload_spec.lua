@@ -250,6 +250,39 @@ describe("an upload", function()
   end)
 end)
 
+describe("the end of a file in parts, whose first answer is lost", function()
+  local options <const> = { part_size = 100, part_threshold = 100 }
+
+  local function upload(head)
+    local path = "/files/.*action=COMPLETE"
+    local result
+    service.run({ faults = {
+      { match = { path = path, nth = 1 }, action = { drop = "after" } },
+      { match = { path = path, nth = 1 }, action = { status = 409, body = '{"title":"Complete already"}' } }, head,
+    } }, function(server)
+      local seen = {}
+      local client = service.client(server.url, {
+        retry = { base = 0.001 }, on_request = function(exchange) seen[#seen + 1] = exchange.method end,
+      })
+      local batch = assert(client:create_batch { dataset = service.DATASET, format = "json" })
+      result = table.pack(batch:upload("f", { data = ("{}\n"):rep(100) }, options))
+      assert.equal("HEAD", seen[#seen])
+    end)
+    return table.unpack(result)
+  end
+
+  it("and whose second is refused, is known by what the service has", function()
+    assert.equal(300, assert(upload(nil)).bytes)
+  end)
+
+  it("is not there when the service does not have all of it", function()
+    local done, err = upload { match = { method = "HEAD" }, action = { status = 200, headers = { range = "bytes=0-199" }, body = "" } }
+    assert.is_nil(done)
+    assert.equal(409, err.status)
+    assert.is_true(err.ambiguous)
+  end)
+end)
+
 describe("a writer", function()
   it("writes records as lines of JSON, whole in one request or in parts", function()
     with_batch(function(batch, stored)
