@@ -3,6 +3,8 @@
  * @module catalog.core.failure */
 #include "failure.h"
 
+#include "handle.h"
+
 #include <lauxlib.h>
 #include <stdarg.h>
 
@@ -80,11 +82,8 @@ static int failure_new(lua_State *L) {
 }
 
 int cat_failure_open(lua_State *L) {
-    if (luaL_newmetatable(L, FAILURE)) {
-        lua_pushcfunction(L, failure_tostring);
-        lua_setfield(L, -2, "__tostring");
-    }
-    lua_pop(L, 1);
+    static const luaL_Reg events[] = {{"__tostring", failure_tostring}, {NULL, NULL}};
+    cat_handle(L, FAILURE, events, NULL);
     static const luaL_Reg functions[] = {{"new", failure_new}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;

@@ -66,6 +66,19 @@ static bool sync_directory(lua_State *L, const char *path) {
     return good;
 }
 
+/* False with errno set. */
+static bool lock(lua_State *L, int descriptor) {
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
+        return true;
+    }
+    if (errno != EWOULDBLOCK) {
+        return false;
+    }
+    /* perhaps it is this state's own, dropped in the middle of a call, and not collected yet */
+    lua_gc(L, LUA_GCCOLLECT);
+    return flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+}
+
 /* Opens and locks. 0 or an errno. */
 static int take(lua_State *L, journal *j, const char *path) {
     struct stat found;
@@ -76,7 +89,7 @@ static int take(lua_State *L, journal *j, const char *path) {
     if (!S_ISREG(found.st_mode)) {
         return S_ISDIR(found.st_mode) ? EISDIR : EINVAL;
     }
-    if (flock(j->descriptor, LOCK_EX | LOCK_NB) != 0 || !sync_directory(L, path)) {
+    if (!lock(L, j->descriptor) || !sync_directory(L, path)) {
         return errno;
     }
     /* what another wrote before it let go of the lock counts */

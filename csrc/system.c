@@ -3,6 +3,7 @@
 #include "system.h"
 
 #include "failure.h"
+#include "handle.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define DIRECTORY "catalog.directory"
 
 static int64_t read_clock(clockid_t id) {
     struct timespec now;
@@ -189,13 +192,7 @@ static int system_list(lua_State *L) {
     lua_settop(L, 1);
     DIR **directory = lua_newuserdatauv(L, sizeof *directory, 0);
     *directory = NULL;
-    if (luaL_newmetatable(L, "catalog.directory")) {
-        lua_pushcfunction(L, directory_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, directory_gc);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_setmetatable(L, 2);
+    luaL_setmetatable(L, DIRECTORY);
     lua_toclose(L, 2);
     *directory = opendir(path);
     if (!*directory) {
@@ -216,6 +213,9 @@ static int system_list(lua_State *L) {
 }
 
 int cat_system_open(lua_State *L) {
+    static const luaL_Reg events[] = {
+        {"__gc", directory_gc}, {"__close", directory_gc}, {NULL, NULL}};
+    cat_handle(L, DIRECTORY, events, NULL);
     static const luaL_Reg functions[] = {
         {"monotonic", system_monotonic}, {"now", system_now},
         {"random", system_random},       {"mkdir", system_mkdir},

@@ -3,11 +3,14 @@
 #include "url.h"
 
 #include "failure.h"
+#include "handle.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <lauxlib.h>
 #include <string.h>
+
+#define PARSED "catalog.url"
 
 bool cat_url_printable(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
@@ -130,13 +133,7 @@ static int parsed_gc(lua_State *L) {
 static parsed *push_parsed(lua_State *L) {
     parsed *p = lua_newuserdatauv(L, sizeof *p, 0);
     memset(p, 0, sizeof *p);
-    if (luaL_newmetatable(L, "catalog.url")) {
-        lua_pushcfunction(L, parsed_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, parsed_gc);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_setmetatable(L, -2);
+    luaL_setmetatable(L, PARSED);
     lua_toclose(L, -1);
     p->url = curl_url();
     return p;
@@ -229,6 +226,8 @@ static int url_base(lua_State *L) {
 }
 
 int cat_url_open(lua_State *L) {
+    static const luaL_Reg events[] = {{"__gc", parsed_gc}, {"__close", parsed_gc}, {NULL, NULL}};
+    cat_handle(L, PARSED, events, NULL);
     static const luaL_Reg functions[] = {{"encode", url_encode}, {"segment", url_segment},
                                          {"header", url_header}, {"date", url_date},
                                          {"base", url_base},     {NULL, NULL}};

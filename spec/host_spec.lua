@@ -28,7 +28,7 @@ describe("a host program in which every allocation fails in turn, Lua's and libc
     shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
     server = assert(emulator.start {})
     for _, whose in ipairs { "allocations", "curl" } do
-      for _, script in ipairs { "creates", "runs", "uploads" } do
+      for _, script in ipairs { "creates", "runs", "uploads", "ingests" } do
         runs[#runs + 1] = {
           whose = whose, script = script,
           finish = shell.start(command(("%s spec/support/%s.lua %s %s/source"):format(whose, script, server.url, directory))),
@@ -42,7 +42,7 @@ describe("a host program in which every allocation fails in turn, Lua's and libc
     shell.run("rm -rf " .. directory)
   end)
 
-  it("gets an error each time, loses nothing, and goes on: creations, uploads, many things at once", function()
+  it("gets an error each time, loses nothing, and goes on: creations, uploads, many things at once, ingests", function()
     for _, run in ipairs(runs) do
       local output, status = run.finish()
       local where = ("%s, %s: %s"):format(run.script, run.whose, output)
