@@ -37,6 +37,7 @@ local PASSING <const> = {
   ["a proxy's page"] = { html = true },
   ["an empty page"] = { status = 502, body = "" },
   ["the end of the connection after the answer"] = { close = true },
+  ["the end of the connection, unannounced"] = { close = "unannounced" },
   ["tokens that end"] = { expire_tokens = true },
   ["408"] = problem(408), ["425"] = problem(425), ["500"] = problem(500), ["502"] = problem(502), ["503"] = problem(503),
   ["504"] = problem(504), ["429 with a pause"] = problem(429, { ["retry-after"] = "0" }),

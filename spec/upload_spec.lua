@@ -276,7 +276,9 @@ describe("the end of a file in parts, whose first answer is lost", function()
   end)
 
   it("is not there when the service does not have all of it", function()
-    local done, err = upload { match = { method = "HEAD" }, action = { status = 200, headers = { range = "bytes=0-199" }, body = "" } }
+    local done, err = upload {
+      match = { method = "HEAD" }, action = { status = 200, headers = { range = "bytes=0-199" }, body = "" },
+    }
     assert.is_nil(done)
     assert.equal(409, err.status)
     assert.is_true(err.ambiguous)

@@ -129,7 +129,8 @@ end
 --   action }`; the action is a table with one of `status` (with `headers` and `body`), `html`, `garbage`, `drop`
 --   (`"before"` anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut`
 --   (the answer, after so many bytes), `wrong_length` (by so many), `trickle_ms` (the answer comes by the byte, so many
---   milliseconds apart), `close` (the connection, after the answer), `delay_ms`, `expire_tokens`
+--   milliseconds apart), `close` (the connection, after the answer; `"unannounced"`: which does not say so),
+--   `delay_ms`, `expire_tokens`
 -- @raise an action is unknown, or a path is no pattern
 function Server:set_faults(list)
   faults.check(list, 2)

@@ -1,7 +1,7 @@
 --- What is measured: the module against bare libcurl and against lua-cjson.
 --
 --     lua5.4 spec/bench/run.lua [--quick] [sequential] [inflight] [encode] [memory] [uploads] [loops] [lateness]
---       [suspended] [startup]
+--       [suspended] [startup] [instructions]
 --
 -- Two sides take turns in short blocks within one process, because a machine's speed changes from one second to
 -- the next; each figure is the median over the pairs of blocks. A missed target is printed and is not a failure.
@@ -13,6 +13,7 @@ local catalog = require "catalog"
 local cjson = require "cjson"
 local core = require "catalog.core"
 local inflight = require "spec.bench.inflight"
+local instructions = require "spec.bench.instructions"
 local lateness = require "spec.bench.lateness"
 local loops = require "spec.bench.loops"
 local nginx = require "spec.bench.nginx"
@@ -383,10 +384,15 @@ function measurements.startup(bench)
   startup.run(bench)
 end
 
+function measurements.instructions(bench)
+  instructions.run(bench)
+end
+
 -- The run.
 
 local order = {
   "sequential", "inflight", "encode", "memory", "uploads", "loops", "lateness", "suspended", "startup",
+  "instructions",
 }
 
 local function interpreter()

@@ -46,8 +46,10 @@ local ACTIONS <const> = {
     local bytes = as_text(work())
     return 200, {}, { raw = bytes, piece = 1, every_ms = value }
   end,
-  close = function(_, work)
+  -- the connection closes after the answer, which says so, or does not
+  close = function(value, work)
     local status, headers, body = work()
+    if value == "unannounced" then return raw(as_text(status, headers, body)) end
     headers.connection = "close"
     return status, headers, body
   end,
