@@ -57,6 +57,16 @@ describe("a token that is fetched", function()
     assert.equal(1, select(2, err.message:gsub("tries; the first", "")))
   end)
 
+  it("is not asked for again where it was refused for good", function()
+    local no = { send = raw.answer("400 Bad", '{"error":"invalid_client","error_description":"no such client"}') }
+    local ims <close> = raw.start { { no, no, no } }
+    local client = fetching("http://127.0.0.1:1", { ims_url = ims.url, retry = { tries = 5, base = 0.001 } })
+    local _, err = client:create_batch { dataset = DATASET }
+    assert.equal("invalid_client", err.code)
+    assert.equal(1, err.attempts)
+    assert.equal(1, #ims:stop())
+  end)
+
   it("is not given up for that of a request that was sent with the one before", function()
     -- both are refused the first token; by the time the slower hears of it, there is a second
     service.run({ clients = { key = SECRET }, tokens = {}, faults = {

@@ -72,6 +72,21 @@ describe("a host program", function()
     assert.equal("ok the child has harmed nothing\n", host "copied spec/support/copied.lua")
   end)
 
+  it("has the journal of an ingest on disk before it sends what must not be forgotten", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
+      local server <close> = assert(emulator.start {})
+      local steps = {}
+      for line in host(("order spec/support/ingests.lua %s %s/source"):format(server.url, directory)):gmatch "[^\n]+" do
+        steps[#steps + 1] = line:match '^write {"event":"(%a+)"' or line:match '^{"event":"(%a+)"' or line:match "^sync"
+          or line:match "action=(%a+)" or line:match "^send (%a+ /%a+)"
+      end
+      assert.equal("POST /ims POST /data run file ready sync create sync POST /data batch sync begin sync INITIALIZE"
+        .. " PATCH /data part PATCH /data part COMPLETE done complete sync COMPLETE GET /data end sync",
+        table.concat(steps, " "))
+    end)
+  end)
+
   it("may end a state in the middle of calls", function()
     local server <close> = assert(emulator.start { latency_ms = 60000 })
     assert.equal("ok once\n", host("once spec/support/leaves.lua " .. server.url))

@@ -4,6 +4,7 @@
  *   host curl SCRIPT ARG...          and every one of libcurl's
  *   host once SCRIPT ARG...          the script's act(), for valgrind to look at
  *   host threads COUNT SCRIPT ARG... the script on COUNT threads at once, each with its own state
+ *   host order SCRIPT ARG...         act(), with what is written to journals, synced and sent
  *   host lookup SCRIPT ARG...        lua_close while a name is being looked up at a DNS that says
  * nothing
  *
@@ -336,6 +337,56 @@ static int run_lookup(void) {
     return waited;
 }
 
+/* --- what is on disk before what is sent --- */
+
+static bool shows_order; /* each line of a journal, each sync, and each request is printed */
+
+/* These stand before the C library's, for the core and for libcurl. */
+ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {
+    union {
+        void *address;
+        ssize_t (*call)(int, const void *, size_t, off_t);
+    } next = {.address = dlsym(RTLD_NEXT, "pwrite")};
+    if (shows_order) {
+        printf("write %.*s", (int)size, (const char *)bytes);
+    }
+    return next.call(descriptor, bytes, size, offset);
+}
+
+int fdatasync(int descriptor) {
+    union {
+        void *address;
+        int (*call)(int);
+    } next = {.address = dlsym(RTLD_NEXT, "fdatasync")};
+    if (shows_order) {
+        printf("sync\n");
+    }
+    return next.call(descriptor);
+}
+
+ssize_t send(int descriptor, const void *bytes, size_t size, int flags) {
+    union {
+        void *address;
+        ssize_t (*call)(int, const void *, size_t, int);
+    } next = {.address = dlsym(RTLD_NEXT, "send")};
+    const char *line = memchr(bytes, '\r', size);
+    if (shows_order && line) {
+        printf("send %.*s\n", (int)(line - (const char *)bytes), (const char *)bytes);
+    }
+    return next.call(descriptor, bytes, size, flags);
+}
+
+static int run_order(void) {
+    lua_State *L = luaL_newstate();
+    shows_order = true;
+    if (!L || !set_up(L) || !act(L)) {
+        return complain(L, "it failed", 0);
+    }
+    shows_order = false;
+    lua_close(L);
+    return 0;
+}
+
 /* --- a forked child --- */
 
 /* What the child does: it is refused, says why, and ends its copy of the state. */
@@ -405,8 +456,13 @@ int main(int count, char **words) {
     static const struct {
         const char *name;
         int (*run)(void);
-    } modes[] = {{"allocations", run_allocations}, {"curl", run_curl}, {"once", run_once},
-                 {"lookup", run_lookup},           {"fork", run_fork}, {"copied", run_copied}};
+    } modes[] = {{"allocations", run_allocations},
+                 {"curl", run_curl},
+                 {"once", run_once},
+                 {"lookup", run_lookup},
+                 {"fork", run_fork},
+                 {"copied", run_copied},
+                 {"order", run_order}};
     const char *what = count > 2 ? words[1] : "";
     if (strcmp(what, "threads") == 0 && count > 3) {
         argument = words + 3;
@@ -420,8 +476,9 @@ int main(int count, char **words) {
             return modes[i].run();
         }
     }
-    fprintf(stderr,
-            "usage: host allocations|curl|once|lookup|fork|copied SCRIPT ARG... | host threads "
-            "COUNT SCRIPT ARG...\n");
+    fprintf(
+        stderr,
+        "usage: host allocations|curl|once|lookup|fork|copied|order SCRIPT ARG... | host threads "
+        "COUNT SCRIPT ARG...\n");
     return 2;
 }

@@ -16,7 +16,7 @@ return function(url, path)
       assert(client:create_batch { dataset = "d", once = true })
       local report = assert(client:ingest {
         dataset = "d", format = "json", files = { { name = "f", file = path } }, journal = journal,
-        part_size = 12, part_threshold = 12,
+        part_size = 12, part_threshold = 12, parallel = 1,
       })
       assert(report.status == "success" and report.metrics.outputRecordCount == 3, report.status)
     end
