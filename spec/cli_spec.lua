@@ -96,6 +96,13 @@ describe("the program", function()
       assert.equal(0, code)
       assert.matches("INGEST-1212-400: ", rows, 1, true)
       assert.matches('"_corrupt_record":"not json"', rows, 1, true)
+      local words = ("ingest --dataset d --format json --journal %s/run.journal %s/bad.json"):format(directory, directory)
+      for _ = 1, 2 do -- again it is the same
+        local said
+        said, code = run(server, words)
+        assert.equal(3, code)
+        assert.matches("the journal has no more to go on with; without it the files are ingested anew", said, 1, true)
+      end
     end)
   end)
 
