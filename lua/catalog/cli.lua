@@ -165,8 +165,8 @@ function commands.ingest(client, arguments)
     if partial then show_report(arguments, partial) end
     local code = complain(err)
     if partial and given.journal then
-      io.stderr:write(err.kind == "batch" and "the journal has no more to go on with; without it the files are ingested anew\n"
-        or "the same command again goes on from here\n")
+      local over = err.kind == "batch" and "the journal has no more to go on with; without it the files are ingested anew"
+      io.stderr:write(over or "the same command again goes on from here", "\n")
     end
     return code
   end
