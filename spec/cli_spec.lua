@@ -101,7 +101,7 @@ describe("the program", function()
         local said
         said, code = run(server, words)
         assert.equal(3, code)
-        assert.matches("the journal has no more to go on with; without it the files are ingested anew", said, 1, true)
+        assert.matches("the journal has nothing more to go on with; without it all is ingested anew", said, 1, true)
       end
     end)
   end)

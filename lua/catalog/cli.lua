@@ -165,7 +165,7 @@ function commands.ingest(client, arguments)
     if partial then show_report(arguments, partial) end
     local code = complain(err)
     if partial and given.journal then
-      local over = err.kind == "batch" and "the journal has no more to go on with; without it the files are ingested anew"
+      local over = err.kind == "batch" and "the journal has nothing more to go on with; without it all is ingested anew"
       io.stderr:write(over or "the same command again goes on from here", "\n")
     end
     return code
