@@ -93,7 +93,9 @@ cat_slot *cat_client_take(cat_client *client) {
 
 void cat_client_give(cat_client *client, cat_slot *slot) {
     size_t most = slot->source.kind >= CAT_SOURCE_MEMORY ? IDLE_UPLOADS : IDLE_SLOTS;
-    if (!client->model || client->idle_count >= most) {
+    /* The headers of a proxy's own answer, to CONNECT, cannot be looked at. */
+    bool spent = client->guards && client->proxied;
+    if (!client->model || spent || client->idle_count >= most) {
         free_slot(client, slot);
         return;
     }
@@ -191,6 +193,7 @@ static CURLcode configure(lua_State *L, cat_client *client) {
     code = set_text(client->model, CURLOPT_USERAGENT, text_field(L, "user_agent"), code);
     code = set_text(client->model, CURLOPT_CAINFO, text_field(L, "ca_file"), code);
     const char *proxy = text_field(L, "proxy");
+    client->proxied = proxy != NULL;
     /* "": no proxy, whatever http_proxy and the like say */
     code = set_text(client->model, CURLOPT_PROXY, proxy ? proxy : "", code);
     return code == CURLE_OK ? set_sockets(client->model, client->engine) : code;

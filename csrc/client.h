@@ -33,6 +33,7 @@ typedef struct {
     size_t idle_count;
     size_t max_reply; /* bytes */
     bool guards;      /* how replies begin is looked at, see cat_sink_guard */
+    bool proxied;     /* a proxy answers first */
 } cat_client;
 
 /* The request headers of a transfer, kept alive by it. */

@@ -135,12 +135,18 @@ static int64_t engine_now(const cat_engine *e, int64_t real) {
     return stood + waited;
 }
 
+/* What the clock shows when a wait ends, if it was one. That it came too late is forgiven once
+ * more. */
+static int64_t end_wait(cat_engine *e, int64_t real) {
+    int64_t now = engine_now(e, real);
+    bool waited = !e->stepping && e->wait_from != NEVER && now < e->horizon;
+    e->forgiven += waited && real - e->wait_from > e->horizon - now;
+    return now;
+}
+
 static void clock_start(cat_engine *e) {
-    int64_t real = cat_monotonic(), now = engine_now(e, real);
-    bool forgives =
-        e->wait_from != NEVER && now < e->horizon && real - e->wait_from > e->horizon - now;
-    e->forgiven += forgives;
-    e->skew = real - now;
+    int64_t real = cat_monotonic();
+    e->skew = real - end_wait(e, real);
     e->stepping = true;
     e->wait_from = NEVER;
 }
@@ -609,7 +615,7 @@ static int engine_step(lua_State *L) {
  * @raise as `step` */
 static int engine_fd(lua_State *L) {
     cat_engine *e = check_usable(L);
-    int64_t real = cat_monotonic(), now = engine_now(e, real);
+    int64_t real = cat_monotonic(), now = end_wait(e, real);
     e->skew = real - now;
     e->left = e->wait_from = real;
     e->horizon = next_deadline(e);

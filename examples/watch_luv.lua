@@ -44,8 +44,16 @@ end
 
 local stop
 
+-- What tells a file from another of its name, or from itself after a change; nil: it is gone.
+local function mark_of(path)
+  local found = uv.fs_stat(path)
+  return found and ("%d %d %d.%09d"):format(found.ino, found.size, found.mtime.sec, found.mtime.nsec)
+end
+
+-- Ingests a file and puts it away. True: there is another of its name, or it was changed, and its turn comes again.
 local function ingest(name)
   local path = directory .. "/" .. name
+  local mark = mark_of(path)
   local report, err = client:ingest {
     dataset = dataset, format = "json", files = { path },
     on_progress = function(state)
@@ -56,17 +64,21 @@ local function ingest(name)
   progress[name] = nil
   say(report and ("%s: %d records in batch %s"):format(name, report.metrics.outputRecordCount, report.id)
     or ("%s: %s"):format(name, tostring(err)))
+  if mark_of(path) ~= mark and mark_of(path) then return true end
   local moved, why = uv.fs_rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name))
   if not moved then say(("%s: it cannot be put away: %s"):format(name, why)) end
 end
+
+local noticed
 
 local function begin()
   while under_way < AT_ONCE and queue[1] do
     local name = table.remove(queue, 1)
     under_way = under_way + 1
     catalog.spawn(function()
-      ingest(name)
+      local again = ingest(name)
       taken[name], under_way = nil, under_way - 1
+      if again and not over then noticed(name) end
       begin()
     end)
   end
@@ -76,7 +88,7 @@ end
 -- Each file has a timer that begins anew whenever something happens to it.
 local timers = {}
 
-local function noticed(name)
+function noticed(name)
   local found = name:find "%.json$" and uv.fs_stat(directory .. "/" .. name)
   if not found or found.type ~= "file" then return end -- moved away, or not meant
   timers[name] = timers[name] or uv.new_timer()

@@ -149,6 +149,25 @@ describe("the fetching of a token", function()
     assert.equal("b1", assert(client:create_batch { dataset = DATASET }).id)
   end)
 
+  it("is not waited for where the loop of who fetches does not turn", function()
+    local uv = require "luv"
+    local answer = grant "t1"
+    answer.pause = 0.3
+    local ims <close> = raw.start { { answer }, { grant "t2" } }
+    local server <close> = raw.start { { created "b1", created "b2" }, { created "b3", created "b4" } }
+    local client = fetching(server.url, { ims_url = ims.url, timeout = 3600, loop = require "catalog.loop.luv" })
+    local first, second
+    coroutine.wrap(function() first = client:create_batch { dataset = DATASET } end)()
+    local timer = uv.new_timer()
+    timer:start(20, 0, function()
+      timer:close()
+      second = catalog.map({ 1 }, function() return client:create_batch { dataset = DATASET } end)
+    end)
+    uv.run()
+    assert.is_string(first.id)
+    assert.is_string(second[1].id)
+  end)
+
   it("is not waited for by a callback within it", function()
     service.run({ clients = { key = SECRET }, tokens = { first = 3600 } }, function(server)
       local batch = assert(service.client(server.url, { token = "first" }):create_batch { dataset = DATASET, format = "json" })
@@ -157,6 +176,7 @@ describe("the fetching of a token", function()
         if asked or not exchange.url:find "/ims/" then return end
         asked = true
         client:batch(batch.id):get()
+        catalog.map({ 1, 2 }, function() return client:batch(batch.id):get() end)
       end })
       assert(client:batch(batch.id, { dataset = DATASET }):upload("x", { data = "{}\n" }))
       assert.is_true(asked)
@@ -224,6 +244,15 @@ describe("no token is shown", function()
       local _, err = service.client(server.url, { token = token }):create_batch { dataset = DATASET }
       local text = tostring(err)
       assert.is_nil(text:find("tok", 1, true), text)
+    end
+    local long = ("abcdefgh"):rep(100)
+    for _, body in ipairs {
+      "<p>Bearer " .. long:sub(1, 10) .. "<wbr>" .. long:sub(11) .. "</p>",
+      ('{"title":"Bad","detail":"got %s %s"}'):format(long:sub(1, 20), long:sub(21)),
+    } do
+      local server <close> = raw.start { { { send = raw.answer("502 Bad", body) } } }
+      local _, err = service.client(server.url, { token = long }):create_batch { dataset = DATASET }
+      assert.is_nil(tostring(err):find("abcdefgh", 1, true), tostring(err))
     end
   end)
 end)

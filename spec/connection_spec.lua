@@ -53,6 +53,18 @@ describe("a connection", function()
     assert.equal("protocol", select(2, service.client(server.url):create_batch { dataset = DATASET }).kind)
   end)
 
+  -- So would it this, where a proxy answers CONNECT: its trailers are seen by nobody but libcurl.
+  it("whose proxy ends its refusal with a blank gives an error", function()
+    local refusal = "HTTP/1.1 407 No\r\nproxy-authenticate: Basic realm=x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n x: y\r\n\r\n"
+    local proxy <close> = raw.start { { created "b1" }, { { send = refusal, close = true } } }
+    local plain = service.client("http://127.0.0.1:1", { proxy = proxy.url })
+    assert(plain:create_batch { dataset = DATASET })
+    plain.base_url = "https://127.0.0.1:1"
+    local batch, err = plain:create_batch { dataset = DATASET }
+    assert.is_nil(batch)
+    assert.is_string(err.kind)
+  end)
+
   it("whose server has few headers, or long ones, or folds a later one, is understood", function()
     local body <const> = '{"id":"b2"}'
     local rest <const> = ("content-length: %d\r\n\r\n%s"):format(#body, body)

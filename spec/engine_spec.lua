@@ -84,6 +84,24 @@ describe("the engine", function()
     assert.equal(201, (transfer:reply()))
   end)
 
+  it("sees a deadline though its host is late each time, whoever asks for the descriptor", function()
+    for _, asks in ipairs { false, true } do
+      local server <close> = raw.start { { { hang = true } } }
+      local client = service.client(server.url, { timeout = 0.1 })
+      local engine = client.connection:engine()
+      local transfer <close> = assert(client:start { method = "GET", path = "/", content_type = "x/y" })
+      local turns = 0
+      while not transfer:done() and turns < 40 do
+        turns = turns + 1
+        engine:fd()
+        os.execute "sleep 0.21"
+        if asks then engine:fd() end -- as for another call that begins
+        engine:step(0)
+      end
+      assert.is_true(transfer:done())
+    end
+  end)
+
   it("drops a transfer that nobody holds any more", function()
     local server <close> = raw.start { { { hang = true } } }
     local client = service.client(server.url)

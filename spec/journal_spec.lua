@@ -302,9 +302,22 @@ describe("a journal", function()
       for _ = 1, 2 do
         local report, err = run.client:ingest(run.given)
         assert.is_nil(report)
-        assert.equal(409, err.status)
+        assert.equal("batch", err.kind)
+        assert.matches("is that of the batch " .. other.id, err.message, 1, true)
       end
+      assert.is_nil(shell.read(run.given.journal):find("create", 1, true)) -- a crash here finds nothing to go on with
       assert.equal("loading", assert(other:get()).status)
+    end)
+  end)
+
+  it("knows the external id that is among the extra fields", function()
+    with_run(function(run)
+      run.given.extra = { externalId = "mine" }
+      run.server:set_faults { { match = { path = "/import/batches$" }, times = 1, action = { drop = "after" } } }
+      local report = assert(run.client:ingest(run.given))
+      assert_whole(run, report)
+      assert.equal("mine", batches(run.client)[report.id].externalId)
+      assert.equal(1, count(batches(run.client)))
     end)
   end)
 

@@ -215,6 +215,13 @@ describe("the example watch_luv.lua, in disorder", function()
       end
       writer()
       assert.is_true(said["gone.json"])
+      shell.write(watched .. "/again.json", '{"n":"first"}\n')
+      shell.run(("sleep 0.3; echo '{\"n\":\"second\"}' >%s/new; mv %s/new %s/again.json"):format(watched, watched, watched))
+      local count = 0
+      while count < 2 do
+        if running:line():find "^again.json: 1 records" then count = count + 1 end
+      end
+      assert.matches("second", shell.run(("cat %s/files/*/again.json"):format(directory .. "/data")), 1, true)
       running:signal "TERM"
       local rest, status = running:finish()
       assert.equal(0, status, rest)

@@ -423,6 +423,25 @@ describe("an adapter", function()
     assert.equal("timeout", kind)
   end)
 
+  it("lets a call end in time beside one whose coroutine is busy between its calls", function()
+    local silent <close> = raw.start(SILENT)
+    local hanging = service.client(silent.url, { loop = adapters.cqueues, timeout = 0.3 })
+    local busy, kind, rounds = client_of(adapters.cqueues), nil, 0
+    hosts.cqueues({
+      function()
+        while not kind and rounds < 60 do
+          rounds = rounds + 1
+          create(busy)
+          local ends = cqueues.monotime() + 0.1
+          while cqueues.monotime() < ends do end -- its own work
+        end
+      end,
+      function() kind = select(2, hanging:batch("b"):get()).kind end,
+    }, function() end)
+    assert.equal("timeout", kind)
+    assert.is_true(rounds < 60)
+  end)
+
   it("leaves what is raised to who runs the task, though another awaits it", function()
     local client, loop, task, raised = client_of(adapters.cqueues), cqueues.new(), nil, nil
     loop:wrap(function()

@@ -451,6 +451,22 @@ describe("Retry-After", function()
     assert.is_nil(batch)
     assert.matches("the next try would be in 30 seconds, after the deadline", err.message, 1, true)
     assert.equal(1, #late:stop())
+    local later <close> = raw.start { { error_answer("503 Slow", "retry-after: 30\r\n", "{}"), done } }
+    batch, err = service.client(later.url, { retry = { deadline = 10 } }):batch("b1"):wait()
+    assert.is_nil(batch)
+    assert.equal(1, select(2, err.message:gsub("after the deadline", "")))
+  end)
+
+  it("leaves it open what became of a creation, where it comes too late", function()
+    local taken = error_answer("409 Taken", "retry-after: 5000\r\n", '{"title":"externalId exists"}')
+    local server <close> = raw.start { { { close = true } }, {
+      { send = raw.answer("200 OK", "{}") }, { send = raw.answer("200 OK", "{}") }, { send = raw.answer("200 OK", "{}") }, taken,
+    } }
+    local client = service.client(server.url, { retry = { deadline = 60 } })
+    local batch, err = client:create_batch { dataset = DATASET, once = true }
+    assert.is_nil(batch)
+    assert.equal(409, err.status)
+    assert.is_true(err.ambiguous)
   end)
 
   it("is obeyed by a creation that is to happen once", function()

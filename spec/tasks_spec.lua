@@ -193,6 +193,34 @@ describe("run", function()
 end)
 
 describe("a task", function()
+  it("may call where one cannot yield, in the middle of other calls", function()
+    service.run({ latency_ms = 20 }, function(_, client)
+      local ids = catalog.run(function()
+        catalog.spawn(create, client)
+        local list = {}
+        for i = 1, 3 do
+          ("a"):gsub(".", function() list[#list + 1] = create(client).id end)
+          list[#list + 1] = create(client).id
+          assert.equal(2 * i, #list)
+        end
+        return list
+      end)
+      assert.equal(6, #ids)
+    end)
+  end)
+
+  it("lets a task be awaited within a map that holds it up", function()
+    local pause, value = require("catalog.await").pause, nil
+    catalog.run(function()
+      local task = catalog.spawn(function()
+        pause(0.01)
+        return "its value"
+      end)
+      ;("a"):gsub(".", function() value = catalog.map({ 1 }, function() return task:await() end)[1] end)
+    end)
+    assert.equal("its value", value)
+  end)
+
   it("raises once what a task raised that was awaited where one cannot yield", function()
     local pause = require("catalog.await").pause
     for _, body in ipairs {

@@ -153,14 +153,14 @@ function batch.methods:wait(given)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
   local ends = checked.timeout and core.engine.now() + checked.timeout
-  local pause, failures, status = FIRST_PAUSE, 0, nil
+  local client, pause, failures, status = batch.home(self), FIRST_PAUSE, 0, nil
   while true do
     local fields, err = batch.fetch(self, nil, ends)
     local left, asked = ends and ends - core.engine.now() or math.huge, 0
     if not fields and left <= 0 then return out_of_time(self, status, checked.timeout) end
     if not fields then
       failures, asked = failures + 1, retry.asked(err)
-      if asked > left then return retry.too_late(err, asked) end
+      if asked > math.min(left, client.policy.deadline) then return retry.too_late(err, asked) end
       if not may_pass(self, err, failures) then return nil, err end
     else
       failures = 0
@@ -171,7 +171,6 @@ function batch.methods:wait(given)
     end
     if left <= 0 then return out_of_time(self, status, checked.timeout) end
     -- jittered, so that many waiters do not ask at once
-    local client = batch.home(self)
     local jittered = math.max(asked, pause * (0.5 + math.random() / 2))
     local paused, stopped = await.pause(math.min(left, jittered), client.loop, client)
     if not paused then return nil, stopped end

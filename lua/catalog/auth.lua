@@ -58,7 +58,10 @@ end
 -- Asks the host's function: gives a token and how many seconds it is good for, or nil and an error.
 local function ask(self)
   local ok, token, seconds = pcall(await.call, self.ask)
-  if not ok then return failure("auth", "the token function failed: %s", tostring(token)) end
+  if not ok then
+    local message = tostring(token) -- one line of it is enough
+    return failure("auth", "the token function failed: %s", message:match "^(.-)\nstack traceback:" or message)
+  end
   if type(token) ~= "string" then
     return failure("auth", "the token function gave a %s, and a string is needed", type(token))
   end
@@ -101,8 +104,10 @@ local function fetch(self, client, ends)
 end
 
 -- How long another's fetching is waited for, in seconds: as long as a try of it may take, as long as it can go on.
-local function patience_of(client)
-  return await.blocks(client.loop) and PATIENCE or client.timeout + client.policy.cap
+local function patience_of(other, client)
+  local fetcher = fetchers[other]
+  if not fetcher or not await.lets_go_on(fetcher, client.loop) then return PATIENCE end
+  return client.timeout + client.policy.cap
 end
 
 -- Whether what another's fetching failed for holds for this call too. That it was cancelled does not, nor that it had
@@ -116,7 +121,7 @@ end
 -- has to fetch one itself.
 local function wait_for(other, client, ends)
   local left = math.max(ends - core.engine.now(), 0)
-  local heard, err = await.hear(other, math.min(patience_of(client), left), client.loop, client)
+  local heard, err = await.hear(other, math.min(patience_of(other, client), left), client.loop, client)
   if not heard then return nil, err end
   if other.token or not other.failure or not concerns(other, ends) then return other.token end
   local copy = {}

@@ -184,7 +184,10 @@ function Seat:__close()
   settle(waiter)
   if not next(driver.driving) then
     local other = next(driver.parked)
-    if other then unpark(other) end
+    if other then
+      unpark(other)
+      engine():fd() -- it waits already, though it goes on only when the loop turns
+    end
   end
 end
 
@@ -321,13 +324,43 @@ function await.serve(thread)
   return before
 end
 
---- Whether what runs was called, as a host's function, by a coroutine that waits for it to return.
+-- What runs a task's coroutine, or nil.
+local function runner_of(thread)
+  return tasks[thread] and tasks[thread].pool.runner
+end
+
+-- Whether a coroutine goes on only after another: it runs that, or that calls a host's function for it.
+local function goes_on_after(thread, other, seen)
+  if thread == other then return true end
+  if not other or seen[other] then return false end
+  seen[other] = true
+  return goes_on_after(thread, served[other], seen) or goes_on_after(thread, runner_of(other), seen)
+end
+
+--- Whether a coroutine waits for what runs to return: that was called by it, as a host's function.
 -- @tparam thread thread
 -- @treturn boolean
 function await.serves(thread)
-  local one = this_thread()
-  while one and one ~= thread do one = served[one] end
-  return one == thread
+  return goes_on_after(thread, this_thread(), {})
+end
+
+local function outermost(thread)
+  local seen = {}
+  while runner_of(thread) and not seen[thread] do
+    seen[thread] = true
+    thread = runner_of(thread)
+  end
+  return thread
+end
+
+--- Whether another coroutine can go on while what runs waits.
+-- @tparam thread thread
+-- @tparam ?table loop the adapter of the client
+-- @treturn boolean
+function await.lets_go_on(thread, loop)
+  if await.blocks(loop) then return false end
+  local mine = outermost(this_thread())
+  return mine == outermost(thread) or coroutine.isyieldable(mine)
 end
 
 --- Whether what runs was cancelled: its task, or one that this one is part of.
@@ -385,7 +418,7 @@ function await.transfer(transfer, loop)
   if transfer:done() then return true end
   local task = tasks[this_thread()]
   if not task and not fits(loop) then return block_on(transfer) end
-  local waiter = { ready = false, task = task }
+  local waiter = { ready = false, task = false } -- where it cannot yield, its task has nothing to hear
   waiters[transfer] = waiter
   if task then task.transfer = transfer end
   wait(waiter, loop)

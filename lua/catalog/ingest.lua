@@ -4,6 +4,7 @@ local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local journal = require "catalog.journal"
+local once = require "catalog.once"
 local options = require "catalog.options"
 local pool = require "catalog.pool"
 local resume = require "catalog.resume"
@@ -142,8 +143,13 @@ end
 local function creation_options(given, groups, index)
   local creation = {}
   for name in pairs(CREATION) do creation[name] = given[name] end
-  creation.once = true
-  if given.external_id and #groups > 1 then creation.external_id = given.external_id .. "-" .. index end
+  creation.once, creation.external_id = true, once.id_of(given)
+  if given.extra then -- the external id has one place
+    creation.extra = {}
+    for name, value in pairs(given.extra) do creation.extra[name] = value end
+    creation.extra.externalId = nil
+  end
+  if creation.external_id and #groups > 1 then creation.external_id = creation.external_id .. "-" .. index end
   return creation
 end
 

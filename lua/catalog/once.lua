@@ -81,17 +81,40 @@ end
 local function with_id(given)
   local options = {}
   for name, value in pairs(given) do options[name] = value end
-  options.external_id = options.external_id or given.extra and given.extra.externalId or once.new_id()
+  options.external_id = once.id_of(given) or once.new_id()
   return options
 end
 
--- The id of the batch that has the external id before anything was sent, nil when none has; or nil and an error. An id
--- that was just made, nobody has.
-local function owner_of(client, options, begun, ends)
-  if begun or options.external_id:sub(1, #OURS) == OURS then return nil end
+--- The external id that the caller of a creation gave.
+-- @tparam table given the options of the creation
+-- @treturn ?string
+function once.id_of(given)
+  local extra = given.extra and given.extra.externalId -- it is merged into the payload last
+  return type(extra) == "string" and extra or given.external_id
+end
+
+--- Looks for a batch that has an external id before anything is sent. One that was made here, nobody has.
+-- @tparam catalog.client client
+-- @tparam table options of the creation, with `external_id`
+-- @tparam ?number ends when the call has to be over, as of `client:ends`
+-- @treturn[1] ?string the id of the batch; nil when there is none
+-- @treturn[2] nil
+-- @treturn[2] table error
+function once.owner(client, options, ends)
+  if options.external_id:sub(1, #OURS) == OURS then return nil end
   local fields, err = look(client, options, options.external_id, ends)
   if not fields then return nil, err end
   return fields.id
+end
+
+--- The error of an external id that another batch has.
+-- @tparam string external_id
+-- @tparam string owner the id of that batch
+-- @treturn nil
+-- @treturn table error of kind `batch`
+function once.is_owned(external_id, owner)
+  return failure("batch", "the external id %s is that of the batch %s, which was there before; nothing was created",
+    external_id, owner)
 end
 
 --- Creates a batch, whatever becomes of the answers.
@@ -105,7 +128,8 @@ end
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, create, begun)
   local options, ends = with_id(given), client:ends()
-  local owner, unknown = owner_of(client, options, begun, ends)
+  local owner, unknown
+  if not begun then owner, unknown = once.owner(client, options, ends) end
   if unknown then return nil, unknown end
   local open = begun -- a creation was sent, and its answer is not known
   local fields, err
@@ -116,12 +140,12 @@ function once.create(client, given, create, begun)
     if not exists and not err.ambiguous then return nil, err end
     open = true
     local pauses, asked = exists and pauses_until(ends) or some_pauses(), retry.asked(err)
-    if core.engine.now() + asked > ends then return retry.too_late(err, asked) end
-    local found, unasked = find(client, given, options.external_id, pauses, asked, ends)
-    if found and found.id == owner then
-      return failure("batch", "the external id %s is that of the batch %s, which was there before; nothing was created",
-        options.external_id, owner)
+    if core.engine.now() + asked > ends then
+      err.ambiguous = true
+      return retry.too_late(err, asked)
     end
+    local found, unasked = find(client, given, options.external_id, pauses, asked, ends)
+    if found and found.id == owner then return once.is_owned(options.external_id, owner) end
     if found then return found end
     if unasked or exists then break end
   end

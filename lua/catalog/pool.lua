@@ -133,6 +133,7 @@ end
 -- @tparam table task what is to be its task; its methods are the caller's affair
 -- @treturn table the task
 function Pool:begin(job, task)
+  self.runner = self.runner or coroutine.running()
   local waiting <close> = setmetatable({ pool = self }, Waiting)
   begin(self, task, job)
   waiting.pool = nil
@@ -198,6 +199,7 @@ end
 
 --- Lets jobs go on without waiting.
 function Pool:poke()
+  self.runner = coroutine.running()
   local waiting <close> = setmetatable({ pool = self }, Waiting)
   begin_jobs(self)
   await.poke()
@@ -214,6 +216,7 @@ end
 -- @raise what a job raised, with its traceback, when all others, which it cancelled, are over
 function Pool:advance(enough)
   if not self.of_host then self.parent = await.task() end -- a writer's may be in use by another than who opened it
+  self.runner = coroutine.running()
   local waiting <close> = setmetatable({ pool = self }, Waiting)
   begin_jobs(self)
   while self.active > 0 and not (enough and not self.failure and not self.has_raised and enough()) do

@@ -22,11 +22,14 @@ local PASSING <const> = {
 
 local LONGEST_EXCERPT <const>, SHORTEST_SECRET <const> = 160, 8
 
--- One line of a page: what a reader would see of it, without markup.
-local function excerpt(body)
-  local text = body:gsub("<!%-%-.-%-%->", " "):gsub("<[hH][eE][aA][dD].-</[hH][eE][aA][dD]>", " ")
+-- What a reader would see of a page.
+local function without_markup(body)
+  return body:gsub("<!%-%-.-%-%->", " "):gsub("<[hH][eE][aA][dD].-</[hH][eE][aA][dD]>", " ")
     :gsub("<[sS][cC][rR][iI][pP][tT].-</[sS][cC][rR][iI][pP][tT]>", " "):gsub("<[^>]*>", " ")
     :gsub("[%c%s]+", " "):match("^ ?(.-) ?$")
+end
+
+local function shorten(text)
   if #text > LONGEST_EXCERPT then
     local cut = text:sub(1, LONGEST_EXCERPT)
     -- not in the middle of a character
@@ -86,14 +89,6 @@ local function redact(text, secrets)
   return text
 end
 
---- What of a text the server sent may be shown.
--- @tparam ?string text
--- @tparam {string,...} secrets
--- @treturn ?string one line, and no secret in it
-function reply.line(text, secrets)
-  return text and (redact(text, secrets):gsub("[%c%s]+", " "))
-end
-
 -- Whether a text shows a secret to who leaves its white space out.
 local function shows(text, secrets)
   local dense = text:gsub("%s+", "")
@@ -103,11 +98,20 @@ local function shows(text, secrets)
   return false
 end
 
+--- What of a text the server sent may be shown.
+-- @tparam ?string text
+-- @tparam {string,...} secrets
+-- @treturn ?string one line, and no secret in it
+function reply.line(text, secrets)
+  if not text then return nil end
+  local line = redact(text, secrets):gsub("[%c%s]+", " ")
+  return shows(line, secrets) and "***" or line
+end
+
 -- What of a body of unknown shape may be shown. JSON has more than one way to write a secret, and markup can hide one.
 local function seen_of(body, secrets)
   local value = core.json.decode(body)
-  local text = excerpt(redact(value ~= nil and core.json.encode(value) or body, secrets))
-  return shows(text, secrets) and "***" or text
+  return shorten(reply.line(without_markup(value ~= nil and core.json.encode(value) or body), secrets))
 end
 
 --- The error a reply stands for.

@@ -23,6 +23,10 @@ local function create_noted(run, first_options, number)
     options.external_id = ("%s-%d"):format(options.external_id, #known.dropped + 1)
   end
   if not begun then
+    -- before it is noted: what is noted is ours from then on
+    local owner, unknown = once.owner(run.client, options)
+    if unknown then return nil, unknown end
+    if owner then return once.is_owned(options.external_id, owner) end
     local ok, err = journal:note { event = "create", group = number, external_id = options.external_id }
     if not ok then return nil, err end
   end

@@ -73,12 +73,16 @@ function retry.finished(tries, err)
   return nil, err
 end
 
+local told = setmetatable({}, { __mode = "k" }) -- errors that say so
+
 --- Says in an error that there is no time for what the service asks for.
 -- @tparam table err
 -- @tparam number seconds until the next try could be
 -- @treturn nil
 -- @treturn table err
 function retry.too_late(err, seconds)
+  if told[err] then return nil, err end
+  told[err] = true
   err.message = ("%s; the next try would be in %.0f seconds, after the deadline"):format(err.message, seconds)
   return nil, err
 end

@@ -43,6 +43,16 @@ local function check_circle(task, me)
   end
 end
 
+-- Whether a pool stands still while a task waits: one that is part of the pool, and that this one is part of, cannot
+-- yield.
+local function holds_up(me, jobs)
+  while me and me.pool ~= jobs do
+    me = me.pool.parent
+    if me and not coroutine.isyieldable(me.thread) then return true end
+  end
+  return false
+end
+
 --- Waits until the task is over.
 -- @function catalog.task:await
 -- @return what its function returned; or nil and an error of kind `cancelled`
@@ -52,7 +62,7 @@ function Task:await()
   check_circle(self, me)
   self.awaited = true
   if me then me.awaits = self end
-  if self.pool.driven and not await.blocks(self.pool.loop) then
+  if self.pool.driven and not await.blocks(self.pool.loop) and not holds_up(me, self.pool) then
     if not self.over then await.over(self) end
   elseif self.pool.takes then
     self.pool:finish(self)
