@@ -137,7 +137,10 @@ function once.create(client, given, create, begun)
     fields, err = create(client, options, ends)
     if fields then return fields end
     local exists = open and taken(err)
-    if not exists and not err.ambiguous then return nil, err end
+    if not exists and not err.ambiguous then
+      err.ambiguous = open or nil -- the one before may still turn up
+      return nil, err
+    end
     open = true
     local pauses, asked = exists and pauses_until(ends) or some_pauses(), retry.asked(err)
     if core.engine.now() + asked > ends then
