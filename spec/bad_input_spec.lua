@@ -232,6 +232,16 @@ describe("the network", function()
   end)
 end)
 
+describe("the core", function()
+  it("takes a text for a body, and a range there is", function()
+    local core = require "catalog.core"
+    local client, headers = service.client("http://127.0.0.1:1").connection, core.client.headers {}
+    assert.error_matches(function() client:transfer("POST", "http://127.0.0.1:1/", headers, 12345, 1) end, "string expected")
+    local buffer = core.buffer.new(10)
+    assert.error_matches(function() buffer:append("x", 1, math.maxinteger) end, "no such range")
+  end)
+end)
+
 describe("a TLS certificate", function()
   local function create_at(directory, name, changes)
     local server <close> = assert(emulator.start {
