@@ -5,11 +5,7 @@ local batch = require "catalog.batch"
 local core = require "catalog.core"
 local options = require "catalog.options"
 local retry = require "catalog.retry"
-
--- Final states of failure. Source: Adobe's batch ingestion guide.
-local FAILURE <const> = {
-  failed = true, failure = true, stalled = true, aborted = true, abandoned = true, inactive = true, deleted = true,
-}
+local states = require "catalog.states"
 
 -- Pauses between look-ups, in seconds: the first, the longest, and how they grow.
 local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.25, 30, 1.6
@@ -17,20 +13,11 @@ local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.25, 30, 1.6
 -- How many look-ups may fail in a row in ways that pass.
 local PATIENCE <const> = 20
 
--- The states that show that an action was done.
-local DONE <const> = {
-  COMPLETE = {
-    loaded = true, staging = true, staged = true, processing = true, queued = true, retrying = true, success = true,
-    active = true,
-  },
-  ABORT = { aborted = true }, FAIL = { failed = true, failure = true }, REVERT = { inactive = true, deleted = true },
-}
-
 -- Whether an action was done, although the service refused it or its answer was lost: the state of the batch tells.
 local function is_done(self, action, err, ends)
   if not err.ambiguous and not (err.kind == "http" and err.status < 500) then return false end
   local fields = batch.fetch(self, nil, ends)
-  return fields ~= nil and DONE[action][fields.status] == true
+  return fields ~= nil and states.shows(action, fields.status)
 end
 
 local function act(self, action, given, call)
@@ -109,7 +96,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.methods:problems()
-  if batch.is_success(self.status) or FAILURE[self.status] then return list_problems(self) end
+  if states.is_success(self.status) or states.is_failure(self.status) then return list_problems(self) end
   local fields, err = self:get()
   if not fields then return nil, err end
   return list_problems(fields)
@@ -166,8 +153,8 @@ function batch.methods:wait(given)
       failures = 0
       if fields.status ~= status and checked.on_change then checked.on_change(fields.status) end
       status = fields.status
-      if batch.is_success(status) then return fields end
-      if FAILURE[status] then return failed(fields) end
+      if states.is_success(status) then return fields end
+      if states.is_failure(status) then return failed(fields) end
     end
     if left <= 0 then return out_of_time(self, status, checked.timeout) end
     -- jittered, so that many waiters do not ask at once

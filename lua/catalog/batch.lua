@@ -22,14 +22,6 @@ end })
 -- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
 local states = setmetatable({}, { __mode = "k" })
 
--- Final states of success. Source: Adobe's batch ingestion guide; archived and retained come after success.
-local SUCCESS <const> = { success = true, active = true, archived = true, retained = true }
-
---- Whether a state is one that a batch ends in when it was ingested.
--- @tparam string status
--- @treturn boolean
-function batch.is_success(status) return SUCCESS[status] == true end
-
 -- How long leaving a block may take to abort the batch in it, in seconds.
 local ABORT_TIMEOUT <const> = 10
 

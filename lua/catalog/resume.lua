@@ -3,11 +3,9 @@
 local batch = require "catalog.batch"
 local failure = require "catalog.failure"
 local once = require "catalog.once"
+local states = require "catalog.states"
 
 local resume = {}
-
--- Where a batch takes no more files, and its files go into another. Source: Adobe's batch ingestion guide.
-local GONE <const> = { aborted = true, abandoned = true }
 
 local function create_noted(run, first_options, number)
   local journal, options = run.journal, {}
@@ -40,7 +38,7 @@ local function create_noted(run, first_options, number)
   end
   local ok, unwritten = journal:note { event = "batch", group = number, id = made.id }
   if not ok then return nil, unwritten end
-  if not begun or not GONE[made.status] then return made end
+  if not begun or not states.is_gone(made.status) then return made end
   -- it was created long ago, and given up by the service meanwhile
   ok, unwritten = resume.drop(run, number, made.id, made.status)
   if not ok then return nil, unwritten end
@@ -74,12 +72,12 @@ end
 local function go_on(run, group, found, known, options)
   local state = batch.state(found)
   state.dataset, state.made = options.dataset, true
-  group.batch, group.taken = found, found.status ~= "loading"
+  group.batch, group.taken = found, not states.is_loading(found.status)
   if not group.taken then return true end
   local ok, incomplete = check_complete(run, group, known.id)
   if not ok then return nil, incomplete end
   if known.ended and not found.created then -- the catalog knows it no more
-    if not batch.is_success(known.ended) then
+    if not states.is_success(known.ended) then
       return failure("batch", "the batch %s ended as %s in an earlier run, and the catalog knows it no more", known.id,
         known.ended)
     end
@@ -117,7 +115,7 @@ function resume.begin(run, group, number, options)
   if known.id then
     local found, unknown = look(run, known, options)
     if not found then return nil, unknown end
-    if not GONE[found.status] then return go_on(run, group, found, known, options) end
+    if not states.is_gone(found.status) then return go_on(run, group, found, known, options) end
     local ok, unwritten = resume.drop(run, number, known.id, found.status)
     if not ok then return nil, unwritten end
   end
