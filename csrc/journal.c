@@ -1,8 +1,10 @@
-/*** An append-only file of lines, which one process has at a time. A line is there as a whole or
- * not at all: what a crash has left of the last one is cut off when the next is written.
+/*** An append-only file of lines, which one process has at a time: the one that opened it, no child
+ * of it. A line is there as a whole or not at all: what a crash has left of the last one is cut off
+ * when the next is written.
  * @module catalog.core.journal */
 #include "journal.h"
 
+#include "crc32c.h"
 #include "failure.h"
 #include "handle.h"
 
@@ -23,6 +25,7 @@
 
 typedef struct {
     int descriptor; /* -1: closed */
+    pid_t owner;    /* the process that opened it */
     off_t size;     /* where the next line goes */
     bool torn;      /* something lies there, the beginning of a line */
 } journal;
@@ -46,8 +49,10 @@ static int journal_close(lua_State *L) {
 }
 
 static int fail(lua_State *L, const char *path, int why) {
-    return cat_failure(L, "config", "the journal %s cannot be used: %s", path,
-                       why == EWOULDBLOCK ? "another process has it" : strerror(why));
+    const char *said = why == EWOULDBLOCK ? "another process has it"
+                       : why == ELOOP     ? "it is a symbolic link, which is not followed"
+                                          : strerror(why);
+    return cat_failure(L, "config", "the journal %s cannot be used: %s", path, said);
 }
 
 /* A new name is on disk once its directory is. False with errno set. */
@@ -82,7 +87,9 @@ static bool lock(lua_State *L, int descriptor) {
 /* Opens and locks. 0 or an errno. */
 static int take(lua_State *L, journal *j, const char *path) {
     struct stat found;
-    j->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    /* Whoever may write to the directory could have put a link there, to a file that is not ours.
+     */
+    j->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
     if (j->descriptor < 0 || fstat(j->descriptor, &found) != 0) {
         return errno;
     }
@@ -145,6 +152,7 @@ static int journal_open(lua_State *L) {
     journal *j = lua_newuserdatauv(L, sizeof *j, 0);
     memset(j, 0, sizeof *j);
     j->descriptor = -1;
+    j->owner = getpid();
     luaL_setmetatable(L, JOURNAL);
     int why = take(L, j, path);
     why = why == 0 ? read_all(L, j) : why;
@@ -154,6 +162,20 @@ static int journal_open(lua_State *L) {
     }
     split(L, j);
     return 3;
+}
+
+/*** Gives up what lies behind a number of bytes: it is no line, and is cut off when the next is
+ * appended.
+ * @function journal:keep
+ * @tparam integer bytes of whole lines
+ * @raise there are fewer */
+static int journal_keep(lua_State *L) {
+    journal *j = check_journal(L);
+    lua_Integer bytes = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, bytes >= 0 && bytes <= (lua_Integer)j->size, 2, "there are not so many bytes");
+    j->torn = j->torn || bytes < (lua_Integer)j->size;
+    j->size = (off_t)bytes;
+    return 0;
 }
 
 /* Writes a line behind the others. 0 or an errno; then nothing of it is there. */
@@ -183,16 +205,24 @@ static int write_line(journal *j, const char *text, size_t length) {
  * @tparam boolean durable true: they are on disk when this returns, and all before them
  * @treturn[1] boolean true
  * @treturn[2] nil
- * @treturn[2] table error of kind `config`: the disk is full, say
+ * @treturn[2] table error of kind `config`: the disk is full, say, or this is a child of the
+ * process that opened it, whose lines it would write over
  * @raise the journal is closed */
 static int journal_append(lua_State *L) {
     size_t length;
     journal *j = check_journal(L);
     const char *text = luaL_checklstring(L, 2, &length);
     luaL_argcheck(L, j->descriptor >= 0, 1, "the journal is closed");
+    if (j->owner != getpid()) {
+        return cat_failure(L, "config",
+                           "the journal belongs to the process that opened it, which this one was "
+                           "forked from; nothing was written");
+    }
     int why = write_line(j, text, length);
     if (why == 0 && lua_toboolean(L, 3) && fdatasync(j->descriptor) != 0) {
         why = errno;
+        j->size -= (off_t)length; /* what was not said to be there must not be there later */
+        j->torn = true;
     }
     if (why != 0) {
         return cat_failure(L, "config", "the journal cannot be written: %s", strerror(why));
@@ -201,12 +231,24 @@ static int journal_append(lua_State *L) {
     return 1;
 }
 
+/*** The checksum of a text: CRC-32C.
+ * @function checksum
+ * @tparam string text
+ * @treturn integer 32 bits */
+static int journal_checksum(lua_State *L) {
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_pushinteger(L, (lua_Integer)cat_crc32c(0, text, length));
+    return 1;
+}
+
 int cat_journal_open(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"append", journal_append}, {"close", journal_close}, {NULL, NULL}};
+        {"append", journal_append}, {"keep", journal_keep}, {"close", journal_close}, {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", journal_close}, {"__close", journal_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"open", journal_open}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"open", journal_open}, {"checksum", journal_checksum}, {NULL, NULL}};
     cat_handle(L, JOURNAL, events, methods);
     luaL_newlib(L, functions);
     return 1;

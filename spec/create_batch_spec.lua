@@ -152,8 +152,8 @@ describe("create_batch", function()
     assert.same({ "dev", "dev", "prod" }, sandboxes)
   end)
 
-  it("refuses a second batch with the same external id, and says so", function()
-    service.run({}, function(_, client)
+  it("says so where the service refuses a second batch with the same external id", function()
+    service.run({ unique_ids = true }, function(_, client)
       assert(client:create_batch { dataset = DATASET, external_id = "once" })
       local batch, err = client:create_batch { dataset = DATASET, external_id = "once" }
       assert.is_nil(batch)

@@ -78,7 +78,7 @@ describe("a host program", function()
       local server <close> = assert(emulator.start {})
       local steps = {}
       for line in host(("order spec/support/ingests.lua %s %s/source"):format(server.url, directory)):gmatch "[^\n]+" do
-        steps[#steps + 1] = line:match '^write {"event":"(%a+)"' or line:match '^{"event":"(%a+)"' or line:match "^sync"
+        steps[#steps + 1] = line:match '^write %x+ {"event":"(%a+)"' or line:match '^%x+ {"event":"(%a+)"' or line:match "^sync"
           or line:match "action=(%a+)" or line:match "^send (%a+ /%a+)"
       end
       assert.equal("POST /ims POST /data run file ready sync create sync POST /data batch sync begin sync INITIALIZE"

@@ -50,14 +50,6 @@ local function count(map)
   return number
 end
 
-local function assert_whole(run, report)
-  assert.equal("success", report.status)
-  for _, path in ipairs(run.given.files) do
-    local name = path:match "[^/]*$"
-    assert.equal(shell.read(path), shell.read(("%s/data/files/%s/%s"):format(run.directory, report.id, name)), name)
-  end
-end
-
 -- Everything about files, and every action, is refused for the moment, from the nth request about a file on.
 local function outage(from)
   local list = {}
@@ -66,6 +58,36 @@ local function outage(from)
   list[from] = { match = { path = "/files/" }, action = refusal }
   list[from + 1] = { match = { path = "action=" }, action = refusal }
   return list
+end
+
+-- The batches that were not aborted.
+local function alive(client)
+  local list = {}
+  for id, fields in pairs(batches(client)) do
+    if fields.status ~= "aborted" then list[#list + 1] = id end
+  end
+  return list
+end
+
+-- An ingest that stops in the middle: gives the text of its journal.
+local function stop_in_the_middle(run, from)
+  run.server:set_faults(outage(from))
+  assert.is_nil(run.client:ingest(run.given))
+  run.server:set_faults()
+  return shell.read(run.given.journal)
+end
+
+-- The lines of a journal as they were before there were checksums.
+local function without_checksums(text)
+  return (text:gsub("%f[^\n\0]%x%x%x%x%x%x%x%x {", "{"))
+end
+
+local function assert_whole(run, report)
+  assert.equal("success", report.status)
+  for _, path in ipairs(run.given.files) do
+    local name = path:match "[^/]*$"
+    assert.equal(shell.read(path), shell.read(("%s/data/files/%s/%s"):format(run.directory, report.id, name)), name)
+  end
 end
 
 local function assert_error(kind, text, report, err)
@@ -144,8 +166,137 @@ describe("a journal", function()
       assert.matches("}\n$", shell.read(run.given.journal))
     end)
     with_run(function(run)
-      shell.write(run.given.journal, '{"event":"ru')
+      shell.write(run.given.journal, '{"event":"run","base_')
       assert_whole(run, assert(run.client:ingest(run.given)))
+    end)
+  end)
+
+  it("that was cut at any line finds its batch again, and there is no other", function()
+    local text, lines = nil, 0
+    with_run(function(run) text = stop_in_the_middle(run, 8) end)
+    for _ in text:gmatch "\n" do lines = lines + 1 end
+    assert.is_true(lines > 10)
+    for kept = 1, lines do
+      with_run(function(run)
+        text = stop_in_the_middle(run, 8)
+        local _, stop = 0, 0
+        for _ = 1, kept do stop = text:find("\n", stop + 1, true) end
+        shell.write(run.given.journal, text:sub(1, stop))
+        assert_whole(run, assert(run.client:ingest(run.given)))
+        assert.equal(1, count(batches(run.client)), kept)
+      end)
+    end
+  end)
+
+  it("with any bit flipped is refused, or read as one whose last line was torn", function()
+    with_run(function(run)
+      local text = stop_in_the_middle(run, 8)
+      local function last_start() return #text - #text:match "[^\n]*\n$" end
+      local before_last = journal.read(text:sub(1, last_start()))
+      for at = 1, #text do
+        for bit = 0, 7 do
+          local flipped = text:sub(1, at - 1) .. string.char(text:byte(at) ~ (1 << bit)) .. text:sub(at + 1)
+          local state, err = journal.read(flipped)
+          -- where the newline before the last line is none any more, the last line is that and the one before
+          if at < last_start() or state == nil then
+            assert.is_nil(state)
+            assert.equal("data", err.kind)
+          elseif at > last_start() then
+            assert.same(before_last, state)
+          end
+        end
+      end
+    end)
+  end)
+
+  it("with a bit flipped never leads to a success with a hole", function()
+    local succeeded, refused = 0, 0
+    for trial = 1, 60 do
+      with_run(function(run)
+        local text = stop_in_the_middle(run, 8)
+        local at, bit = math.random(#text), math.random(0, 7)
+        local damaged = text:sub(1, at - 1) .. string.char(text:byte(at) ~ (1 << bit)) .. text:sub(at + 1)
+        shell.write(run.given.journal, damaged)
+        local report, err = run.client:ingest(run.given)
+        if report then
+          succeeded = succeeded + 1
+          assert_whole(run, report)
+          assert.equal(1, #alive(run.client))
+        else
+          refused = refused + 1
+          assert.equal("data", err.kind, ("trial %d, byte %d, bit %d: %s"):format(trial, at, bit, err))
+          assert.equal(damaged, shell.read(run.given.journal))
+        end
+      end)
+    end
+    assert.equal(60, succeeded + refused)
+    assert.is_true(refused > 0)
+  end)
+
+  it("of before, without checksums, is read and gone on with", function()
+    with_run(function(run)
+      local text = stop_in_the_middle(run, 8)
+      local old = without_checksums(text):gsub('"seed":"%x*",', ""):gsub(',"seed":"%x*"', "")
+      assert.is_nil(old:find("%f[^\n\0]%x%x%x%x%x%x%x%x {"))
+      shell.write(run.given.journal, old)
+      local report = assert(run.client:ingest(run.given))
+      assert.is_true(report.resumed)
+      assert_whole(run, report)
+      assert.equal(1, count(batches(run.client)))
+      assert.is_true(assert(run.client:ingest(run.given)).resumed) -- the new lines behind the old ones, too
+    end)
+  end)
+
+  it("does not let a batch be completed without a file that was planned", function()
+    with_run(function(run)
+      local open = journal.open
+      -- stands for a line that was lost although the disk said that it was there
+      journal.open = function(...)
+        local opened, err = open(...)
+        opened.state.files["f3.json"] = setmetatable({ group = 1, bytes = 160, parts = {} }, { __newindex = function() end })
+        return opened, err
+      end
+      local report, err = run.client:ingest(run.given)
+      journal.open = open
+      assert_error("data", "the journal does not say that f3.json was uploaded", report, err)
+      local _, fields = next(batches(run.client))
+      assert.equal("loading", fields.status)
+    end)
+  end)
+
+  it("leaves no second batch when the answer to the creation was lost and the catalog lags far behind", function()
+    with_run(function(run)
+      run.server:set_faults {
+        { match = { method = "POST" }, action = { drop = "after" } }, { action = { status = 503, body = "{}" } },
+      }
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults { { match = { method = "PUT" }, action = { delay_ms = 2500 } } }
+      local client = service.client(run.server.url, { retry = { base = 0.01, cap = 0.02 } })
+      assert_whole(run, assert(client:ingest(run.given)))
+      os.execute "sleep 1"
+      assert.equal(1, #alive(client))
+      assert.equal(2, count(batches(client))) -- the one that showed up late was aborted
+    end, { catalog_lag_ms = 6500, unique_ids = false })
+  end)
+
+  it("is not written to by a child that was forked in the middle", function()
+    shell.with_directory(function(directory)
+      local path = directory .. "/run.journal"
+      local build = os.getenv "CATALOG_BUILD" or "build"
+      local output, status = shell.run(("%s/host fork spec/support/writes_journal.lua %s"):format(build, path))
+      assert.equal(0, status, output)
+      assert.matches("child: the journal belongs to the process that opened it", output, 1, true)
+      local _, lines = assert(journal.read(shell.read(path)))
+      assert.equal(4, lines) -- run, ready, and the parent's two
+    end)
+  end)
+
+  it("is no symbolic link", function()
+    with_run(function(run)
+      shell.write(run.directory .. "/theirs", "")
+      shell.run(("ln -s theirs %s"):format(run.given.journal))
+      assert_error("config", "it is a symbolic link, which is not followed", run.client:ingest(run.given))
+      assert.equal("", shell.read(run.directory .. "/theirs"))
     end)
   end)
 
@@ -246,7 +397,7 @@ describe("a journal", function()
       shell.write(run.given.files[1], "no json\n")
       assert_error("batch", "ended as failed", run.client:ingest(run.given))
       local empty <close> = assert(emulator.start { port = 0 })
-      local text = shell.read(run.given.journal):gsub(run.server.url, empty.url)
+      local text = without_checksums(shell.read(run.given.journal)):gsub(run.server.url, empty.url)
       shell.write(run.given.journal, text)
       assert_error("batch", "ended as failed in an earlier run", service.client(empty.url):ingest(run.given))
     end)
@@ -302,7 +453,7 @@ describe("a journal", function()
       for _ = 1, 2 do
         local report, err = run.client:ingest(run.given)
         assert.is_nil(report)
-        assert.equal("batch", err.kind)
+        assert.equal("conflict", err.kind)
         assert.matches("is that of the batch " .. other.id, err.message, 1, true)
       end
       assert.is_nil(shell.read(run.given.journal):find("create", 1, true)) -- a crash here finds nothing to go on with
@@ -358,7 +509,10 @@ describe("a journal", function()
   it("is never put in the place of somebody else's file", function()
     with_run(function(run)
       local path = run.given.journal
-      for _, text in ipairs { "an old letter", '{"only":"a line"}', '{"a":1}\n{"b":2}', '{"a":1}\n' } do
+      for _, text in ipairs {
+        "an old letter", '{"only":"a line"}', '{"a":1}\n{"b":2}', '{"a":1}\n', "{", '{"event":"r', ("\0"):rep(100), "1234",
+        "0a1b2c3d not a journal's\n",
+      } do
         shell.write(path, text)
         local report, err = run.client:ingest(run.given)
         assert.is_nil(report)
@@ -366,7 +520,7 @@ describe("a journal", function()
         assert.matches("is it the right file?", err.message, 1, true)
         assert.equal(text, shell.read(path))
       end
-      for _, text in ipairs { "", '{"event":"r', '{"event":"run","base_url":"htt', ("\0"):rep(100) } do
+      for _, text in ipairs { "", '0a1b2c3d {"event":"run","base_url":"htt', '{"event":"run","base_url":"htt' } do
         shell.write(path, text) -- what a crash leaves of a journal that was about to begin
         assert_whole(run, assert(run.client:ingest(run.given)))
       end

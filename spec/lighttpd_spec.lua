@@ -143,7 +143,7 @@ describe("lighttpd with mod_magnet", function()
       assert.equal(201, (host:create "-d external_id=ours"))
       status, said = host:create "-d external_id=ours"
       assert.equal(409, status)
-      assert.matches("exists already", said.error.message, 1, true)
+      assert.matches("the external id ours is that of the batch", said.error.message, 1, true)
     end)
   end)
 

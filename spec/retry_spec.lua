@@ -286,18 +286,21 @@ describe("a token that has expired", function()
 end)
 
 describe("a creation that is to happen once", function()
-  -- How many batches there are.
+  -- How many batches there are, and how many of them were not aborted.
   local function count(client)
-    local total, page = 0
+    local total, alive, page = 0, 0
     repeat
       page = 0
       local ids = assert(client:send {
         method = "GET", path = "/data/foundation/catalog/batches?limit=100&start=" .. total, read = core.json.decode,
       })
-      for _ in pairs(ids) do page = page + 1 end
+      for _, fields in pairs(ids) do
+        page = page + 1
+        if fields.status ~= "aborted" then alive = alive + 1 end
+      end
       total = total + page
     until page < 100
-    return total
+    return total, alive
   end
 
   -- Many of them, a share of whose answers are lost.
@@ -335,8 +338,62 @@ describe("a creation that is to happen once", function()
 
   it("leaves exactly one when it never came to the service", function()
     create_many(40, { seed = 9, faults = {
-      { match = { method = "POST", path = "/import/batches$" }, rate = 0.5, action = { drop = "before" } },
+      { match = { method = "POST", path = "/import/batches$" }, rate = 0.5, times = 20, action = { drop = "before" } },
     } })
+  end)
+
+  it("of which the catalog knew too late leaves one, and the other is aborted", function()
+    service.run({
+      catalog_lag_ms = 6000, unique_ids = false,
+      faults = { { match = { method = "POST", path = "/import/batches$" }, times = 1, action = { drop = "after" } } },
+    }, function(_, client)
+      local batch = assert(client:create_batch { dataset = DATASET, format = "json", once = true })
+      assert(batch:upload("a.json", { data = "{}\n" }))
+      os.execute "sleep 2" -- by now the catalog knows the first
+      assert(batch:complete())
+      assert.equal("success", assert(batch:wait { timeout = 60 }).status)
+      local total, alive = count(client)
+      assert.equal(2, total)
+      assert.equal(1, alive)
+    end)
+  end)
+
+  it("takes the oldest of several, and aborts the others, whoever looks", function()
+    local function listing(...)
+      local members = {}
+      for i, id in ipairs { ... } do
+        members[i] = ('"%s":{"id":"%s","created":%d,"status":"loading"}'):format(id, id, id:byte(2))
+      end
+      return { send = raw.answer("200 OK", "{" .. table.concat(members, ",") .. "}") }
+    end
+    local done = { send = raw.answer("200 OK", "") }
+    for _, listed in ipairs { { "b1", "b2", "b3" }, { "b3", "b2", "b1" } } do
+      local server <close> = raw.start { { { close = true } }, { listing(table.unpack(listed)), done, done } }
+      local client = service.client(server.url)
+      local batch = assert(client:create_batch { dataset = DATASET, once = true })
+      assert.equal("b1", batch.id)
+      local aborted = {}
+      for _, request in ipairs(server:stop()) do
+        local id = request:match "^POST /data/foundation/import/batches/(%w+)%?action=ABORT"
+        if id then aborted[#aborted + 1] = id end
+      end
+      table.sort(aborted)
+      assert.same({ "b2", "b3" }, aborted)
+    end
+  end)
+
+  it("does not touch another's batch with the caller's external id that was made before, though unseen then", function()
+    service.run({ catalog_lag_ms = 2500, unique_ids = false }, function(server, client)
+      local other = assert(client:create_batch { dataset = DATASET, external_id = "mine" })
+      os.execute "sleep 2.2" -- the catalog does not know it yet
+      server:set_faults { { match = { method = "POST", path = "/import/batches$" }, times = 1, action = { drop = "after" } } }
+      local batch = assert(client:create_batch { dataset = DATASET, format = "json", external_id = "mine", once = true })
+      assert.not_equal(other.id, batch.id)
+      assert(batch:upload("a.json", { data = "{}\n" }))
+      assert(batch:complete())
+      os.execute "sleep 0.5"
+      assert.equal("loading", assert(other:get()).status)
+    end)
   end)
 
   it("leaves exactly one when the answer is cut, garbage, or a page", function()
@@ -353,7 +410,7 @@ describe("a creation that is to happen once", function()
       server:set_faults { { match = { method = "POST", path = "/import/batches$" }, action = { drop = "after" } } }
       local batch, err = client:create_batch { dataset = DATASET, external_id = "mine", once = true }
       assert.is_nil(batch)
-      assert.equal("batch", err.kind)
+      assert.equal("conflict", err.kind)
       assert.is_nil(err.ambiguous)
       assert.matches("the external id mine is that of the batch " .. other.id, err.message, 1, true)
     end)
@@ -377,13 +434,17 @@ describe("a creation that is to happen once", function()
   end)
 
   it("is refused when the caller's own external id is taken by another", function()
-    service.run({}, function(_, client)
-      assert(client:create_batch { dataset = DATASET, external_id = "mine" })
-      local batch, err = client:create_batch { dataset = DATASET, external_id = "mine", once = true }
-      assert.is_nil(batch)
-      assert.equal(409, err.status)
-      assert.is_nil(err.ambiguous)
-    end)
+    for _, unique_ids in ipairs { false, true } do
+      service.run({ unique_ids = unique_ids }, function(_, client)
+        local other = assert(client:create_batch { dataset = DATASET, external_id = "mine" })
+        local batch, err = client:create_batch { dataset = DATASET, external_id = "mine", once = true }
+        assert.is_nil(batch)
+        assert.equal("conflict", err.kind)
+        assert.is_nil(err.ambiguous)
+        assert.matches(other.id, err.message, 1, true)
+        assert.equal(1, (count(client))) -- nothing was sent that could have created another
+      end)
+    end
   end)
 end)
 
@@ -463,7 +524,7 @@ describe("Retry-After", function()
       error_answer("409 Taken", "retry-after: 5000\r\n", '{"title":"externalId exists"}'),
       error_answer("400 Bad", "", '{"title":"No more"}'), -- nor is the one before undone by a refusal
     } do
-      local server <close> = raw.start { { { close = true } }, { none, none, none, answer } }
+      local server <close> = raw.start { { { close = true } }, { none, none, none, none, none, answer } }
       local client = service.client(server.url, { retry = { deadline = 60 } })
       local batch, err = client:create_batch { dataset = DATASET, once = true }
       assert.is_nil(batch)
@@ -475,9 +536,9 @@ describe("Retry-After", function()
   it("is obeyed by a creation that is to happen once", function()
     local slow = error_answer("503 Slow", "retry-after: 1\r\n", "a page")
     local none = { send = raw.answer("200 OK", "{}") }
-    local server <close> = raw.start { { slow, none, none, none, created "b1" } }
+    local server <close> = raw.start { { slow, none, none, none, none, none, created "b1", none } }
     local client = service.client(server.url, { retry = QUICK })
-    assert.is_true(seconds_of(function() assert(client:create_batch { dataset = DATASET, once = true }) end) >= 2.2)
+    assert.is_true(seconds_of(function() assert(client:create_batch { dataset = DATASET, once = true }) end) >= 5.2)
   end)
 end)
 
@@ -506,7 +567,8 @@ describe("a call that is ended in the middle", function()
 
   it("says so in the pause before the next try, too, and how often it was tried", function()
     local server <close> = raw.start { { { close = true } } }
-    local client = service.client(server.url, { retry = { base = 20, cap = 20 } })
+    -- the pause is anything up to this many seconds
+    local client = service.client(server.url, { retry = { base = 800, cap = 800 } })
     local err = cancelled(client, function() return client:batch("b"):complete() end, 0.3)
     assert.is_true(err.ambiguous)
     assert.equal("network", err.first.kind)

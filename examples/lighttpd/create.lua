@@ -17,7 +17,7 @@ local SETTINGS <const> = { timeout = 2, connect_timeout = 1, retry = { tries = 1
 -- What a caller is told by the kind of an error, and by the status of the service where the caller's own fields may be
 -- the cause. Anything else is between here and the service: 502, also where the service refuses the credentials, since
 -- they are this server's and not the caller's.
-local STATUS <const> = { data = 400, config = 500, timeout = 504 }
+local STATUS <const> = { data = 400, conflict = 409, config = 500, timeout = 504 }
 local PASSED_ON <const> = { [400] = 400, [409] = 409, [429] = 503 }
 
 local r = lighty.r
@@ -57,7 +57,7 @@ end
 
 -- once = true: when the answer to the creation is lost, the batch is looked for, and created again only under the same
 -- external id, within the deadline; an error that is still `ambiguous` then says that nobody knows. It covers this
--- call alone: whoever sends the POST again should send an external_id of its own, which the service takes once.
+-- call alone: whoever sends the POST again should send an external_id of its own, which is looked for before.
 local function create(form)
   local ours, unfit = client()
   if not ours then return refuse(unfit) end

@@ -3,6 +3,7 @@
 local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local once = require "catalog.once"
 local options = require "catalog.options"
 local retry = require "catalog.retry"
 local states = require "catalog.states"
@@ -39,7 +40,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.methods:complete(given)
-  return act(self, "COMPLETE", given, "complete")
+  local ok, err = act(self, "COMPLETE", given, "complete")
+  if ok then once.abort_others(self) end
+  return ok, err
 end
 
 --- Gives the batch up; nothing of it is ingested.

@@ -53,7 +53,8 @@ end
 --- What is known of a batch besides its fields.
 -- @tparam catalog.batch self
 -- @treturn table `dataset`; `made` (true: created here); `ended` (the action that was tried last: `COMPLETE`,
---   `ABORT`, ...); `writing` (a set of the names that are being written; nil: none ever was)
+--   `ABORT`, ...); `writing` (a set of the names that are being written; nil: none ever was); `others` (what
+--   `once.abort_others` needs, where an answer to its creation was lost)
 function batch.state(self)
   local state = states[self]
   if not state then
@@ -175,27 +176,16 @@ function batch.created(client, given, fields)
   return created
 end
 
--- Makes one creation. Gives the fields of the batch, or nil and an error.
-local function create(client, given, ends)
-  local request, err = batch.creation(given, ends)
-  if not request then return nil, err end
-  return client:send(request)
-end
-
---- Creates a batch.
+--- Creates a batch, by one creation.
 -- @tparam catalog.client client
 -- @tparam table given checked options
--- @tparam ?boolean begun true: a creation with this external id may have been sent before
 -- @treturn[1] catalog.batch
 -- @treturn[2] nil
 -- @treturn[2] table error
-function batch.create(client, given, begun)
-  local fields, failed
-  if given.once then
-    fields, failed = require("catalog.once").create(client, given, create, begun)
-  else
-    fields, failed = create(client, given)
-  end
+function batch.create(client, given)
+  local request, err = batch.creation(given)
+  if not request then return nil, err end
+  local fields, failed = client:send(request)
   if not fields then return nil, failed end
   return batch.created(client, given, fields)
 end

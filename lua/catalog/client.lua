@@ -7,6 +7,7 @@ local core = require "catalog.core"
 local failure = require "catalog.failure"
 local governor = require "catalog.governor"
 local loop = require "catalog.loop"
+local once = require "catalog.once"
 local options = require "catalog.options"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
@@ -367,7 +368,9 @@ end
 -- @raise an option is unknown or has a wrong type
 -- @usage local batch = assert(client:create_batch { dataset = "5c8c3c555033b814b69f947f" })
 function Client:create_batch(given)
-  return batch.create(self, batch.check(given, 3))
+  local checked = batch.check(given, 3)
+  if checked.once then return once.create(self, checked) end
+  return batch.create(self, checked)
 end
 
 --- Attaches to an existing batch, without a call.

@@ -14,7 +14,7 @@ local SCHEMA <const> = {
   port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
   api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean",
   cert = "string", key = "string", max_body = "integer", max_file = "integer", stage_ms = "integer",
-  faults = "table", seed = "integer", abandon_ms = "integer", log = "string",
+  faults = "table", seed = "integer", abandon_ms = "integer", log = "string", unique_ids = "boolean",
 }
 
 local MAX_BODY <const> = 1024 * 1024
@@ -55,7 +55,7 @@ local function settings_of(given, directory)
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
     lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed, abandon_ms = given.abandon_ms,
-    log = given.log,
+    log = given.log, unique_ids = given.unique_ids,
     stage_ms = given.stage_ms, max_file = given.max_file,
     scheme = given.cert and "https" or "http",
   }
@@ -88,8 +88,9 @@ end
 --   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
 --   256,000,000 for a file and 512,000,000 for a part); `stage_ms` (how long a completed batch stays in each state
 --   before it is ingested, default 0); `abandon_ms` (after how long a batch that was not completed is abandoned;
---   default: never); `log` (a file that gets a line for each request: method, target, range, status); `faults`, as of
---   `server:set_faults`; `seed` (for faults with a `rate`)
+--   default: never); `unique_ids` (true: a second batch with an external id is refused with 409; no guide promises that
+--   the service does so); `log` (a file that gets a line for each request: method, target, range, status); `faults`, as
+--   of `server:set_faults`; `seed` (for faults with a `rate`)
 -- @treturn[1] server with `url` and `port`, `set_faults(list)`, `stop()`, and for a server in the foreground `wait()`,
 --   which returns at SIGINT or SIGTERM
 -- @treturn[2] nil

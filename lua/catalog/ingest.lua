@@ -143,7 +143,7 @@ end
 local function creation_options(given, groups, index)
   local creation = {}
   for name in pairs(CREATION) do creation[name] = given[name] end
-  creation.once, creation.external_id = true, once.id_of(given)
+  creation.external_id = once.id_of(given)
   if given.extra then -- the external id has one place
     creation.extra = {}
     for name, value in pairs(given.extra) do creation.extra[name] = value end
@@ -256,8 +256,23 @@ local function is_refusal(err)
     and err.url:find("/data/foundation/", 1, true) ~= nil
 end
 
+-- A batch is completed only when every file that was planned is in it.
+local function check_whole(run, one)
+  for _, item in ipairs(one.files) do
+    if not item.seconds then return failure("data", "%s was not uploaded; the batch was not completed", item.name) end
+  end
+  local missing = run.journal and resume.missing(run, one)
+  if not missing then return true end
+  return failure("data", "the journal does not say that %s was uploaded; the batch was not completed", missing)
+end
+
 local function complete(run, one, number)
-  if one.taken then return true end
+  if one.taken then
+    once.abort_others(one.batch)
+    return true
+  end
+  local whole, hole = check_whole(run, one)
+  if not whole then return nil, hole end
   local ok, err = note(run, { event = "complete", group = number })
   if not ok then return nil, err end
   ok, err = one.batch:complete()

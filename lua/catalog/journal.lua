@@ -1,13 +1,11 @@
 --- What has become of an ingest so far, on disk: which batch, which files, which parts. An append-only file of JSON
--- lines; what it says, the service has acknowledged.
+-- lines, each with a checksum; what it says, the service has acknowledged.
 -- @module catalog.journal
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local line = require "catalog.journal_line"
 
 local journal = {}
-
-local Journal = { __name = "catalog.journal" }
-Journal.__index = Journal
 
 -- How long the note of a part may stay in memory of the system only, in seconds. Were it lost, the part is sent again.
 local SYNC_EVERY <const> = 1
@@ -40,91 +38,110 @@ end
 
 -- What each line says: the fields it must have, and what it does to the state. Events about a file need it to be known.
 local EVENTS <const> = {
-  -- the call: a new journal begins
+  -- the call: a new journal begins. `seed`, which journals of before lack, makes the external ids of its batches
   run = {
     fields = { base_url = is_text, org = is_text, sandbox = is_text, dataset = is_text, options = is_text },
-    note = function(state, line) state.run, state.files, state.groups, state.ready = line, {}, {}, nil end,
+    note = function(state, fields) state.run, state.files, state.groups, state.ready = fields, {}, {}, nil end,
   },
   file = {
     fields = { group = is_group, name = is_text, bytes = is_count, fingerprint = is_text },
-    note = function(state, line)
-      state.files[line.name] = { group = line.group, bytes = line.bytes, fingerprint = line.fingerprint, parts = {} }
+    note = function(state, fields)
+      state.files[fields.name] = {
+        group = fields.group, bytes = fields.bytes, fingerprint = fields.fingerprint, parts = {},
+      }
     end,
   },
   -- all files are named: before this nothing was created
   ready = { fields = {}, note = function(state) state.ready = true end },
-  -- a batch is about to be created
+  -- a batch is about to be created; `since` is the service's time before, in milliseconds, where it is known
   create = {
     fields = { group = is_group, external_id = is_text },
-    note = function(state, line) group_of(state, line.group).external_id = line.external_id end,
+    note = function(state, fields)
+      local group = group_of(state, fields.group)
+      group.external_id, group.since, group.refused = fields.external_id, fields.since, nil
+    end,
   },
   -- that creation was refused: nothing was created
   refused = {
-    fields = { group = is_group }, note = function(state, line) group_of(state, line.group).external_id = nil end,
+    fields = { group = is_group },
+    note = function(state, fields)
+      local group = group_of(state, fields.group)
+      group.external_id, group.since, group.refused = nil, nil, true
+    end,
   },
   batch = {
     fields = { group = is_group, id = is_text },
-    note = function(state, line) group_of(state, line.group).id = line.id end,
+    note = function(state, fields) group_of(state, fields.group).id = fields.id end,
   },
   -- a large file is about to be begun, in parts of this size
   begin = {
     fields = { name = is_text, part_size = is_index }, of_file = true,
-    note = function(file, line) file.part_size, file.parts = line.part_size, {} end,
+    note = function(file, fields) file.part_size, file.parts = fields.part_size, {} end,
   },
   part = {
     fields = { name = is_text, first = is_count, last = is_count }, of_file = true,
-    note = function(file, line) file.parts[line.first] = line.last end,
+    note = function(file, fields) file.parts[fields.first] = fields.last end,
   },
   done = { fields = { name = is_text }, of_file = true, note = function(file) file.done = true end },
   -- the batch is about to be completed; it came to an end
   complete = {
-    fields = { group = is_group }, note = function(state, line) group_of(state, line.group).completing = true end,
+    fields = { group = is_group }, note = function(state, fields) group_of(state, fields.group).completing = true end,
   },
   ["end"] = {
     fields = { group = is_group, status = is_text },
-    note = function(state, line) group_of(state, line.group).ended = line.status end,
+    note = function(state, fields) group_of(state, fields.group).ended = fields.status end,
   },
   -- the batch is of no more use, and another takes its place
   drop = {
     fields = { group = is_group, id = is_text, status = is_text },
-    note = function(state, line)
-      local dropped = group_of(state, line.group).dropped
-      dropped[#dropped + 1] = { id = line.id, status = line.status }
-      state.groups[line.group] = { dropped = dropped }
-      forget_progress(state, line.group)
+    note = function(state, fields)
+      local dropped = group_of(state, fields.group).dropped
+      dropped[#dropped + 1] = { id = fields.id, status = fields.status }
+      state.groups[fields.group] = { dropped = dropped }
+      forget_progress(state, fields.group)
     end,
   },
 }
 
 -- Takes note of one line. False: it is none of a journal's.
-local function note(state, line)
-  local event = type(line) == "table" and EVENTS[line.event]
-  if not event or not state.run and line.event ~= "run" then return false end
+local function note(state, fields)
+  local event = EVENTS[fields.event]
+  if not event or not state.run and fields.event ~= "run" then return false end
   for name, fits in pairs(event.fields) do
-    if not fits(line[name]) then return false end
+    if not fits(fields[name]) then return false end
   end
   local subject = state
-  if event.of_file then subject = state.files[line.name] end
+  if event.of_file then subject = state.files[fields.name] end
   if not subject then return false end
-  event.note(subject, line)
+  event.note(subject, fields)
   return true
 end
 
 --- Reads the text of a journal.
--- @tparam string text lines of JSON; a last one without its newline is left out
+-- @tparam string text lines; a last one without its newline is left out, and so is one that is not as it was written:
+--   a crash may have torn it
 -- @treturn[1] table what is known: `run`, `files` (name -> `group`, `bytes`, `fingerprint`, `part_size`, `parts`,
---   `done`), `groups` (each `external_id`, `id`, `completing`, `ended`, `dropped`), `ready` (all files are named)
+--   `done`), `groups` (each `external_id`, `since`, `refused`, `id`, `completing`, `ended`, `dropped`), `ready` (all
+--   files are named)
+-- @treturn[1] integer how many lines were read
+-- @treturn[1] integer how many bytes these have
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`, with the number of the line that cannot be understood
 function journal.read(text)
-  local state, number = { files = {}, groups = {} }, 0
-  for line in text:gmatch "([^\n]*)\n" do
-    number = number + 1
-    if not note(state, core.json.decode(line)) then
-      return failure("data", "line %d is not one of a journal's; is it the right file?", number)
+  local state, number, bytes, checked = { files = {}, groups = {} }, 0, 0, false
+  for content, after in text:gmatch "([^\n]*)\n()" do
+    local fields, has_sum = line.decode(number + 1, content, checked)
+    local is_torn = not fields and checked and after > #text
+    if is_torn then break end
+    if not fields and checked then
+      return failure("data", "line %d is not as it was written: the file was damaged, or edited", number + 1)
     end
+    if not fields or not note(state, fields) then
+      return failure("data", "line %d is not one of a journal's; is it the right file?", number + 1)
+    end
+    number, bytes, checked = number + 1, after - 1, has_sum
   end
-  return state
+  return state, number, bytes
 end
 
 local function is_same(a, b)
@@ -178,83 +195,89 @@ local function are_same_files(state, files)
   return true
 end
 
--- How every journal begins: the first line's event comes first.
-local OPENING <const> = '{"event":"run",'
-
-local function encode(line)
-  local fields = {}
-  for name, value in pairs(line) do fields[name] = value end
-  fields.event = nil
-  local text, err = core.json.encode(fields)
-  if not text then return nil, err end
-  local event = ('{"event":%q'):format(line.event)
-  return (next(fields) and event .. "," .. text:sub(2) or event .. "}") .. "\n"
-end
-
--- Whether a file without a whole line may be written over: there is nothing, or what a crash has left of a journal.
-local function is_beginning(torn)
-  return torn:sub(1, #OPENING) == OPENING:sub(1, #torn) or not torn:find "[^%z]"
-end
-
 -- The first lines: what the call is, and the files.
 local function head_of(run, groups)
-  local lines = { { event = "run" } }
-  for name, value in pairs(run) do lines[1][name] = value end
+  local events = { { event = "run" } }
+  for name, value in pairs(run) do events[1][name] = value end
   for number, group in ipairs(groups) do
     for _, item in ipairs(group.files) do
-      lines[#lines + 1] = {
+      events[#events + 1] = {
         event = "file", group = number, name = item.name, bytes = item.bytes, fingerprint = item.fingerprint,
       }
     end
   end
-  lines[#lines + 1] = { event = "ready" }
-  for i, line in ipairs(lines) do
-    local text, err = encode(line)
-    if not text then return nil, err end
-    lines[i] = text
-  end
-  return table.concat(lines)
+  events[#events + 1] = { event = "ready" }
+  return events
 end
 
-local function begin(file, state, run, groups)
-  local head, unfit = head_of(run, groups)
-  if not head then return nil, unfit end
-  local ok, err = file:append(head, true)
+local Journal = { __name = "catalog.journal" }
+Journal.__index = Journal
+
+-- Appends lines, and takes note of them.
+local function append(self, events, durable)
+  local lines = {}
+  for i, fields in ipairs(events) do
+    local text, unfit = line.encode(self.count + i, fields)
+    if not text then return nil, unfit end
+    lines[i] = text
+  end
+  local ok, err = self.file:append(table.concat(lines), durable)
   if not ok then return nil, err end
-  for line in head:gmatch "[^\n]+" do note(state, core.json.decode(line)) end
+  self.count = self.count + #events
+  for _, fields in ipairs(events) do note(self.state, fields) end
   return true
+end
+
+local function random_hex(bytes)
+  return ("%02x"):rep(bytes):format(core.system.random(bytes):byte(1, -1))
+end
+
+-- Begins a journal; behind what a crash has left of its first lines, whose seed is kept.
+local function begin(self, run, groups)
+  local head = head_of(run, groups)
+  head[1].seed = self.state.run and self.state.run.seed or random_hex(16)
+  return append(self, head, true)
+end
+
+-- Goes on with a journal that is ready, after it was compared with the call.
+local function compare(self, run, groups)
+  local files = {}
+  for _, group in ipairs(groups) do table.move(group.files, 1, #group.files, #files + 1, files) end
+  local ok, err = is_same_run(self.state, run)
+  if not ok then return nil, err end
+  return are_same_files(self.state, files)
+end
+
+-- Reads what is in the file, and begins or goes on.
+local function start(self, text, torn, run, groups)
+  local state, number, bytes = journal.read(text)
+  if not state then return nil, number end
+  if number == 0 and torn ~= "" and not line.is_beginning(torn) then
+    return failure("data", "its first line is not one of a journal's; is it the right file?")
+  end
+  self.file:keep(bytes)
+  self.state, self.count, self.resumed, self.is_new = state, number, state.ready or false, number == 0
+  if self.resumed then return compare(self, run, groups) end
+  return begin(self, run, groups)
 end
 
 --- Opens the journal of a call, which nobody else has then.
 -- @tparam string path
 -- @tparam table run what the call is: `base_url`, `org`, `sandbox`, `dataset`, `options` (JSON: what creates a batch)
 -- @tparam {table,...} groups of files, one for each batch: `files`, each with `name`, `bytes`, `fingerprint`
--- @treturn[1] journal `resumed`: it is that of an earlier run of the same call
+-- @treturn[1] journal `resumed` (boolean): it is that of an earlier run of the same call; `is_new` (boolean): no run
+--   has written a line into it before
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `config` when it cannot be used, `data` when it is of another call
 function journal.open(path, run, groups)
   local file, text, torn = core.journal.open(path)
   if not file then return nil, text end
-  local state, err = journal.read(text)
-  local ok = state ~= nil
-  if ok and text == "" and not is_beginning(torn) then
-    ok, err = failure("data", "its first line is not one of a journal's; is it the right file?")
-  end
-  local resumed = ok and state.ready
-  if resumed then
-    local files = {}
-    for _, group in ipairs(groups) do table.move(group.files, 1, #group.files, #files + 1, files) end
-    ok, err = is_same_run(state, run)
-    if ok then ok, err = are_same_files(state, files) end
-  elseif ok then
-    ok, err = begin(file, state, run, groups)
-  end
-  if not ok then
-    file:close()
-    if err.kind == "data" then err.message = ("the journal %s cannot be gone on with: %s"):format(path, err.message) end
-    return nil, err
-  end
-  return setmetatable({ file = file, state = state, resumed = resumed or false, synced = 0 }, Journal)
+  local self = setmetatable({ file = file, synced = 0 }, Journal)
+  local ok, err = start(self, text, torn, run, groups)
+  if ok then return self end
+  file:close()
+  if err.kind == "data" then err.message = ("the journal %s cannot be gone on with: %s"):format(path, err.message) end
+  return nil, err
 end
 
 --- The group that a file was put into.
@@ -266,7 +289,8 @@ end
 
 --- What is known of the batch of a group.
 -- @tparam integer number
--- @treturn table `external_id`, `id`, `completing`, `ended`, `dropped`
+-- @treturn table `external_id` and `since` of a creation that may have been sent; `refused` (true: the last one was);
+--   `id`, `completing`, `ended`, `dropped`
 function Journal:batch(number)
   return group_of(self.state, number)
 end
@@ -295,20 +319,33 @@ local LASTING <const> = {
   create = true, refused = true, batch = true, begin = true, complete = true, ["end"] = true, drop = true,
 }
 
+--- An external id for the batch of a group, made of what is ingested, and of a random part that was on disk before
+-- anything was sent: it is the same in each run, and nobody else's.
+-- @tparam integer number
+-- @treturn ?string nil: the journal is of before, and has no such part
+function Journal:external_id(number)
+  local seed = self.state.run.seed
+  if type(seed) ~= "string" then return nil end
+  local files = {}
+  for name, file in pairs(self.state.files) do
+    if file.group == number then files[#files + 1] = ("%s\0%d\0%s"):format(name, file.bytes, file.fingerprint) end
+  end
+  table.sort(files)
+  local digest = core.journal.checksum(self.state.run.options .. "\0" .. table.concat(files, "\0"))
+  return ("catalog-%s-%08x-%d"):format(seed, digest, number)
+end
+
 --- Takes note of what happened, or is about to.
--- @tparam table line its `event`, and the event's fields
+-- @tparam table fields `event`, and the event's fields
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: it cannot be written
-function Journal:note(line)
-  local text, unfit = encode(line)
-  if not text then return nil, unfit end
+function Journal:note(fields)
   local now = core.system.monotonic()
-  local durable = LASTING[line.event] or now - self.synced >= SYNC_EVERY
-  local ok, err = self.file:append(text, durable)
+  local durable = LASTING[fields.event] or now - self.synced >= SYNC_EVERY
+  local ok, err = append(self, { fields }, durable)
   if not ok then return nil, err end
   if durable then self.synced = now end
-  note(self.state, line)
   return true
 end
 

@@ -1,15 +1,24 @@
 --- Creating a batch exactly once. Creating is not idempotent: when the answer is lost, trying again blindly would leave
--- an orphan. An external id of our own makes it so: the service takes each only once, and the catalog can be asked.
+-- an orphan. An external id makes it so: the catalog is asked for it before another creation is sent, the oldest batch
+-- that has it is the one, and the others are aborted. Nothing here relies on the service to refuse an id that it has
+-- seen: no guide promises that it does; the description of its API says "expected to be unique".
 -- @module catalog.once
 local await = require "catalog.await"
+local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local retry = require "catalog.retry"
+local states = require "catalog.states"
 
--- Pauses between look-ups, in seconds, while it is open whether the batch exists; after them it is created again, with
--- the same id. The catalog lags behind: once the id was refused as taken, it is only a matter of time.
-local OPEN <const> = { 0.05, 0.25, 1 }
+-- Pauses between look-ups, in seconds, while it is open whether a batch exists: the catalog may lag behind so long. A
+-- batch that shows up later still is found when the chosen one is completed.
+local OPEN <const> = { 0.05, 0.25, 1, 1, 2 }
+
+-- The same once the id was refused as taken: then it is only a matter of time.
 local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.1, 10, 1.6
+
+-- How long aborting a batch that is of no use may take, in seconds.
+local ABORT_TIMEOUT <const> = 10
 
 local once = {}
 
@@ -21,52 +30,124 @@ function once.new_id()
   return OURS .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
 end
 
+--- The external id that the caller of a creation gave.
+-- @tparam table given the options of the creation
+-- @treturn ?string
+function once.id_of(given)
+  local extra = given.extra and given.extra.externalId -- it is merged into the payload last
+  return type(extra) == "string" and extra or given.external_id
+end
+
 -- Whether the service refused the external id as taken.
-local function taken(err)
+local function is_taken(err)
   local said = (err.detail or err.message or ""):lower()
   return err.status == 409 or err.status == 400 and said:find("externalid", 1, true) ~= nil
 end
 
-local function read_first(body, external_id)
+local function is_integer(value) return math.type(value) == "integer" end
+
+-- The batches of a listing, all of which have the external id.
+local function read_listing(body, external_id)
   local found, err = core.json.decode(body)
   if err then return nil, err end
   if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
-  local id, fields = next(found)
-  if not id then return {} end
-  if type(fields) ~= "table" or (fields.externalId or external_id) ~= external_id then
-    return failure("protocol", "the reply is not what the external id was asked for")
+  local list = {}
+  for id, fields in pairs(found) do
+    if type(id) ~= "string" or type(fields) ~= "table" or (fields.externalId or external_id) ~= external_id then
+      return failure("protocol", "the reply is not what the external id was asked for")
+    end
+    fields.id = id
+    list[#list + 1] = fields
   end
-  fields.id = fields.id or id
-  return fields
+  return list
 end
 
--- The batch with the external id; an empty table when the catalog knows none (yet); or nil and an error.
-local function look(client, given, external_id, ends)
-  return client:send {
-    method = "GET", ends = ends, sandbox = given.sandbox, timeout = given.timeout, repeatable = true,
-    read = function(body) return read_first(body, external_id) end,
-    path = "/data/foundation/catalog/batches?limit=1&externalId=" .. core.url.encode(external_id),
+-- How good a batch is to be taken for the one that was asked for: one that takes files is the best.
+local function rank(fields)
+  if fields.status == nil or states.is_loading(fields.status) then return 1 end
+  return states.is_gone(fields.status) and 3 or 2
+end
+
+-- The same order for everybody who looks: the best, then the oldest.
+local function precedes(a, b)
+  local rank_a, rank_b = rank(a), rank(b)
+  if rank_a ~= rank_b then return rank_a < rank_b end
+  local created_a, created_b = is_integer(a.created) and a.created or 0, is_integer(b.created) and b.created or 0
+  if created_a ~= created_b then return created_a < created_b end
+  return a.id < b.id
+end
+
+-- The service's time of a reply, in milliseconds since the epoch; nil when it does not say. Dates have whole seconds.
+local function time_of(transfer)
+  local seconds = core.url.date(transfer:header "date" or "")
+  return seconds and (seconds - 1) * 1000 or nil
+end
+
+-- Whether a batch with the caller's external id can be one of this call's: those that were there before its first
+-- creation, and those that came after it was over, are another's. An id of our own nobody else has.
+local function may_be_own(call, fields)
+  if not is_integer(fields.created) then return true end
+  return fields.created >= (call.since or fields.created) and fields.created <= (call.till or fields.created)
+end
+
+-- Looks for the batches with the external id of a call, best first. The second value is when the service answered.
+local function look(call)
+  local answered
+  local list, err = call.client:send {
+    method = "GET", ends = call.ends, sandbox = call.options.sandbox, timeout = call.options.timeout, repeatable = true,
+    path = "/data/foundation/catalog/batches?limit=100&externalId=" .. core.url.encode(call.options.external_id),
+    read = function(body, transfer)
+      answered = time_of(transfer)
+      return read_listing(body, call.options.external_id)
+    end,
   }
+  if not list then return nil, err end
+  local own = {}
+  for _, fields in ipairs(list) do
+    if may_be_own(call, fields) then own[#own + 1] = fields end
+  end
+  table.sort(own, precedes)
+  return own, answered
 end
 
--- Looks until the batch is there, or the pauses are used up; first when what the service asked for is over.
-local function find(client, given, external_id, pauses, asked, ends)
+-- Aborts batches that are of no use: they are empty, and nobody knows of them. One that cannot be aborted now is tried
+-- again when the chosen one is completed, and given up by the service some days later.
+local function abort_others(call, list, chosen)
+  for _, fields in ipairs(list) do
+    if fields.id ~= chosen and rank(fields) == 1 then
+      local other = batch.attach(call.client, fields.id, call.options.sandbox)
+      local request = batch.action(other, "ABORT", ABORT_TIMEOUT)
+      if request then call.client:send(request) end
+    end
+  end
+end
+
+-- The best of the batches there are; nil when there is none, or nil and an error.
+local function choose(call)
+  local list, err = look(call)
+  if not list then return nil, err end
+  local chosen = list[1]
+  if chosen then abort_others(call, list, chosen.id) end
+  return chosen
+end
+
+-- Looks until a batch is there, or the pauses are used up; first when what the service asked for is over.
+local function find(call, pauses, asked)
   for pause in pauses do
-    local paused, stopped = await.pause(math.max(pause, asked), client.loop, client)
+    local paused, stopped = await.pause(math.max(pause, asked), call.client.loop, call.client)
     asked = 0
     if not paused then return nil, stopped end
-    local fields, err = look(client, given, external_id, ends)
-    if not fields then return nil, err end
-    if fields.id then return fields end
+    local found, err = choose(call)
+    if found or err then return found, err end
   end
   return nil
 end
 
-local function some_pauses()
+local function some_pauses(ends)
   local i = 0
   return function()
     i = i + 1
-    return OPEN[i]
+    return OPEN[i] and core.engine.now() + OPEN[i] < ends and OPEN[i] or nil
   end
 end
 
@@ -78,6 +159,11 @@ local function pauses_until(ends)
   end
 end
 
+local function is_owned(external_id, owner)
+  return failure("conflict", "the external id %s is that of the batch %s, which was there before; nothing was created",
+    external_id, owner)
+end
+
 local function with_id(given)
   local options = {}
   for name, value in pairs(given) do options[name] = value end
@@ -85,75 +171,126 @@ local function with_id(given)
   return options
 end
 
---- The external id that the caller of a creation gave.
--- @tparam table given the options of the creation
--- @treturn ?string
-function once.id_of(given)
-  local extra = given.extra and given.extra.externalId -- it is merged into the payload last
-  return type(extra) == "string" and extra or given.external_id
+-- What is to be known before the first creation of a call is sent: whether a batch has the id, and whose it is.
+local function prepare(call, known)
+  if known.open then return find(call, some_pauses(call.ends), 0) end
+  local ours = call.options.external_id:sub(1, #OURS) == OURS
+  if ours and not known.look then return nil end
+  local list, answered = look(call)
+  if not list then return nil, answered end
+  if ours then
+    if list[1] then abort_others(call, list, list[1].id) end
+    return list[1]
+  end
+  if list[1] then return is_owned(call.options.external_id, list[1].id) end
+  call.since = answered
+  return nil
 end
 
---- Looks for a batch that has an external id before anything is sent. One that was made here, nobody has.
--- @tparam catalog.client client
--- @tparam table options of the creation, with `external_id`
--- @tparam ?number ends when the call has to be over, as of `client:ends`
--- @treturn[1] ?string the id of the batch; nil when there is none
--- @treturn[2] nil
--- @treturn[2] table error
-function once.owner(client, options, ends)
-  if options.external_id:sub(1, #OURS) == OURS then return nil end
-  local fields, err = look(client, options, options.external_id, ends)
-  if not fields then return nil, err end
-  return fields.id
+-- A creation came to a batch. Where one before it may have as well, the oldest is the one.
+local function settle(call, fields)
+  if not call.open then return fields end
+  local list, known = look(call) or {}, false
+  for _, other in ipairs(list) do known = known or other.id == fields.id end
+  if not known then list[#list + 1] = fields end -- the catalog lags behind
+  table.sort(list, precedes)
+  abort_others(call, list, list[1].id)
+  return list[1]
 end
 
---- The error of an external id that another batch has.
--- @tparam string external_id
--- @tparam string owner the id of that batch
--- @treturn nil
--- @treturn table error of kind `batch`
-function once.is_owned(external_id, owner)
-  return failure("batch", "the external id %s is that of the batch %s, which was there before; nothing was created",
-    external_id, owner)
+-- Makes one creation. Gives the fields of the batch, or nil and an error.
+local function create_one(call)
+  local request, err = batch.creation(call.options, call.ends)
+  if not request then return nil, err end
+  return call.client:send(request)
 end
 
---- Creates a batch, whatever becomes of the answers.
--- @tparam catalog.client client
--- @tparam table given the options of the creation
--- @tparam function create makes one creation, given the client, options, and when it has to be over: gives its fields,
---   or nil and an error
--- @tparam ?boolean begun true: a creation with this external id may have been sent before
--- @treturn[1] table the fields of the batch
--- @treturn[2] nil
--- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
-function once.create(client, given, create, begun)
-  local options, ends = with_id(given), client:ends()
-  local owner, unknown
-  if not begun then owner, unknown = once.owner(client, options, ends) end
-  if unknown then return nil, unknown end
-  local open = begun -- a creation was sent, and its answer is not known
-  local fields, err
-  for _ = 1, math.max(client.policy.tries, 2) do
-    fields, err = create(client, options, ends)
-    if fields then return fields end
-    local exists = open and taken(err)
+-- Creates, and looks where an answer was lost, until it is known what came of it.
+local function create_and_look(call)
+  local err
+  for _ = 1, math.max(call.client.policy.tries, 2) do
+    local fields
+    fields, err = create_one(call)
+    if fields then return settle(call, fields) end
+    local exists = call.open and is_taken(err)
     if not exists and not err.ambiguous then
-      err.ambiguous = open or nil -- the one before may still turn up
+      err.ambiguous = call.open or nil -- the one before may still turn up
       return nil, err
     end
-    open = true
-    local pauses, asked = exists and pauses_until(ends) or some_pauses(), retry.asked(err)
-    if core.engine.now() + asked > ends then
+    call.open, call.doubtful = true, true
+    local asked = retry.asked(err)
+    if core.engine.now() + asked > call.ends then
       err.ambiguous = true
       return retry.too_late(err, asked)
     end
-    local found, unasked = find(client, given, options.external_id, pauses, asked, ends)
-    if found and found.id == owner then return once.is_owned(options.external_id, owner) end
+    local found, unasked = find(call, exists and pauses_until(call.ends) or some_pauses(call.ends), asked)
     if found then return found end
     if unasked or exists then break end
   end
   err.ambiguous = true
   return nil, err
+end
+
+-- The batch there is already, or a new one.
+local function find_or_create(call, known)
+  local fields, err = prepare(call, known)
+  if fields or err then return fields, err end
+  if known.note then
+    local ok, unwritten = known.note(call.options.external_id, call.since)
+    if not ok then return nil, unwritten end
+  end
+  return create_and_look(call)
+end
+
+-- How long after the chosen one a creation of the same call may be made, in milliseconds: a gateway may hold it back.
+local HELD_BACK <const> = 60000
+
+--- Creates a batch, whatever becomes of the answers.
+-- @tparam catalog.client client
+-- @tparam table given the options of the creation
+-- @tparam ?table known what is known of an earlier run: `open` (true: a creation with this external id may have been
+--   sent), `look` (true: that is not likely, but has to be looked for), `since` (the service's time before the first
+--   creation, milliseconds since the epoch); and `note(external_id, since)`, called before the first creation of this
+--   run is sent, which gives true, or nil and an error
+-- @treturn[1] catalog.batch
+-- @treturn[2] nil
+-- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
+function once.create(client, given, known)
+  known = known or {}
+  local call = {
+    client = client, options = with_id(given), ends = client:ends(), since = known.since, open = known.open,
+    doubtful = known.open or known.look,
+  }
+  local fields, err = find_or_create(call, known)
+  if not fields then return nil, err end
+  local created = batch.created(client, given, fields)
+  if call.doubtful then once.doubt(created, call.options.external_id, call.since) end
+  return created
+end
+
+--- Takes note that there may be other batches than the chosen one, of creations whose answers were lost.
+-- @tparam catalog.batch chosen
+-- @tparam string external_id
+-- @tparam ?integer since the service's time before the first creation, milliseconds since the epoch
+function once.doubt(chosen, external_id, since)
+  local till = since and is_integer(chosen.created) and chosen.created + HELD_BACK or nil
+  batch.state(chosen).others = { external_id = external_id, since = since, till = till }
+end
+
+--- Aborts the batches that lost answers have left beside one that is being completed: looks for them once. What cannot
+-- be asked or aborted is left to the service, which gives up an empty batch after some days.
+-- @tparam catalog.batch chosen
+function once.abort_others(chosen)
+  local state, client, sandbox = batch.state(chosen), batch.home(chosen)
+  local others = state.others
+  if not others then return end
+  state.others = nil
+  local options = { external_id = others.external_id, sandbox = sandbox }
+  local call = {
+    client = client, options = options, since = others.since, till = others.till, ends = client:ends(),
+  }
+  local list = look(call)
+  if list then abort_others(call, list, chosen.id) end
 end
 
 return once

@@ -7,42 +7,45 @@ local states = require "catalog.states"
 
 local resume = {}
 
-local function create_noted(run, first_options, number)
+-- The options of a creation, and what is known of it from earlier runs. `fresh`: this run has just dropped the batch
+-- before, so no run has sent anything since.
+local function creation_of(run, first_options, number, fresh)
   local journal, options = run.journal, {}
   for name, value in pairs(first_options) do options[name] = value end
   local known = journal:batch(number)
-  local begun = known.external_id ~= nil
-  if begun then
-    options.external_id = known.external_id
-  elseif not options.external_id then
-    options.external_id = once.new_id()
-  elseif #known.dropped > 0 then
-    -- the batch that was dropped has the caller's own
-    options.external_id = ("%s-%d"):format(options.external_id, #known.dropped + 1)
+  local again = #known.dropped > 0 and ("-%d"):format(#known.dropped + 1) or ""
+  local derived = not options.external_id and journal:external_id(number)
+  local id = options.external_id or derived
+  options.external_id = known.external_id or id and id .. again or once.new_id()
+  -- The end of a journal may have been lost, and with it the line of a creation.
+  local lost = not known.external_id and derived and not journal.is_new and not fresh
+  -- Batches are created one after another: only the first that is not known may have been under way at the end.
+  local first = lost and not known.refused and not run.looked
+  run.looked = run.looked or lost
+  return options, { open = known.external_id ~= nil or first or nil, look = lost or nil, since = known.since }
+end
+
+local function create_noted(run, first_options, number, fresh)
+  local journal = run.journal
+  local options, known = creation_of(run, first_options, number, fresh)
+  local noted = journal:batch(number).external_id ~= nil
+  known.note = function(external_id, since)
+    if noted then return true end
+    return journal:note { event = "create", group = number, external_id = external_id, since = since }
   end
-  if not begun then
-    -- before it is noted: what is noted is ours from then on
-    local owner, unknown = once.owner(run.client, options)
-    if unknown then return nil, unknown end
-    if owner then return once.is_owned(options.external_id, owner) end
-    local ok, err = journal:note { event = "create", group = number, external_id = options.external_id }
-    if not ok then return nil, err end
-  end
-  local made, err = batch.create(run.client, options, begun)
+  local made, err = once.create(run.client, options, known)
   if not made then
-    if not err.ambiguous and not begun then
-      local ok, unwritten = journal:note { event = "refused", group = number }
-      if not ok then return nil, unwritten end
-    end
-    return nil, err
+    if err.ambiguous or noted or not journal:batch(number).external_id then return nil, err end
+    local ok, unwritten = journal:note { event = "refused", group = number }
+    return nil, ok and err or unwritten
   end
   local ok, unwritten = journal:note { event = "batch", group = number, id = made.id }
   if not ok then return nil, unwritten end
-  if not begun or not states.is_gone(made.status) then return made end
+  if not states.is_gone(made.status) then return made end
   -- it was created long ago, and given up by the service meanwhile
   ok, unwritten = resume.drop(run, number, made.id, made.status)
   if not ok then return nil, unwritten end
-  return create_noted(run, first_options, number)
+  return create_noted(run, first_options, number, true)
 end
 
 --- Notes that a batch is of no more use.
@@ -57,21 +60,30 @@ function resume.drop(run, number, id, status)
   return run.journal:note { event = "drop", group = number, id = id, status = status }
 end
 
--- Whether all files of a batch that takes no more are in it, as far as the journal knows.
-local function check_complete(run, group, id)
+--- The first file of a group that is not in its batch, as far as the journal knows.
+-- @tparam table run
+-- @tparam table group
+-- @treturn ?string its name; nil: all are
+function resume.missing(run, group)
   for _, item in ipairs(group.files) do
-    if not run.journal:progress(item.name).done then
-      return failure("batch", "the batch %s takes no more files, and was completed without %s (by somebody else?)", id,
-        item.name)
-    end
+    if not run.journal:progress(item.name).done then return item.name end
   end
-  return true
+  return nil
+end
+
+-- Whether all files of a batch that takes no more are in it.
+local function check_complete(run, group, id)
+  local missing = resume.missing(run, group)
+  if not missing then return true end
+  return failure("batch", "the batch %s takes no more files, and was completed without %s (by somebody else?)", id,
+    missing)
 end
 
 -- What is to be done with a batch of the journal that is still there.
 local function go_on(run, group, found, known, options)
   local state = batch.state(found)
   state.dataset, state.made = options.dataset, true
+  if known.external_id and not known.ended then once.doubt(found, known.external_id, known.since) end
   group.batch, group.taken = found, not states.is_loading(found.status)
   if not group.taken then return true end
   local ok, incomplete = check_complete(run, group, known.id)
@@ -89,7 +101,7 @@ end
 -- What the service knows of the batch of the journal. The catalog may not know it yet, or no more.
 local function look(run, known, options)
   local handle = batch.attach(run.client, known.id, options.sandbox, options.dataset)
-  local fields, err = handle:get()
+  local fields, err = batch.fetch(handle)
   if fields then return fields end
   if err.status ~= 404 and err.kind ~= "batch" then return nil, err end
   handle.status = known.ended or "loading"
@@ -108,19 +120,23 @@ end
 function resume.begin(run, group, number, options)
   local err
   if not run.journal then
-    group.batch, err = batch.create(run.client, options)
+    group.batch, err = once.create(run.client, options)
     return group.batch ~= nil or nil, err
   end
-  local known = run.journal:batch(number)
+  local known, fresh = run.journal:batch(number), false
   if known.id then
     local found, unknown = look(run, known, options)
     if not found then return nil, unknown end
     if not states.is_gone(found.status) then return go_on(run, group, found, known, options) end
     local ok, unwritten = resume.drop(run, number, known.id, found.status)
     if not ok then return nil, unwritten end
+    fresh = true
   end
-  group.batch, err = create_noted(run, options, number)
-  return group.batch ~= nil or nil, err
+  local made, failed = create_noted(run, options, number, fresh)
+  if not made then return nil, failed end
+  group.batch = made
+  if made.status == nil or states.is_loading(made.status) then return true end
+  return go_on(run, group, made, run.journal:batch(number), options)
 end
 
 return resume

@@ -119,7 +119,7 @@ function Store:find(org, sandbox, id)
   return self.by_id[key_of(org, sandbox, id)]
 end
 
---- The record of the batch with an external id, or nil. They are unique in the organisation.
+--- The record of the newest batch of an organisation with an external id, or nil.
 function Store:find_external(org, external_id)
   return self.by_external_id[key_of(org, "", external_id)]
 end
