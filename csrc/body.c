@@ -14,6 +14,10 @@
 #define UPLOAD_BUFFER 262144L
 #define LEAST_BUFFER  16384L
 
+/* How much the headers of a reply may be together, bytes: libcurl keeps them all, and some of its
+ * versions any number. The service's are a thousand or two. */
+#define LONGEST_HEAD 262144
+
 static CURLcode without_body(CURL *easy, const char *method) {
     if (strcmp(method, "HEAD") == 0) {
         return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -210,17 +214,34 @@ static size_t keep(char *bytes, size_t unit, size_t count, void *user) {
     return size;
 }
 
+/* CURLOPT_HEADERFUNCTION: libcurl keeps them, and they are only counted here. */
+static size_t count_header(char *bytes, size_t unit, size_t count, void *user) {
+    (void)bytes;
+    cat_sink *sink = user;
+    size_t size = unit * count;
+    sink->head_length += size;
+    sink->endless = sink->head_length > LONGEST_HEAD;
+    return sink->endless ? 0 : size;
+}
+
 CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
     sink->easy = easy;
     CURLcode code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
-    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink) : code;
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, count_header);
+    }
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_HEADERDATA, sink) : code;
 }
 
 void cat_sink_reset(cat_sink *sink) {
     sink->length = 0;
     sink->descriptor = -1;
     sink->error = 0;
-    sink->over = sink->short_of_memory = sink->folded = false;
+    sink->head_length = 0;
+    sink->over = sink->short_of_memory = sink->folded = sink->endless = false;
 }
 
 /* With CURLOPT_HEADER each line of the head is written like the body, before it is anything else.

@@ -39,10 +39,11 @@ typedef struct {
     } head;
     char *text;
     size_t length, capacity;
-    size_t most;                        /* bytes that are kept in memory at the most */
-    int descriptor;                     /* -1: memory */
-    int error;                          /* an errno: the file cannot be written */
-    bool over, short_of_memory, folded; /* why a write was refused */
+    size_t most;                                 /* bytes that are kept in memory at the most */
+    int descriptor;                              /* -1: memory */
+    int error;                                   /* an errno: the file cannot be written */
+    size_t head_length;                          /* of all headers so far, bytes */
+    bool over, short_of_memory, folded, endless; /* why a write was refused */
 } cat_sink;
 
 /* Makes `easy` send what `source` has, with `method`. The source outlives the exchange. */

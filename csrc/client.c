@@ -46,6 +46,12 @@ static CURLcode bind_slot(cat_slot *slot) {
     CURL *easy = slot->flight.easy;
     CURLcode code = cat_sink_attach(easy, &slot->sink);
     if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, cat_engine_open_socket);
+    }
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &slot->flight);
+    }
+    if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->detail);
     }
     if (code == CURLE_OK) {
@@ -137,18 +143,10 @@ static CURLcode set_rules(CURL *easy) {
     return set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https", code);
 }
 
+/* A connection outlives the transfers that use it, so that its end is the engine's to know. */
 static CURLcode set_sockets(CURL *easy, cat_engine *engine) {
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, cat_engine_open_socket);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, engine);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, cat_engine_close_socket);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine);
-    }
-    return code;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, cat_engine_close_socket);
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine) : code;
 }
 
 /* --- the client --- */
@@ -191,12 +189,30 @@ static CURLcode configure(lua_State *L, cat_client *client) {
     CURLcode code = set_rules(client->model);
     code = set_long(client->model, CURLOPT_CONNECTTIMEOUT_MS, milliseconds, code);
     code = set_text(client->model, CURLOPT_USERAGENT, text_field(L, "user_agent"), code);
-    code = set_text(client->model, CURLOPT_CAINFO, text_field(L, "ca_file"), code);
+    const char *authorities = text_field(L, "ca_file");
+    client->has_authorities = authorities != NULL;
+    code = set_text(client->model, CURLOPT_CAINFO, authorities, code);
     const char *proxy = text_field(L, "proxy");
-    client->proxied = proxy != NULL;
-    /* "": no proxy, whatever http_proxy and the like say */
+    client->proxied = proxy && *proxy;
+    /* "": no proxy, whatever http_proxy and the like say; and no exceptions from it, whatever
+     * NO_PROXY says */
     code = set_text(client->model, CURLOPT_PROXY, proxy ? proxy : "", code);
+    code = set_text(client->model, CURLOPT_NOPROXY, "", code);
     return code == CURLE_OK ? set_sockets(client->model, client->engine) : code;
+}
+
+/* Checks the proxy of the settings at 1, and leaves it with the client at 2, as it may be shown.
+ * Returns 0; or pushes nil and an error and returns 2. */
+static int keep_proxy(lua_State *L) {
+    const char *proxy = text_field(L, "proxy");
+    if (!proxy || !*proxy) {
+        return 0;
+    }
+    int pushed = cat_url_proxy(L, -1);
+    if (pushed == 1) {
+        lua_setiuservalue(L, 2, CAT_CLIENT_PROXY);
+    }
+    return pushed == 1 ? 0 : pushed;
 }
 
 /*** A client: connection settings.
@@ -209,7 +225,7 @@ static CURLcode configure(lua_State *L, cat_client *client) {
 static int client_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    cat_client *client = lua_newuserdatauv(L, sizeof *client, 1);
+    cat_client *client = lua_newuserdatauv(L, sizeof *client, CAT_CLIENT_VALUES);
     memset(client, 0, sizeof *client);
     client->L = cat_main_thread(L);
     client->guards = remembers_headers();
@@ -218,7 +234,11 @@ static int client_new(lua_State *L) {
     if (!client->engine) {
         return 2;
     }
-    lua_setiuservalue(L, 2, 1);
+    lua_setiuservalue(L, 2, CAT_CLIENT_ENGINE);
+    int unfit = keep_proxy(L);
+    if (unfit) {
+        return unfit;
+    }
     client->model = curl_easy_init();
     if (!client->model) {
         return luaL_error(L, "not enough memory");
@@ -264,7 +284,7 @@ static int client_transfer(lua_State *L) {
  * @treturn engine */
 static int client_engine(lua_State *L) {
     check_client(L);
-    lua_getiuservalue(L, 1, 1);
+    lua_getiuservalue(L, 1, CAT_CLIENT_ENGINE);
     return 1;
 }
 

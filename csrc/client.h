@@ -12,6 +12,13 @@
 #define CAT_CLIENT  "catalog.client"
 #define CAT_HEADERS "catalog.headers"
 
+/* User values of a client. */
+enum {
+    CAT_CLIENT_ENGINE = 1,
+    CAT_CLIENT_PROXY, /* as it may be shown, without user and password */
+    CAT_CLIENT_VALUES = CAT_CLIENT_PROXY
+};
+
 /* What one exchange needs at a time: used by one transfer after another, so that a request finds
  * its handle, its callbacks and a buffer for the reply ready. */
 typedef struct cat_slot {
@@ -27,13 +34,14 @@ typedef struct cat_slot {
 
 typedef struct {
     lua_State *L;       /* the main thread, for its allocator */
-    cat_engine *engine; /* kept alive by the client's user value 1 */
+    cat_engine *engine; /* kept alive by a user value */
     CURL *model; /* a handle with every setting of the client, never used itself; NULL: closed */
     cat_slot *idle;
     size_t idle_count;
-    size_t max_reply; /* bytes */
-    bool guards;      /* how replies begin is looked at, see cat_sink_guard */
-    bool proxied;     /* a proxy answers first */
+    size_t max_reply;     /* bytes */
+    bool guards;          /* how replies begin is looked at, see cat_sink_guard */
+    bool proxied;         /* a proxy answers first */
+    bool has_authorities; /* to trust, of its own */
 } cat_client;
 
 /* The request headers of a transfer, kept alive by it. */

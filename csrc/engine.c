@@ -238,8 +238,10 @@ static int note_socket(CURL *easy, curl_socket_t socket, int what, void *user, v
 curl_socket_t cat_engine_open_socket(void *user, curlsocktype purpose,
                                      struct curl_sockaddr *address) {
     (void)purpose;
-    cat_engine *e = user;
+    cat_flight *flight = user;
+    cat_engine *e = flight->engine; /* sockets are opened for flights under way only */
     int descriptor = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    flight->socket_error = descriptor < 0 ? errno : 0;
     if (descriptor < 0) {
         return CURL_SOCKET_BAD;
     }
@@ -450,6 +452,7 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
     }
     flight->engine = e;
     flight->done = flight->late = false;
+    flight->socket_error = 0;
     flight->allowed = nanoseconds(seconds);
     flight->quiet = 0;
     flight->seen = 0;
@@ -769,7 +772,7 @@ cat_engine *cat_engine_push(lua_State *L) {
             luaL_error(L, "not enough memory");
         }
         cat_failure(L, "limit", "cannot open what transfers are waited for with: %s",
-                    strerror(why));
+                    cat_no_descriptors(why) ? CAT_NO_DESCRIPTORS : strerror(why));
         return NULL;
     }
     lua_pushvalue(L, -1);

@@ -18,7 +18,8 @@ typedef struct cat_flight {
     const void *owner; /* whose it is, for cat_engine_cancel */
     CURLcode result;   /* once `done` */
     bool done;
-    bool late; /* it was ended by its deadline */
+    bool late;        /* it was ended by its deadline */
+    int socket_error; /* an errno: the last socket that it wanted cannot be opened */
     /* A transfer that may take as long as it moves: what grows while it does, or NULL; what it was
      * when it was looked at last; and for how many quarters of its time it has stood still. */
     const size_t *moving;
@@ -48,8 +49,8 @@ bool cat_engine_forget(cat_flight *flight);
 /* Ends the flights of an owner, as cancelled. */
 void cat_engine_cancel(cat_engine *engine, const void *owner);
 
-/* CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION of every easy handle; user: the
- * engine. */
+/* CURLOPT_OPENSOCKETFUNCTION of every easy handle, whose user is the flight; and
+ * CURLOPT_CLOSESOCKETFUNCTION, whose user is the engine. */
 curl_socket_t cat_engine_open_socket(void *user, curlsocktype purpose,
                                      struct curl_sockaddr *address);
 int cat_engine_close_socket(void *user, curl_socket_t socket);

@@ -2,7 +2,17 @@
 #ifndef CAT_FAILURE_H
 #define CAT_FAILURE_H
 
+#include <errno.h>
 #include <lua.h>
+#include <stdbool.h>
+
+/* What to say when a process has opened as much as it may, or all of them have. */
+#define CAT_NO_DESCRIPTORS                                                                         \
+    "too many files and connections are open; raise the limit (ulimit -n), or lower parallel"
+
+static inline bool cat_no_descriptors(int error) {
+    return error == EMFILE || error == ENFILE;
+}
 
 /* Pushes nil and an error table of `kind` whose message is formatted as by lua_pushfstring.
  * Returns 2, so that a function can end in `return cat_failure(...)`. */

@@ -44,7 +44,8 @@ static const char *unfit(mode_t mode) {
  * @tparam string path
  * @treturn[1] file
  * @treturn[2] nil
- * @treturn[2] table error of kind `data`: it is not there, not readable, or no regular file
+ * @treturn[2] table error of kind `data`: it is not there, not readable, or no regular file; of
+ * kind `limit`: no descriptors are left
  * @treturn[2] boolean whether it is there, and no regular file */
 static int file_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
@@ -57,7 +58,9 @@ static int file_open(lua_State *L) {
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
     if (file->descriptor < 0 || fstat(file->descriptor, &found) != 0) {
         int error = errno;
-        cat_failure(L, "data", "cannot read %s: %s", path, strerror(error));
+        bool none_left = cat_no_descriptors(error);
+        cat_failure(L, none_left ? "limit" : "data", "cannot read %s: %s", path,
+                    none_left ? CAT_NO_DESCRIPTORS : strerror(error));
         lua_pushboolean(L, error == ENXIO); /* a socket */
         return 3;
     }

@@ -4,6 +4,7 @@
 
 #include "buffer.h"
 #include "failure.h"
+#include "fault.h"
 #include "file.h"
 #include "handle.h"
 
@@ -210,94 +211,6 @@ static int transfer_done(lua_State *L) {
 
 /* --- what went wrong --- */
 
-typedef struct {
-    const char *kind, *what;
-    bool whole; /* libcurl's words would add nothing */
-} fault;
-
-/* Whether the connection was closed in the middle of a TLS handshake. libcurl has the same code for
- * that and for what will not pass, such as a server without a version in common; its words differ,
- * with OpenSSL and with GnuTLS. */
-static bool closed_in_handshake(const char *detail) {
-    static const char *const words[] = {"SSL_ERROR_SYSCALL", "reset by peer", "unexpected eof",
-                                        "non-properly terminated", "pull function"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strstr(detail, words[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* libcurl's codes in our terms. Its words follow; `what` says the rest, and what to do. */
-static fault fault_of(const cat_slot *slot) {
-    if (slot->sends > 1 && !slot->resendable) {
-        return (fault){"network", "the connection was closed before an answer came", true};
-    }
-    if (slot->source.ended || slot->source.error) {
-        return (fault){"data",
-                       slot->source.ended ? "the file became shorter while it was sent"
-                                          : strerror(slot->source.error),
-                       true};
-    }
-    if (slot->sink.error) {
-        return (fault){"data", strerror(slot->sink.error), true};
-    }
-    if (slot->sink.folded) {
-        return (fault){
-            "protocol",
-            "the answer is not HTTP as it should be: its first header begins with a blank", true};
-    }
-    if (slot->sink.over) {
-        return (fault){"limit", "the reply is larger than max_reply allows", true};
-    }
-    switch (slot->flight.result) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return (fault){"timeout", "no connection in time", false};
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return (fault){"network", "the host's name is not known; check the URL and the network",
-                       false};
-    case CURLE_COULDNT_CONNECT:
-        return (fault){"network", "cannot connect; check the URL, and whether the server runs",
-                       false};
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR:
-        return (fault){"tls",
-                       "the server's certificate is not accepted; ca_file names the authorities "
-                       "to trust",
-                       false};
-    case CURLE_SSL_CONNECT_ERROR:
-        if (closed_in_handshake(slot->detail)) {
-            return (fault){"network", "the connection was closed during the TLS handshake", false};
-        }
-        return (fault){"tls", "no secure connection", false};
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ENGINE_INITFAILED:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_USE_SSL_FAILED:
-        return (fault){"tls", "no secure connection", false};
-    case CURLE_PARTIAL_FILE:
-        return (fault){"protocol", "the reply was cut short", false};
-    case CURLE_GOT_NOTHING:
-        return (fault){"network", "the connection was closed before an answer came", false};
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_HTTP2:
-    case CURLE_BAD_FUNCTION_ARGUMENT: /* a header that libcurl cannot keep */
-        return (fault){"protocol", "the answer is not HTTP as it should be", false};
-    case CURLE_ABORTED_BY_CALLBACK:
-        return (fault){"cancelled", "the transfer was ended on this side", false};
-    case CURLE_URL_MALFORMAT:
-        return (fault){"config", "the URL cannot be used", false};
-    default:
-        return (fault){"network", "the connection broke", false};
-    }
-}
-
 /* Whether the server may have got the request. */
 static bool sent(const cat_slot *slot) {
     long bytes = 0;
@@ -324,34 +237,44 @@ static void push_seconds(lua_State *L, double seconds) {
     }
 }
 
-static void push_message(lua_State *L, const transfer *t, const fault *f) {
-    lua_getiuservalue(L, 1, USES_METHOD);
-    lua_getiuservalue(L, 1, USES_URL);
-    const char *method = lua_tostring(L, -2), *url = lua_tostring(L, -1);
+/* What happened, and in libcurl's words. */
+static void push_reason(lua_State *L, const transfer *t, const cat_fault *fault) {
+    const char *detail =
+        *t->slot->detail ? t->slot->detail : curl_easy_strerror(t->slot->flight.result);
     if (t->slot->flight.late) {
         push_seconds(L, t->seconds);
-        lua_pushfstring(L, "%s %s: no answer within %s seconds", method, url, lua_tostring(L, -1));
-        lua_remove(L, -2);
+        lua_pushfstring(L, "no answer within %s seconds", lua_tostring(L, -1));
+    } else if (fault->whole) {
+        lua_pushstring(L, fault->what);
+    } else if (fault->of_proxy) {
+        lua_getiuservalue(L, 1, USES_CLIENT);
+        lua_getiuservalue(L, -1, CAT_CLIENT_PROXY);
+        lua_pushfstring(L, "%s (%s: %s)", fault->what, lua_tostring(L, -1), detail);
     } else {
-        const char *detail =
-            *t->slot->detail ? t->slot->detail : curl_easy_strerror(t->slot->flight.result);
-        lua_pushfstring(L, f->whole ? "%s %s: %s" : "%s %s: %s (%s)", method, url, f->what, detail);
+        lua_pushfstring(L, "%s (%s)", fault->what, detail);
     }
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+}
+
+static void set_flag(lua_State *L, const char *name, bool set) {
+    if (set) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, name);
+    }
 }
 
 static int push_fault(lua_State *L, transfer *t) {
-    if (t->slot->sink.short_of_memory || t->slot->flight.result == CURLE_OUT_OF_MEMORY) {
+    if (cat_fault_of_memory(t->slot)) {
         return luaL_error(L, "not enough memory");
     }
-    fault f = fault_of(t->slot);
-    push_message(L, t, &f);
-    cat_failure(L, f.kind, "%s", lua_tostring(L, -1));
-    if (is_ambiguous(t->slot)) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, "ambiguous");
-    }
+    cat_fault fault = cat_fault_of(t->client, t->slot);
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, USES_METHOD);
+    lua_getiuservalue(L, 1, USES_URL);
+    push_reason(L, t, &fault);
+    cat_failure(L, fault.kind, "%s %s: %s", lua_tostring(L, 2), lua_tostring(L, 3),
+                lua_tostring(L, -1));
+    set_flag(L, "ambiguous", is_ambiguous(t->slot));
+    set_flag(L, "retryable", fault.passes);
     lua_getiuservalue(L, 1, USES_METHOD);
     lua_setfield(L, -2, "method");
     lua_getiuservalue(L, 1, USES_URL);
@@ -364,8 +287,9 @@ static int push_fault(lua_State *L, transfer *t) {
  * @treturn[1] integer the HTTP status
  * @treturn[1] string the body; empty when it went to a file
  * @treturn[2] nil
- * @treturn[2] table error of kind `network`, `timeout`, `tls`, `protocol`, `limit` or `cancelled`,
- * with `method` and `url`, and `ambiguous` when the server may have acted on it
+ * @treturn[2] table error of kind `network`, `timeout`, `tls`, `protocol`, `limit`, `cancelled`; of
+ * kind `auth` or `config` when the proxy is why; with `method` and `url`, `ambiguous` when the
+ * server may have acted on it, and `retryable` when the same request may succeed later
  * @raise the transfer is not done, or closed; no memory */
 static int transfer_reply(lua_State *L) {
     transfer *t = check_done(L);

@@ -117,13 +117,14 @@ static int url_date(lua_State *L) {
 /* A parsed URL, owned by a userdata so that an error in between cannot leak it or its parts. */
 typedef struct {
     CURLU *url;
-    char *scheme, *host, *whole;
+    char *scheme, *host, *port, *whole;
 } parsed;
 
 static int parsed_gc(lua_State *L) {
     parsed *p = lua_touserdata(L, 1);
     curl_free(p->scheme);
     curl_free(p->host);
+    curl_free(p->port);
     curl_free(p->whole);
     curl_url_cleanup(p->url);
     memset(p, 0, sizeof *p);
@@ -137,6 +138,27 @@ static parsed *push_parsed(lua_State *L) {
     lua_toclose(L, -1);
     p->url = curl_url();
     return p;
+}
+
+/* Parses a text: scheme, host, the port if there is one, and the whole URL. */
+static CURLUcode parse(parsed *p, const char *text, unsigned flags) {
+    CURLUcode code =
+        p->url ? curl_url_set(p->url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME | flags)
+               : CURLUE_OUT_OF_MEMORY;
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_SCHEME, &p->scheme, 0);
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_HOST, &p->host, 0);
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_PORT, &p->port, 0);
+        code = code == CURLUE_NO_PORT ? CURLUE_OK : code;
+    }
+    if (code == CURLUE_OK) {
+        code = curl_url_get(p->url, CURLUPART_URL, &p->whole, 0);
+    }
+    return code == CURLUE_OK && p->host[0] == '\0' ? CURLUE_NO_HOST : code;
 }
 
 static bool has_part(lua_State *L, CURLU *url, CURLUPart part) {
@@ -193,25 +215,14 @@ static int url_base(lua_State *L) {
         return cat_failure(L, "config", "%s has a control character in it", name);
     }
     parsed *p = push_parsed(L);
-    CURLUcode code = p->url ? curl_url_set(p->url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME)
-                            : CURLUE_OUT_OF_MEMORY;
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_SCHEME, &p->scheme, 0);
-    }
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_HOST, &p->host, 0);
-    }
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_URL, &p->whole, 0);
-    }
+    CURLUcode code = parse(p, text, 0);
     if (code == CURLUE_OUT_OF_MEMORY) {
         return luaL_error(L, "not enough memory");
     }
     /* No URL in these messages: a text that is no URL may hold a password all the same. */
-    if (code != CURLUE_OK || p->host[0] == '\0') {
+    if (code != CURLUE_OK) {
         return cat_failure(L, "config", "%s is not a URL such as https://platform.adobe.io (%s)",
-                           name,
-                           code == CURLUE_OK ? "No host part in the URL" : curl_url_strerror(code));
+                           name, curl_url_strerror(code));
     }
     const char *fault = base_fault(L, p, insecure);
     if (fault) {
@@ -222,6 +233,48 @@ static int url_base(lua_State *L) {
         used--;
     }
     lua_pushlstring(L, p->whole, used);
+    return 1;
+}
+
+/* Why a parsed proxy cannot be used, or NULL. What follows the host may be part of a password. */
+static const char *proxy_fault(lua_State *L, const parsed *p) {
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    const char *path = strchr(strstr(p->whole, "://") + 3, '/');
+    bool more = has_part(L, p->url, CURLUPART_QUERY) || has_part(L, p->url, CURLUPART_FRAGMENT);
+    if (more || (path && path[1])) {
+        return "it has something behind the host and the port; is there a /, a ? or a # in the "
+               "password, which are written %2F, %3F and %23?";
+    }
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (strcmp(p->scheme, schemes[i]) == 0) {
+            return NULL;
+        }
+    }
+    return "its scheme is none of http, https, socks4, socks4a, socks5 and socks5h";
+}
+
+int cat_url_proxy(lua_State *L, int index) {
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    if (!cat_url_printable(text, length)) {
+        return cat_failure(L, "config", "proxy has a control character in it");
+    }
+    parsed *p = push_parsed(L);
+    CURLUcode code = parse(p, text, CURLU_GUESS_SCHEME);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        return luaL_error(L, "not enough memory");
+    }
+    if (code != CURLUE_OK) {
+        return cat_failure(L, "config", "proxy is not a URL such as http://127.0.0.1:3128 (%s)",
+                           curl_url_strerror(code));
+    }
+    const char *fault = proxy_fault(L, p);
+    if (fault) {
+        return cat_failure(L, "config", "proxy cannot be used: %s", fault);
+    }
+    lua_pushfstring(L, "%s://%s%s%s", p->scheme, p->host, p->port ? ":" : "",
+                    p->port ? p->port : "");
     return 1;
 }
 

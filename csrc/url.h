@@ -9,6 +9,10 @@
 /* Whether a text can be part of a header line: no control characters. */
 bool cat_url_printable(const char *text, size_t length);
 
+/* Checks the URL of a proxy, the string at `index`. Pushes it as it may be shown, without user and
+ * password, and returns 1; or pushes nil and an error of kind `config` and returns 2. */
+int cat_url_proxy(lua_State *L, int index);
+
 /* Pushes the table of functions that Lua sees as core.url; returns 1. */
 int cat_url_open(lua_State *L);
 

@@ -37,10 +37,9 @@ function retry.after(text, now)
 end
 
 -- Whether the same request may be sent again: the fault passes, and either the request does no harm when it is done
--- twice, or nobody has got it. An error that has had its tries, that of fetching a token, has none left; a pace that is
--- too slow for the call stays so.
+-- twice, or nobody has got it. An error that has had its tries, that of fetching a token, has none left.
 local function may_repeat(request, err)
-  return err.retryable and not err.attempts and err.kind ~= "limit" and not request.once
+  return err.retryable and not err.attempts and not request.once
     and (request.repeatable or not err.ambiguous)
 end
 

@@ -1,0 +1,151 @@
+-- A proxy that is configured: how it is checked and shown, and what its refusals come to.
+local catalog = require "catalog"
+local raw = require "support.raw"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+local SERVER <const> = "https://127.0.0.1:1" -- reached by nobody but a proxy
+
+local function with_proxy(proxy, changes)
+  local all = { proxy = proxy }
+  for name, value in pairs(changes or {}) do all[name] = value end
+  return catalog.client(service.settings(SERVER, all))
+end
+
+-- Creates by way of a server with the script. Gives the error, and the server's URL with another scheme and a user.
+local function refused(script, scheme, changes)
+  local server <close> = raw.start(script)
+  local authority = ("127.0.0.1:%d"):format(server.port)
+  local client = assert(with_proxy(("%s://me:s3cret@%s"):format(scheme or "http", authority), changes))
+  local batch, err = client:create_batch { dataset = DATASET }
+  assert.is_nil(batch)
+  assert.is_nil(err.ambiguous)
+  assert.is_nil(tostring(err):find("s3cret", 1, true))
+  return err, authority
+end
+
+local function answer_to_connect(status)
+  return { { { send = ("HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n"):format(status), close = true } } }
+end
+
+describe("a proxy that refuses a connection", function()
+  it("for want of a user it knows is an error of kind auth that names the proxy and its setting", function()
+    local err, authority = refused(answer_to_connect "407 Proxy Authentication Required")
+    assert.equal("auth", err.kind, tostring(err))
+    assert.is_nil(err.retryable)
+    assert.matches("the proxy wants a user and a password that it knows; put them into proxy", err.message, 1, true)
+    assert.matches("(http://" .. authority .. ": ", err.message, 1, true)
+    assert.matches("407", err.message, 1, true)
+  end)
+
+  it("to who may not use it is one of kind auth, and what it will never do one of kind config", function()
+    for status, kind in pairs {
+      ["401 Unauthorized"] = "auth", ["403 Forbidden"] = "auth", ["400 Bad Request"] = "config",
+      ["405 Not Allowed"] = "config", ["302 Found"] = "config",
+    } do
+      local err = refused(answer_to_connect(status), "http", { retry = { tries = 3, base = 0.001 } })
+      assert.equal(kind, err.kind, tostring(err))
+      assert.is_nil(err.retryable)
+      assert.equal(1, err.attempts)
+      assert.matches("the proxy ", err.message, 1, true)
+    end
+  end)
+
+  it("because it does not reach the server is asked again", function()
+    for _, status in ipairs { "502 Bad Gateway", "503 Unavailable", "504 Gateway Timeout", "429 Slow" } do
+      local err = refused(answer_to_connect(status), "http", { retry = { tries = 3, base = 0.001 } })
+      assert.equal("network", err.kind, tostring(err))
+      assert.is_true(err.retryable)
+      assert.equal(3, err.attempts)
+      assert.matches("the proxy does not reach the server", err.message, 1, true)
+    end
+  end)
+
+  it("with SOCKS says which of these it is", function()
+    local function says(bytes) return { { { silent = true, send = bytes, hang = true } } } end
+    for bytes, kind in pairs {
+      ["\5\255"] = "auth", -- none of the ways to say who one is
+      ["\5\0\5\2\0\1\0\0\0\0\0\0"] = "auth", -- not allowed by its rules
+      ["\5\0\5\4\0\1\0\0\0\0\0\0"] = "network", -- the host cannot be reached
+      ["HTTP/1.1 400 Bad Request\r\n\r\n"] = "config", -- no SOCKS
+    } do
+      local err, authority = refused(says(bytes), "socks5h")
+      assert.equal(kind, err.kind, tostring(err))
+      assert.equal(kind == "network" or nil, err.retryable)
+      assert.matches("(socks5h://" .. authority .. ": ", err.message, 1, true)
+    end
+  end)
+
+  it("is told from a server that nobody runs, and so is one whose name is not known", function()
+    local _, err = assert(with_proxy "http://me:s3cret@127.0.0.1:1"):create_batch { dataset = DATASET }
+    assert.equal("network", err.kind)
+    assert.matches("cannot connect to the proxy; check proxy, and whether it runs (http://127.0.0.1:1: ", err.message, 1, true)
+    local _, unknown = assert(with_proxy "http://me:s3cret@nobody.invalid:1"):create_batch { dataset = DATASET }
+    assert.equal("network", unknown.kind)
+    assert.matches("the proxy's name is not known; check proxy and the network", unknown.message, 1, true)
+    assert.is_nil((tostring(err) .. tostring(unknown)):find("s3cret", 1, true))
+  end)
+
+  it("without a tunnel asks for its user by a reply, which is no service's", function()
+    local server <close> = raw.start { { { send = raw.answer("407 Proxy Authentication Required", "<p>Who?</p>") } } }
+    local client = service.client("http://127.0.0.1:1", { proxy = "http://me:s3cret@127.0.0.1:" .. server.port })
+    local _, err = client:create_batch { dataset = DATASET }
+    assert.equal("auth", err.kind)
+    assert.equal(407, err.status)
+    assert.matches("the proxy wants a user and a password that it knows; put them into proxy", err.message, 1, true)
+    assert.is_nil(tostring(err):find("s3cret", 1, true))
+  end)
+end)
+
+describe("the setting of a proxy", function()
+  it("is checked when the client is made, and shows no password", function()
+    for proxy, words in pairs {
+      ["http://me:s3cret@127.0.0.1:port"] = "proxy is not a URL such as http://127.0.0.1:3128",
+      ["http://me:s3cret@127.0.0.1:99999"] = "proxy is not a URL",
+      ["http://me:s3cret@"] = "proxy is not a URL",
+      ["http://me:s3cret@ho st:1"] = "proxy is not a URL",
+      ["http://me:1/s3cret@127.0.0.1:1"] = "something behind the host and the port",
+      ["http://me:1?s3cret@127.0.0.1:1"] = "something behind the host and the port",
+      ["http://me:1#s3cret@127.0.0.1:1"] = "something behind the host and the port",
+      ["ftp://me:s3cret@127.0.0.1:1"] = "its scheme is none of http, https, socks4, socks4a, socks5 and socks5h",
+      ["socks://me:s3cret@127.0.0.1:1"] = "its scheme is none of",
+      ["http://me:s3cret\n@127.0.0.1:1"] = "proxy has a control character in it",
+      ["http://me:s3cret@127.0.0.1:1\0x"] = "proxy has a control character in it",
+    } do
+      local client, err = with_proxy(proxy)
+      assert.is_nil(client, proxy)
+      assert.equal("config", err.kind, tostring(err))
+      assert.matches(words, err.message, 1, true)
+      assert.is_nil(tostring(err):find("s3cret", 1, true))
+    end
+  end)
+
+  it("takes a proxy of each kind, with and without a port, a user and a last slash, and none", function()
+    for _, scheme in ipairs { "http", "https", "socks4", "socks4a", "socks5", "socks5h", "HTTP" } do
+      assert.is_truthy(with_proxy(scheme .. "://me:s3%2Fcret@proxy.example.com:3128/"))
+    end
+    for _, proxy in ipairs { "http://[::1]:3128", "http://proxy.example.com", "127.0.0.1:3128", "" } do
+      assert.is_truthy(with_proxy(proxy), proxy)
+    end
+  end)
+
+  it("holds whatever the environment says, and where there is none the environment's is not used", function()
+    local script = [[
+      local client = assert(require "catalog".client {
+        base_url = "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", token = "token", retry = false,
+        proxy = os.getenv "SPEC_PROXY",
+      })
+      local batch, err = client:create_batch { dataset = "5c8c3c555033b814b69f947f" }
+      print(batch and batch.id or err.message)
+    ]]
+    local server <close> = raw.start { { { send = raw.answer("201 Created", '{"id":"proxied"}') } } }
+    for _, name in ipairs { "NO_PROXY", "no_proxy" } do
+      for _, hosts in ipairs { "'*'", "127.0.0.1,localhost" } do
+        assert.equal("proxied\n", (shell.lua(script, ("%s=%s SPEC_PROXY=%s"):format(name, hosts, server.url))))
+      end
+    end
+    local output = shell.lua(script, ("http_proxy=%s ALL_PROXY=%s"):format(server.url, server.url))
+    assert.matches("cannot connect; check the URL, and whether the server runs", output, 1, true)
+  end)
+end)
