@@ -29,10 +29,11 @@ int cat_failure(lua_State *L, const char *kind, const char *format, ...) {
     return 2;
 }
 
-/* Pushes the separator that is due, `label` and the field, if the error at 1 has it. Returns the
- * number of values pushed. */
+/* Pushes the separator that is due, `label` and the field, if the error at 1 has it, and it is not
+ * JSON's null. Returns the number of values pushed. */
 static int describe(lua_State *L, int said, const char *field, const char *label) {
-    if (lua_getfield(L, 1, field) == LUA_TNIL) {
+    lua_getfield(L, 1, field);
+    if (lua_isnil(L, -1) || lua_islightuserdata(L, -1)) {
         lua_pop(L, 1);
         return 0;
     }

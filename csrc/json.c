@@ -717,10 +717,23 @@ static void make_decoder(lua_State *L, codec *c, int index) {
     c->radix = *nl_langinfo(RADIXCHAR);
 }
 
+/* Pushes the string at `index` without the byte order mark that some servers put before it. */
+static const char *push_text(lua_State *L, int index, size_t *length) {
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t skipped = strlen(mark);
+    const char *text = lua_tolstring(L, index, length);
+    if (*length < skipped || memcmp(text, mark, skipped) != 0) {
+        lua_pushvalue(L, index);
+        return text;
+    }
+    *length -= skipped;
+    return lua_pushlstring(L, text + skipped, *length);
+}
+
 int cat_json_decode(lua_State *L, int index) {
     size_t length;
-    const char *text = lua_tolstring(L, index, &length);
-    index = lua_absindex(L, index);
+    const char *text = push_text(L, index, &length);
+    index = lua_gettop(L);
     if (memchr(text, '\0', length)) { /* lua-cjson would read to there, and say nothing */
         return cat_failure(L, "protocol", "it is not JSON: there is a zero byte in it");
     }

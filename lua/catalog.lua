@@ -5,6 +5,7 @@
 -- @module catalog
 local Client = require "catalog.client"
 local core = require "catalog.core"
+local tasks = require "catalog.tasks"
 local version = require "catalog.version"
 
 local catalog = {
@@ -19,13 +20,9 @@ local catalog = {
   -- @tparam[opt={}] table list
   -- @treturn table the same table
   array = core.json.array,
+  -- documented in `catalog.tasks`
+  map = tasks.map, run = tasks.run, spawn = tasks.spawn,
 }
-
--- Documented in `catalog.tasks`, which is read when one is first used. The calls are tail calls: who is to blame for a
--- mistake is who has made it.
-for _, name in ipairs { "map", "run", "spawn" } do
-  catalog[name] = function(...) return require("catalog.tasks")[name](...) end
-end
 
 -- The default client, made when it is first needed, or by `configure`.
 local default

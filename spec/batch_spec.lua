@@ -226,7 +226,8 @@ describe("a batch", function()
     local done, err = service.client(server.url):batch("b1"):wait { timeout = 30 }
     -- the third answer knows no such batch, and that does not pass
     assert.is_nil(done)
-    assert.equal("batch", err.kind)
+    assert.equal("http", err.kind)
+    assert.equal(404, err.status)
     local second <close> = raw.start {
       { status "loaded", { send = raw.answer("503 No", ""), close = true } }, { status "active" },
     }

@@ -5,6 +5,7 @@ local batch = require "catalog.batch"
 local core = require "catalog.core"
 local once = require "catalog.once"
 local options = require "catalog.options"
+local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local states = require "catalog.states"
 
@@ -78,7 +79,8 @@ end
 local function text_of(problem)
   local rows = problem.recordCount or problem.rows
   local count = math.type(rows) == "integer" and (" (%d %s)"):format(rows, rows == 1 and "row" or "rows") or ""
-  return ("%s: %s%s"):format(problem.code or "no code", problem.description or "no description", count)
+  local code, description = reply.present(problem.code), reply.present(problem.description)
+  return ("%s: %s%s"):format(code or "no code", description or "no description", count)
 end
 
 local function list_problems(fields)
@@ -107,22 +109,33 @@ end
 
 local function failed(fields)
   local problems = list_problems(fields)
-  local texts = {}
+  local texts, first = {}, problems[1] or {}
   for i, problem in ipairs(problems) do texts[i] = problem.text end
   return nil, core.failure.new {
-    kind = "batch", code = problems[1] and problems[1].code, detail = problems[1] and problems[1].description,
+    kind = "batch", code = reply.present(first.code), detail = reply.present(first.description),
     message = ("the batch %s ended as %s%s"):format(fields.id, fields.status,
       #texts > 0 and ": " .. table.concat(texts, "; ") or ""),
     batch = fields,
   }
 end
 
-local function out_of_time(self, status, seconds)
+-- The time is over. What the last look-up failed for, if it did, is told; it is all there is to tell where none has
+-- succeeded, unless it failed because the catalog does not know the batch yet.
+local function out_of_time(self, status, seconds, err)
+  if err and not status and err.status ~= 404 then
+    err.message = ("the batch %s could not be looked up in %g seconds: %s"):format(self.id, seconds, err.message)
+    return nil, err
+  end
   return nil, core.failure.new {
     kind = "timeout", retryable = true,
-    message = ("the batch %s was still %s after %g seconds; it goes on, and can be waited for again"):format(self.id,
-      status or "unknown", seconds),
+    message = ("the batch %s was still %s after %g seconds; it goes on, and can be waited for again%s"):format(self.id,
+      status or "unknown", seconds, err and "; the last look-up: " .. err.message or ""),
   }
+end
+
+-- Which of two failures in a row says more: that no time was left says nothing.
+local function telling(before, err)
+  return before and err.kind == "timeout" and before or err
 end
 
 -- Whether a look-up that failed may be made again: the fault passes, or the catalog does not know a new batch yet.
@@ -136,30 +149,32 @@ end
 -- @treturn[1] catalog.batch fresh, in a final state of success
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `batch`, with the service's `code` and the `batch`, when it ended in another state;
---   of kind `timeout` when it has not ended, and goes on
+--   of kind `timeout` when it has not ended, and goes on; that of the last look-up when none has succeeded
 -- @raise an option is unknown or has a wrong type; what `on_change` raises
 function batch.methods:wait(given)
   local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
   local ends = checked.timeout and core.engine.now() + checked.timeout
-  local client, pause, failures, status = batch.home(self), FIRST_PAUSE, 0, nil
+  local client, pause, failures, status, last = batch.home(self), FIRST_PAUSE, 0, nil, nil
   while true do
     local fields, err = batch.fetch(self, nil, ends)
     local left, asked = ends and ends - core.engine.now() or math.huge, 0
-    if not fields and left <= 0 then return out_of_time(self, status, checked.timeout) end
+    last = err and telling(last, err)
+    if not fields and left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     if not fields then
       failures, asked = failures + 1, retry.asked(err)
       if asked > math.min(left, client.policy.deadline) then return retry.too_late(err, asked) end
       if not may_pass(self, err, failures) then return nil, err end
     else
       failures = 0
-      if fields.status ~= status and checked.on_change then checked.on_change(fields.status) end
-      status = fields.status
+      local now = reply.present(fields.status)
+      if now and now ~= status and checked.on_change then checked.on_change(now) end
+      status = now
       if states.is_success(status) then return fields end
       if states.is_failure(status) then return failed(fields) end
     end
-    if left <= 0 then return out_of_time(self, status, checked.timeout) end
+    if left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     -- jittered, so that many waiters do not ask at once
     local jittered = math.max(asked, pause * (0.5 + math.random() / 2))
     local paused, stopped = await.pause(math.min(left, jittered), client.loop, client)

@@ -3,21 +3,12 @@
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
+local reply = require "catalog.reply"
 
 local batch = {}
 
--- The methods, to which other files add theirs, each read when one of its own is first used: a program that only
--- creates batches starts the sooner. None may have the name of a field the service knows.
-local HOMES <const> = {
-  complete = "actions", abort = "actions", fail = "actions", revert = "actions", problems = "actions", wait = "actions",
-  input_files = "rows", failed_rows = "rows", upload = "upload", writer = "writer",
-}
-
-local methods = setmetatable({}, { __index = function(methods, name)
-  if not HOMES[name] then return nil end
-  require("catalog." .. HOMES[name])
-  return rawget(methods, name)
-end })
+-- The methods, to which other files add theirs. None may have the name of a field the service knows.
+local methods = {}
 
 -- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
 local states = setmetatable({}, { __mode = "k" })
@@ -118,7 +109,7 @@ local function leave(self)
 end
 
 local function describe(self)
-  return ("batch %s (%s)"):format(self.id, self.status or "not looked up")
+  return ("batch %s (%s)"):format(self.id, reply.present(self.status) or "not looked up")
 end
 
 -- The metatable of batches of a client and a sandbox; what a method needs to know of them is in it, so that
@@ -208,8 +199,13 @@ local function look_up(id, body)
   if err then return nil, err end
   if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
   local fields = found[id]
-  if type(fields) ~= "table" then return failure("batch", "there is no batch %s in the reply", id) end
-  fields.id = fields.id or id -- the service names it only as the key
+  if next(found) == nil or fields == core.json.null then
+    local _, unknown = failure("http", "the catalog does not know the batch %s", id)
+    unknown.status = 404 -- what it answers otherwise
+    return nil, unknown
+  end
+  if type(fields) ~= "table" then return failure("protocol", "there is no batch %s in the reply", id) end
+  fields.id = reply.present(fields.id) or id -- the service names it only as the key
   return fields
 end
 
@@ -218,7 +214,8 @@ end
 -- @tparam ?table given `timeout` (seconds)
 -- @treturn[1] catalog.batch a fresh table; the one it was asked of stays as it was
 -- @treturn[2] nil
--- @treturn[2] table error: of kind `http` with status 404, or `batch`, when the catalog does not know it (yet)
+-- @treturn[2] table error: of kind `http` with status 404 when the catalog does not know it (yet), also where what it
+--   says is an empty object
 -- @raise an option is unknown or has a wrong type
 function methods:get(given)
   local checked = options.check(given, { timeout = "number" }, "get", 2)

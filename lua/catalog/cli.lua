@@ -3,6 +3,7 @@
 -- @module catalog.cli
 local catalog = require "catalog"
 local core = require "catalog.core"
+local present = require "catalog.reply".present
 
 local cli = {}
 
@@ -73,7 +74,7 @@ local function make_parser(argparse)
 end
 
 local function plain(value)
-  if type(value) == "table" then return assert(core.json.encode(value)) end
+  if type(value) == "table" or value == core.json.null then return assert(core.json.encode(value)) end
   return tostring(value)
 end
 
@@ -99,13 +100,14 @@ end
 -- A report as a few lines a person reads.
 local function summarise(report)
   for _, one in ipairs(report.batches) do
-    print(("batch %s: %s"):format(one.id, one.status))
+    print(("batch %s: %s"):format(one.id, present(one.status) or "no status"))
     local metrics = type(one.metrics) == "table" and one.metrics or {}
-    if metrics.outputRecordCount then
-      print(("  %d of %d records are in"):format(metrics.outputRecordCount, metrics.inputRecordCount or 0))
+    local records, read = present(metrics.outputRecordCount), present(metrics.inputRecordCount)
+    if records then
+      print(("  %d of %d records are in"):format(records, read or 0))
     end
     for _, problem in ipairs(type(one.errors) == "table" and one.errors or {}) do
-      print(("  %s: %s"):format(problem.code, problem.description))
+      print(("  %s: %s"):format(present(problem.code) or "no code", present(problem.description) or "no description"))
     end
   end
   print(("%d files, %s in %.1f seconds"):format(#report.files, of_size(report.bytes), report.seconds))

@@ -6,11 +6,17 @@ local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local governor = require "catalog.governor"
+local ingest = require "catalog.ingest"
 local loop = require "catalog.loop"
 local once = require "catalog.once"
 local options = require "catalog.options"
+local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
+-- Methods of batches. All is read at once: a program that has opened as many files as it may must not find out then.
+require "catalog.actions"
+require "catalog.rows"
+require "catalog.writer"
 
 local clock <const> = core.engine.now
 
@@ -243,9 +249,6 @@ local function read_into(file)
   return file:read(LONGEST_ERROR) or ""
 end
 
--- Faults of a transfer that pass: what is no HTTP, or was cut short, was somebody's slip on the way.
-local PASSING <const> = { network = true, timeout = true, protocol = true }
-
 -- What must not be shown of what a server says to a request.
 local function secrets_of(request)
   return request.secrets or { request.token }
@@ -254,17 +257,14 @@ end
 -- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
 local function outcome(request, transfer)
   local status, body = transfer:reply()
-  if not status then
-    body.retryable = PASSING[body.kind]
-    return nil, body
-  end
+  if not status then return nil, body end
   if status < 200 or status > 299 then
     if request.into then body = read_into(request.into) end
-    return nil, require("catalog.reply").failure(request, status, body, transfer, secrets_of(request))
+    return nil, reply.failure(request, status, body, transfer, secrets_of(request))
   end
   local value, err = request.read(body, transfer)
   if value == nil then
-    return nil, require("catalog.reply").unreadable(request, status, transfer, err, secrets_of(request))
+    return nil, reply.unreadable(request, status, body, transfer, err, secrets_of(request))
   end
   return value
 end
@@ -274,7 +274,7 @@ local function exchange_of(request, transfer, err, attempt)
   local id = status and transfer:header "x-request-id"
   return {
     method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = attempt or 1,
-    request_id = id and require("catalog.reply").line(id, secrets_of(request)) or nil, error = err,
+    request_id = id and reply.line(id, secrets_of(request)) or nil, error = err,
   }
 end
 
@@ -306,7 +306,10 @@ local function exchange(client, request, tries)
   if cancelled then return nil, cancelled end
   if request.governed and client.governor:limits() then
     local kept, stopped = keep_pace(client, tries.ends)
-    if not kept then return nil, stopped end
+    if not kept then
+      stopped.attempts = tries.attempt -- the pace stays what it is
+      return nil, stopped
+    end
   end
   local transfer, err = client:start(request, tries.ends)
   if not transfer then return nil, err end
@@ -407,7 +410,7 @@ end
 -- @raise an option is unknown or has a wrong type; what a callback raises, after the batch was aborted
 -- @usage local report = assert(client:ingest { dataset = id, format = "json", files = { "/data/a.json" } })
 function Client:ingest(given)
-  return require "catalog.ingest"(self, given, 2) -- much to read, and not for everyone
+  return ingest(self, given, 2)
 end
 
 --- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.

@@ -15,12 +15,21 @@ local ADVICE <const> = {
   ["403025"] = "check org, or ask for access to it",
 }
 
+-- Statuses that ask for other credentials; 407 those of a proxy.
+local REFUSALS <const> = { [401] = true, [403] = true, [407] = true }
+
 -- Statuses after which the same request may succeed a little later.
 local PASSING <const> = {
   [408] = true, [425] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true,
 }
 
+local PROXY_ADVICE <const> = "the proxy wants a user and a password that it knows; put them into proxy, as"
+  .. " http://USER:PASSWORD@HOST:PORT"
+
 local LONGEST_EXCERPT <const>, SHORTEST_SECRET <const> = 160, 8
+
+-- How each gzip file begins.
+local GZIP <const> = "\x1f\x8b"
 
 -- What a reader would see of a page.
 local function without_markup(body)
@@ -38,6 +47,13 @@ local function shorten(text)
   return text
 end
 
+--- A field of a reply, of which null says no more than that it is not there.
+-- @param value
+-- @return the value; nil for null
+function reply.present(value)
+  if value ~= core.json.null then return value end
+end
+
 local function text_of(value)
   if type(value) == "string" and value ~= "" then return value end
   if type(value) == "number" then return ("%.14g"):format(value) end
@@ -45,7 +61,7 @@ end
 
 -- code, message and detail of a body, whichever shape it has. No message: the body is not one of them.
 local function read(body)
-  local fields = body:find "^%s*{" and core.json.decode(body)
+  local fields = core.json.decode(body)
   if type(fields) ~= "table" then return end
   if text_of(fields.error_code) then
     return text_of(fields.error_code), text_of(fields.message)
@@ -68,6 +84,7 @@ local function unknown_outcome(request, status, body)
 end
 
 local function describe(status, code, message, detail, seen)
+  if status == 407 then return PROXY_ADVICE end
   if status >= 300 and status < 400 then
     return ("the server answered %d, a redirect, which is not followed; check base_url"):format(status)
   end
@@ -108,8 +125,17 @@ function reply.line(text, secrets)
   return shows(line, secrets) and "***" or line
 end
 
+-- How a body is encoded, which nobody has asked for; nil when it is not.
+local function encoding_of(body, transfer)
+  local named = transfer:header "content-encoding"
+  if named and named:lower() ~= "identity" then return named end
+  return body:sub(1, #GZIP) == GZIP and "gzip" or nil
+end
+
 -- What of a body of unknown shape may be shown. JSON has more than one way to write a secret, and markup can hide one.
-local function seen_of(body, secrets)
+local function seen_of(body, transfer, secrets)
+  local encoding = encoding_of(body, transfer)
+  if encoding then return ("a body encoded as %s, which was not asked for"):format(reply.line(encoding, secrets)) end
   local value = core.json.decode(body)
   return shorten(reply.line(without_markup(value ~= nil and core.json.encode(value) or body), secrets))
 end
@@ -126,8 +152,8 @@ function reply.failure(request, status, body, transfer, secrets)
   local code, message, detail = read(body)
   -- after the body was read: JSON has more than one way to write a secret
   code, message, detail = reply.line(code, secrets), reply.line(message, secrets), reply.line(detail, secrets)
-  local refused = status == 401 or status == 403 or ADVICE[code] ~= nil or code == "invalid_client"
-  local said = describe(status, code, message, detail, seen_of(body, secrets))
+  local refused = REFUSALS[status] or ADVICE[code] ~= nil or code == "invalid_client"
+  local said = describe(status, code, message, detail, seen_of(body, transfer, secrets))
   return core.failure.new {
     kind = refused and "auth" or "http", message = ("%s %s: %s"):format(request.method, request.url, said),
     status = status, code = code, detail = detail, request_id = reply.line(transfer:header "x-request-id", secrets),
@@ -140,14 +166,18 @@ end
 --- Completes an error about the body of a success.
 -- @tparam table request what was sent: `method`, `url`
 -- @tparam integer status
+-- @tparam string body
 -- @tparam transfer transfer the exchange, for the headers of the reply
--- @tparam table err the error, which gets `status`, `request_id`, `method`, `url`, and `ambiguous` when the request
---   was not a mere question
+-- @tparam table err the error, which gets `status` unless it has one, `request_id`, `method`, `url`, and `ambiguous`
+--   when the request was not a mere question
 -- @tparam {string,...} secrets what must not be in it
 -- @treturn table err
-function reply.unreadable(request, status, transfer, err, secrets)
+function reply.unreadable(request, status, body, transfer, err, secrets)
   err.message = ("%s %s: the server answered %d, but %s"):format(request.method, request.url, status, err.message)
-  err.status, err.request_id = status, reply.line(transfer:header "x-request-id", secrets)
+  -- never of what answers a call without credentials: a part of a token may be in it
+  local seen = err.kind == "protocol" and not request.anonymous and seen_of(body, transfer, secrets) or ""
+  if seen ~= "" then err.message = ("%s; it is: %s"):format(err.message, seen) end
+  err.status, err.request_id = err.status or status, reply.line(transfer:header "x-request-id", secrets)
   err.method, err.url = request.method, request.url
   err.ambiguous = request.method ~= "GET" and request.method ~= "HEAD" or nil
   -- what cannot be read may have been cut short, in the headers even; asking again does no harm where it is repeatable

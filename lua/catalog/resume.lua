@@ -103,7 +103,7 @@ local function look(run, known, options)
   local handle = batch.attach(run.client, known.id, options.sandbox, options.dataset)
   local fields, err = batch.fetch(handle)
   if fields then return fields end
-  if err.status ~= 404 and err.kind ~= "batch" then return nil, err end
+  if err.status ~= 404 then return nil, err end
   handle.status = known.ended or "loading"
   return handle
 end

@@ -297,7 +297,8 @@ end
 
 -- All that a reader gives, by way of a writer, which cuts it into parts.
 local function copy(self, name, source, given)
-  local out <close>, err = require("catalog.writer").open(self, name, given)
+  -- not above: a writer requires this file; it has been read by now
+  local out <close>, err = require "catalog.writer".open(self, name, given)
   if not out then return nil, err end
   while true do
     local chunk = source.reader()

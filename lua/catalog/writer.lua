@@ -6,6 +6,7 @@ local failure = require "catalog.failure"
 local names = require "catalog.names"
 local options = require "catalog.options"
 local pool = require "catalog.pool"
+local reply = require "catalog.reply"
 local upload = require "catalog.upload"
 
 local writer = {}
@@ -239,9 +240,10 @@ local function check_format(self)
     if not fresh then return nil, err end
     format = type(fresh.inputFormat) == "table" and fresh.inputFormat or {}
   end
-  if format.format ~= "json" or format.isMultiLineJson == true then
+  local name = format.isMultiLineJson == true and "multi-line json" or reply.present(format.format) or "unknown"
+  if name ~= "json" then
     return failure("data", "a writer writes JSON lines, and the batch %s is of the format %s; create it with"
-      .. " format = 'json'", self.id, format.isMultiLineJson == true and "multi-line json" or tostring(format.format))
+      .. " format = 'json'", self.id, name)
   end
   return true
 end

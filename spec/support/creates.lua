@@ -1,7 +1,6 @@
 -- For the C host: creates batches, looks one up, and lets calls fail, at the server whose URL it is given.
 return function(url)
   local catalog = require "catalog"
-  for _, name in ipairs { "reply" } do require("catalog." .. name) end -- else read by act()
   if package.loaded.cjson then pin(package.searchpath("cjson", package.cpath)) end
   local settings = { base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20, retry = false }
   local client = assert(catalog.client(settings))
@@ -19,6 +18,8 @@ return function(url)
     for _, other in ipairs { "https://user@h.example", "https://h.example/?q=1", "https://h.example/#f" } do
       assert(require("catalog.core").url.base(other, "base_url", false) == nil)
     end
+    local refused = { org = "ORG@AdobeOrg", api_key = "key", token = "token", proxy = "ftp://me:password@127.0.0.1:1" }
+    assert(catalog.client(refused) == nil)
   end
 
   local function fail()
@@ -33,6 +34,7 @@ return function(url)
     local other <close> = assert(catalog.client(settings))
     local nobody <close> = assert(catalog.client {
       base_url = "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", token = "token", retry = false,
+      proxy = "http://me:password@127.0.0.1:1",
     })
     local batch, err = nobody:create_batch { dataset = "5c8c3c555033b814b69f947f" }
     assert(batch == nil and err.kind == "network", tostring(err))

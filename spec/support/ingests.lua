@@ -2,7 +2,6 @@
 -- server whose URL it is given. What an ingest that failed has left in the journal, the next goes on with.
 return function(url, path)
   local catalog = require "catalog"
-  for _, name in ipairs { "actions", "ingest", "upload", "once", "pool", "reply" } do require("catalog." .. name) end
   pin(package.searchpath("cjson", package.cpath))
   local journal = os.tmpname()
   os.remove(journal)

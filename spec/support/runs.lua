@@ -1,7 +1,6 @@
 -- For the C host: many calls at once, and cancelled ones, at the server whose URL it is given.
 return function(url)
   local catalog = require "catalog"
-  for _, name in ipairs { "tasks", "reply" } do require("catalog." .. name) end -- else read by act()
   pin(package.searchpath("cjson", package.cpath))
   local client = assert(catalog.client {
     base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", timeout = 20, retry = false,
