@@ -119,10 +119,10 @@ local function failed(fields)
   }
 end
 
--- The time is over. What the last look-up failed for, if it did, is told; it is all there is to tell where none has
--- succeeded, unless it failed because the catalog does not know the batch yet.
+-- The time is over. What the last look-up failed for, if it did, is told. It is all there is to tell where none has
+-- succeeded, unless the catalog does not know the batch yet or has not answered.
 local function out_of_time(self, status, seconds, err)
-  if err and not status and err.status ~= 404 then
+  if err and not status and err.status ~= 404 and err.kind ~= "timeout" then
     err.message = ("the batch %s could not be looked up in %g seconds: %s"):format(self.id, seconds, err.message)
     return nil, err
   end
