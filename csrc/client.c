@@ -23,6 +23,14 @@
  * thousands may be waited for at a time. */
 #define REPLY_BUFFER 8192L
 
+/* How long a connection may have been idle and counts as just used, seconds; libcurl 7.88 counts
+ * whole seconds, which makes it less than two. Whoever closes idle connections on the way waits
+ * longer: servers, proxies and load balancers have defaults from 5 seconds to some minutes. */
+#define RECENT 1L
+
+/* libcurl's default, seconds. */
+#define ANY 118L
+
 /* --- slots --- */
 
 /* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
@@ -95,6 +103,22 @@ cat_slot *cat_client_take(cat_client *client) {
         return NULL;
     }
     return slot;
+}
+
+CURLcode cat_client_reuse(cat_slot *slot, cat_reuse reuse) {
+    if (slot->reuse == reuse) {
+        return CURLE_OK;
+    }
+    CURL *easy = slot->flight.easy;
+    CURLcode code =
+        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, reuse == CAT_REUSE_RECENT ? RECENT : ANY);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, reuse == CAT_REUSE_NONE ? 1L : 0L);
+    }
+    if (code == CURLE_OK) {
+        slot->reuse = reuse;
+    }
+    return code;
 }
 
 void cat_client_give(cat_client *client, cat_slot *slot) {

@@ -19,6 +19,14 @@ enum {
     CAT_CLIENT_VALUES = CAT_CLIENT_PROXY
 };
 
+/* Which connections an exchange may go on. One that has been idle may have been closed on the way
+ * without a word, and what was sent on it is then neither done nor not done. */
+typedef enum {
+    CAT_REUSE_ANY,    /* libcurl's rule: a request that it may send again does not mind */
+    CAT_REUSE_RECENT, /* one that was just used, or a new one */
+    CAT_REUSE_NONE    /* a new one */
+} cat_reuse;
+
 /* What one exchange needs at a time: used by one transfer after another, so that a request finds
  * its handle, its callbacks and a buffer for the reply ready. */
 typedef struct cat_slot {
@@ -28,6 +36,7 @@ typedef struct cat_slot {
     int sends;       /* how often libcurl was about to send the request */
     bool resendable; /* a second send by libcurl does no harm */
     bool idempotent; /* to have done it twice is to have done it once */
+    cat_reuse reuse; /* as the handle is set */
     char detail[CURL_ERROR_SIZE];
     struct cat_slot *next; /* while it is idle */
 } cat_slot;
@@ -51,6 +60,9 @@ typedef struct {
 
 /* A slot, the caller's until it is given back; NULL when there is no memory. */
 cat_slot *cat_client_take(cat_client *client);
+
+/* Has the next exchange of a slot go on such a connection. */
+CURLcode cat_client_reuse(cat_slot *slot, cat_reuse reuse);
 
 /* Gives a slot back, for another transfer or to be freed. Its easy handle is in no engine. */
 void cat_client_give(cat_client *client, cat_slot *slot);

@@ -52,10 +52,23 @@ static transfer *check_done(lua_State *L) {
     return t;
 }
 
-static CURLcode prepare(cat_slot *slot, const char *method, const char *url,
-                        const cat_headers *headers) {
+/* A proxy is given plain http one request at a time, and may close the connection after each
+ * without a word; through a tunnel, of TLS, it does so only when that is idle. */
+static cat_reuse reuse_of(const cat_client *client, const cat_slot *slot, const char *url) {
+    if (slot->resendable) {
+        return CAT_REUSE_ANY;
+    }
+    bool plain = strncmp(url, "http:", 5) == 0;
+    return client->proxied && plain ? CAT_REUSE_NONE : CAT_REUSE_RECENT;
+}
+
+static CURLcode prepare(const cat_client *client, cat_slot *slot, const char *method,
+                        const char *url, const cat_headers *headers) {
     CURL *easy = slot->flight.easy;
     CURLcode code = cat_source_attach(easy, method, &slot->source);
+    if (code == CURLE_OK) {
+        code = cat_client_reuse(slot, reuse_of(client, slot, url));
+    }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_URL, url);
     }
@@ -188,7 +201,7 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
         return cat_failure(L, "data", "the file for the reply cannot be emptied: %s",
                            strerror(errno));
     }
-    CURLcode code = prepare(t->slot, method, url, headers);
+    CURLcode code = prepare(client, t->slot, method, url, headers);
     if (code == CURLE_OUT_OF_MEMORY) {
         return luaL_error(L, "not enough memory");
     }

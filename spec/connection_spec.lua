@@ -143,6 +143,37 @@ describe("a connection", function()
     assert.equal("b2", assert(client:create_batch { dataset = DATASET }).id)
   end)
 
+  -- Whoever closes idle connections on the way may do so without a word. A server that reads a request and closes is as
+  -- one whose close had not come yet.
+  it("that was idle for a while is left to requests that may be sent again", function()
+    local looked_up <const> = { send = raw.answer("200 OK", '{"b1":{"status":"loading"}}') }
+    local put <const> = { send = raw.answer("200 OK", "") }
+    local posts <close> = raw.start { { created "b1", created "b2", { close = true } }, { created "b3", created "b4" } }
+    local puts <close> = raw.start { { created "b1", { close = true } }, { put } }
+    local gets <close> = raw.start { { created "b1", looked_up }, { { close = true } } }
+    local creating, putting = service.client(posts.url), service.client(puts.url)
+    local getting = service.client(gets.url)
+    assert.equal("b1", assert(creating:create_batch { dataset = DATASET }).id)
+    assert.equal("b2", assert(creating:create_batch { dataset = DATASET }).id)
+    local filled = assert(putting:create_batch { dataset = DATASET })
+    local found = assert(getting:create_batch { dataset = DATASET })
+    require "cqueues".sleep(2.1)
+    assert.equal("loading", assert(found:get()).status)
+    assert.equal("b3", assert(creating:create_batch { dataset = DATASET }).id)
+    assert.equal("b4", assert(creating:create_batch { dataset = DATASET }).id)
+    assert(filled:upload("x", { data = "{}" }))
+    assert.equal(4, #posts:stop())
+    assert.equal(2, #gets:stop())
+  end)
+
+  it("of a proxy, which may close it after any answer, takes one creation of plain http", function()
+    local closed <const> = { close = true }
+    local proxy <close> = raw.start { { created "b1", closed }, { created "b2", closed }, { created "b3" } }
+    local client = service.client("http://127.0.0.1:1", { proxy = proxy.url })
+    for i = 1, 3 do assert.equal("b" .. i, assert(client:create_batch { dataset = DATASET }).id) end
+    assert.equal(3, #proxy:stop())
+  end)
+
   it("is not handed to a program that is run", function()
     local function sockets()
       local _, count = shell.run("ls -l /proc/self/fd"):gsub("socket:", "")

@@ -359,7 +359,8 @@ function Client:send(request)
   end
 end
 
---- Creates a batch.
+--- Creates a batch. A creation goes on a connection that was just used (for less than two seconds it was idle) or on a
+-- new one, and by way of a proxy of plain http on a new one always: who closes connections on the way does not tell.
 -- @tparam table given `dataset` (required); `format` (`json`, `parquet`, `csv`), `multiline`, `csv` (`delimiter`,
 --   `quote`, `escape`, `charset`, `header`, `null_marker`), `external_id`, `replay` (`predecessors`,
 --   `predecessors_by_external_id`, `reason`), `tags`, `error_diagnostics`, `partial_ingestion` (percent), `sandbox`,
