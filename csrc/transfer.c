@@ -139,8 +139,9 @@ static cat_source source_of(lua_State *L, transfer *t) {
     t->buffer = luaL_testudata(L, 5, CAT_BUFFER);
     if (t->buffer) {
         t->buffer->users++;
-        source.text = t->buffer->text ? t->buffer->text : "";
-        source.length = t->buffer->length;
+        int64_t length = (int64_t)t->buffer->length, offset = check_range(L, &length);
+        source.text = t->buffer->text ? t->buffer->text + offset : "";
+        source.length = (size_t)length;
         source.kind = CAT_SOURCE_MEMORY;
     } else if (!lua_isnil(L, 5)) {
         luaL_checktype(L, 5, LUA_TSTRING); /* a number's text would be kept alive by nobody */

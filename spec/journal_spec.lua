@@ -314,6 +314,25 @@ describe("a journal", function()
     end)
   end)
 
+  it("knows a file that goes in parts because it was too much for one request", function()
+    with_run(function(run)
+      run.given.part_threshold, run.given.parallel = nil, 1
+      run.server:set_faults { { match = { method = "PATCH", nth = 4 }, action = { status = 503 } } }
+      assert_error("http", "the server answered 503", run.client:ingest(run.given))
+      run.server:set_faults()
+      local puts = {}
+      local client = service.client(run.server.url, { on_request = function(exchange)
+        if exchange.method == "PUT" then puts[#puts + 1] = exchange.url:match "[^/]*$" end
+      end })
+      assert_whole(run, assert(client:ingest(run.given)))
+      local seen = requests(run)
+      for first = 0, 7000, 1000 do assert.equal(1, seen[("PATCH f2.json bytes %d-%d"):format(first, first + 999)]) end
+      assert.equal(1, seen["POST f2.json?action=INITIALIZE"])
+      table.sort(puts)
+      assert.same({ "f3.json", "f4.json" }, puts) -- that one has not been tried yet
+    end, { max_file = 5000 })
+  end)
+
   it("starts a new batch when the service has abandoned or aborted the old one, and says so", function()
     for _, status in ipairs { "abandoned", "aborted" } do
       with_run(function(run)

@@ -287,6 +287,7 @@ end
 -- @treturn[2] table error
 function Client:finish(request, transfer, attempt)
   local value, err = outcome(request, transfer)
+  if err and request.upload and transfer:sent() > 0 then err.seconds = transfer:seconds() end
   local exchange = self.observed and exchange_of(request, transfer, err, attempt)
   transfer:close()
   if exchange and not self.closed then observe(self, exchange) end
@@ -338,8 +339,10 @@ end
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
 --   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
 --   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
---   (the value of Content-Range). For downloads: `into`, a file of the io library. Of a call of several requests:
---   `ends`, when all of it has to be over, as of the function `ends`; otherwise the deadline begins now
+--   (the value of Content-Range), `final` (a function that is given an error, and says whether the caller knows better
+--   than to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
+--   of the io library. Of a call of several requests: `ends`, when all of it has to be over, as of the function `ends`;
+--   otherwise the deadline begins now
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error

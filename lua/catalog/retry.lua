@@ -37,10 +37,11 @@ function retry.after(text, now)
 end
 
 -- Whether the same request may be sent again: the fault passes, and either the request does no harm when it is done
--- twice, or nobody has got it. An error that has had its tries, that of fetching a token, has none left.
+-- twice, or nobody has got it. An error that has had its tries, that of fetching a token, has none left; and there may
+-- be a better way than the same again.
 local function may_repeat(request, err)
   return err.retryable and not err.attempts and not request.once
-    and (request.repeatable or not err.ambiguous)
+    and (request.repeatable or not err.ambiguous) and not (request.final and request.final(err))
 end
 
 --- How long the service wants to be left alone after an error.

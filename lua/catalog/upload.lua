@@ -14,6 +14,10 @@ local LARGEST_PUT <const>, LARGEST_PART <const> = 256000000, 512000000
 
 local MIB <const> = 1024 * 1024
 
+-- When a gateway's patience may have ended a request, in seconds; Adobe's have 60. And what is so small, in bytes, that
+-- a gateway which gave up had other reasons.
+local LONG <const>, SMALL <const> = 50, MIB
+
 --- The size of parts unless it is given, in bytes.
 upload.FILE_PART = 64 * MIB
 upload.STREAM_PART = 8 * MIB
@@ -93,7 +97,7 @@ end
 -- @tparam string method
 -- @tparam string path of the file, and `?action=`
 -- @tparam ?string|buffer|file body
--- @tparam ?table more `offset` and `length` of what is sent of the body; `range`; `ends` as of `client:ends`
+-- @tparam ?table more `offset` and `length` of what is sent of the body; `range`; `ends`, `final` as of `client:send`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -102,8 +106,47 @@ function upload.send(place, method, path, body, more)
   return place.client:send {
     method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
     upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
-    sandbox = place.sandbox, timeout = place.timeout, ends = more.ends, repeatable = true, read = batch.accept,
+    sandbox = place.sandbox, timeout = place.timeout, ends = more.ends, final = more.final, repeatable = true,
+    read = batch.accept,
   }
+end
+
+--- Whether a file was too much for one request, and is to go in parts. Source: Adobe's batch ingestion guide, for what
+-- is too large and for a gateway's time-out; that may also be a connection that breaks.
+-- @tparam table err what came of a PUT
+-- @tparam integer length of the file, in bytes
+-- @treturn boolean
+function upload.is_too_much(err, length)
+  if err.method ~= "PUT" or length < 2 then return false end
+  if err.status == 408 or err.status == 504 then return length > SMALL end
+  return err.status == 413 or err.kind == "network" and (err.seconds or 0) >= LONG
+end
+
+--- Sends a whole file in one request.
+-- @tparam table place gets `refused`, the size of the smallest file that was too much
+-- @tparam string path
+-- @tparam buffer|file|string body
+-- @tparam integer offset where the file begins in the body
+-- @tparam integer length bytes
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @treturn[2] boolean true: it is to go in parts
+function upload.send_whole(place, path, body, offset, length)
+  local function is_final(err) return upload.is_too_much(err, length) end
+  local ok, err = upload.send(place, "PUT", path, body, { offset = offset, length = length, final = is_final })
+  if ok then return true end
+  if not is_final(err) then return nil, err, false end
+  place.refused = math.min(place.refused or length, length)
+  return nil, err, true
+end
+
+--- The size of the parts of a file: what was asked for, and smaller than what was too much.
+-- @tparam table place
+-- @tparam integer part_size
+-- @treturn integer
+function upload.part_size(place, part_size)
+  return place.refused and math.min(part_size, (place.refused + 1) // 2) or part_size
 end
 
 --- Sends one part.
@@ -117,9 +160,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function upload.send_part(place, path, first, length, body, offset)
-  return upload.send(place, "PATCH", path, body, {
+  local ok, err = upload.send(place, "PATCH", path, body, {
     offset = offset, length = offset and length, range = ("bytes %d-%d"):format(first, first + length - 1),
   })
+  if ok then return true end
+  if err.status == 413 then
+    err.message = ("%s (a part of %d bytes is too large; give a smaller part_size)"):format(err.message, length)
+  end
+  return nil, err
 end
 
 -- How many bytes of a file the service has without a gap.
@@ -161,18 +209,6 @@ local function finish(task)
   if task.file then task.file:close() end
   if not ok then return nil, err end
   return task.heard.done(task.total)
-end
-
-local function send_whole(task)
-  local ok, err = upload.send(task.place, "PUT", task.target, task.file or task.data, {
-    offset = task.file and task.offset, length = task.file and task.total,
-  })
-  if not ok then
-    if task.file then task.file:close() end
-    return nil, err
-  end
-  task.heard.bytes(task.total)
-  return finish(task)
 end
 
 local function complete(task)
@@ -219,6 +255,7 @@ end
 local function send_in_parts(task, jobs)
   local begun = next(task.known.parts) ~= nil -- a part was acknowledged
   if not begun then
+    if not task.known.part_size then task.part_size = upload.part_size(task.place, task.part_size) end
     local ok, err = task.heard.begun(task.part_size)
     if ok then ok, err = upload.send(task.place, "POST", task.target .. "?action=INITIALIZE") end
     if not ok then return nil, err end
@@ -232,6 +269,18 @@ local function send_in_parts(task, jobs)
     return first and function() return send_piece(task, first) end
   end)
   return true
+end
+
+-- Sends a small file in one request, or in parts where that is too much.
+local function send_whole(task, jobs)
+  local ok, err, in_parts = upload.send_whole(task.place, task.target, task.file or task.data, task.offset, task.total)
+  if in_parts then return send_in_parts(task, jobs) end
+  if not ok then
+    if task.file then task.file:close() end
+    return nil, err
+  end
+  task.heard.bytes(task.total)
+  return finish(task)
 end
 
 local function open_source(task, source)
@@ -280,8 +329,8 @@ function upload.job(jobs, place, name, source, given, heard, known)
   return function()
     local ok, unread = open_source(task, source)
     if not ok then return nil, unread end
-    local small = task.total <= (given.part_threshold or LARGEST_PUT)
-    if small and not known.part_size then return send_whole(task) end
+    local small = task.total <= (given.part_threshold or LARGEST_PUT) and task.total < (place.refused or math.huge)
+    if small and not known.part_size then return send_whole(task, jobs) end
     return send_in_parts(task, jobs)
   end
 end
@@ -319,7 +368,8 @@ end
 -- @tparam table source `{ file = path }` (with `offset` and `length`, in bytes, for a range of it), or
 --   `{ data = string }`, or `{ reader = function }` that gives a chunk each time it is called, and nil at the end
 -- @tparam ?table given `part_size` (bytes; default 64 MiB, for readers 8 MiB; at most 512,000,000), `part_threshold`
---   (up to so many bytes go in one request; default and maximum 256,000,000), `parallel` (requests in flight; default
+--   (up to so many bytes go in one request; default and maximum 256,000,000; a file that is too large for the service
+--   or takes too long for its gateway goes on in parts), `parallel` (requests in flight; default
 --   the client's), `timeout` (seconds for which an upload may stand still)
 -- @treturn[1] table `name`, `bytes`, `seconds`
 -- @treturn[2] nil

@@ -147,11 +147,26 @@ function Writer:add(text)
   return length < self.next_turn or see_to_transfers(self, length)
 end
 
--- What ended within its first part is one request; otherwise the last part, and the end.
+-- Sends what ended within its first part: in one request, or in parts where that is too much.
+local function send_whole(self)
+  local place, target, buffer, total = self.place, self.target, self.buffer, self.sent
+  local ok, err, in_parts = upload.send_whole(place, target, buffer, 0, total)
+  if not in_parts then return ok, err end
+  ok, err = upload.send(place, "POST", target .. "?action=INITIALIZE")
+  if not ok then return nil, err end
+  local part_size = upload.part_size(place, self.part_size)
+  for first = 0, total - 1, part_size do
+    ok, err = upload.send_part(place, target, first, math.min(part_size, total - first), buffer, first)
+    if not ok then return nil, err end
+  end
+  return upload.complete(place, target, total)
+end
+
+-- Sends what there is still to send: the whole file, or its last part and its end.
 local function finish(self)
   if not self.begun then
     self.sent = self.buffer:length()
-    return upload.send(self.place, "PUT", self.target, self.buffer)
+    return send_whole(self)
   end
   if self.buffer:length() > 0 then
     local ok, err = dispatch(self)
