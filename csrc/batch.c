@@ -108,6 +108,23 @@ static int add_format(lua_State *L, int options) {
     return 0;
 }
 
+/* Puts a `$` before each string of the list on top that does not begin with one. Source: Adobe's
+ * description of the API, for external ids. */
+static void mark_external_ids(lua_State *L) {
+    lua_Unsigned length = lua_rawlen(L, -1);
+    for (lua_Unsigned i = 1; i <= length; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        if (*lua_tostring(L, -1) == '$') {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_pushliteral(L, "$");
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+        lua_rawseti(L, -2, (lua_Integer)i);
+    }
+}
+
 static int add_replay(lua_State *L, int options) {
     if (lua_getfield(L, options, "replay") == LUA_TNIL) {
         lua_pop(L, 1);
@@ -124,6 +141,10 @@ static int add_replay(lua_State *L, int options) {
     if (failed) {
         return failed;
     }
+    if (lua_getfield(L, -1, "predecessorsByExternalId") == LUA_TTABLE) {
+        mark_external_ids(L);
+    }
+    lua_pop(L, 1);
     lua_setfield(L, replay - 1, "replay");
     lua_settop(L, replay - 1);
     return 0;

@@ -94,11 +94,15 @@ describe("create_batch", function()
     }).inputFormat)
   end)
 
-  it("sends replays, ids exactly as given", function()
+  it("sends replays, the ids of batches exactly as given, external ones with a $", function()
     assert.same({ predecessors = { "a", "b" }, reason = "replace" },
       payload_of({ dataset = DATASET, replay = { predecessors = { "a", "b" }, reason = "replace" } }).replay)
-    assert.same({ predecessorsByExternalId = { "x" } },
-      payload_of({ dataset = DATASET, replay = { predecessors_by_external_id = { "x" } } }).replay)
+    local ids <const> = { "x", "$y", "z$" }
+    assert.same({ predecessorsByExternalId = { "$x", "$y", "$z$" } },
+      payload_of({ dataset = DATASET, replay = { predecessors_by_external_id = ids } }).replay)
+    assert.same({ "x", "$y", "z$" }, ids)
+    assert.equal('{"predecessorsByExternalId":[]}',
+      body_of({ dataset = DATASET, replay = { predecessors_by_external_id = {} } }):match '"replay":(%b{})')
   end)
 
   it("sends an empty list as a list", function()
