@@ -206,6 +206,40 @@ describe("ingest", function()
     end)
   end)
 
+  it("advises and enforces what the service does", function()
+    with_files({ 0 }, function(_, paths, directory)
+      local client = service.client "http://127.0.0.1:1"
+      local function ingest(bytes, count)
+        assert(os.execute(("truncate -s %d %s/sparse"):format(bytes, directory)))
+        local files, warned = { directory .. "/sparse" }, {}
+        for i = 2, count do files[i] = { name = tostring(i), file = paths[1] } end
+        local report, err = client:ingest {
+          dataset = DATASET, files = files, on_warning = function(text) warned[#warned + 1] = text:match "^%d+ %l+" end,
+        }
+        assert.is_nil(report)
+        return err.kind, warned, err.message
+      end
+      local refused <const> = "1099511627777 bytes are more than a batch may have (1099511627776)"
+      local kind, warned, message = ingest(1099511627777, 10001)
+      assert.equal("limit", kind)
+      assert.matches(refused, message, 1, true)
+      assert.same({ "10001 files" }, warned)
+      kind, warned = ingest(1099511627776, 10000) -- it goes on to what is not there
+      assert.equal("network", kind)
+      assert.same({ "1099511627776 bytes" }, warned)
+    end)
+  end)
+
+  it("reports without counts where the service has none", function()
+    with_files({ 1 }, function(client, paths, _, server)
+      server:set_faults { { action = { leave_out = "metrics" } } }
+      local report = assert(client:ingest { dataset = DATASET, format = "csv", files = paths })
+      assert.equal("success", report.status)
+      assert.is_nil(report.metrics)
+      assert.is_nil(report.batches[1].metrics)
+    end)
+  end)
+
   it("raises for an unknown option", function()
     service.run({}, function(_, client)
       local ok, message = pcall(function() client:ingest { dataset = DATASET, fiels = {} } end)

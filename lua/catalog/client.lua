@@ -366,9 +366,10 @@ end
 -- new one, and by way of a proxy of plain http on a new one always: who closes connections on the way does not tell.
 -- @tparam table given `dataset` (required); `format` (`json`, `parquet`, `csv`), `multiline`, `csv` (`delimiter`,
 --   `quote`, `escape`, `charset`, `header`, `null_marker`), `external_id`, `replay` (`predecessors`,
---   `predecessors_by_external_id`, `reason`), `tags`, `error_diagnostics`, `partial_ingestion` (percent), `sandbox`,
---   `timeout` (seconds), `extra` (merged into the payload as it is), `once` (true: it is created exactly once, whatever
---   becomes of the answers; takes an external id of its own unless one is given)
+--   `predecessors_by_external_id`, which are sent with a `$` before each, `reason`), `tags`, `error_diagnostics`,
+--   `partial_ingestion` (percent), `sandbox`, `timeout` (seconds), `extra` (merged into the payload as it is), `once`
+--   (true: it is created exactly once, whatever becomes of the answers; takes an external id of its own unless one is
+--   given)
 -- @treturn[1] catalog.batch every field the service sent
 -- @treturn[2] nil
 -- @treturn[2] table error; `ambiguous` when the batch may exist
@@ -399,7 +400,7 @@ end
 --   `{ name = ..., file = path }`), or `dir` and `pattern` (`*.json`); `parallel`, `part_size`, `part_threshold` as of
 --   `upload`; `upload_timeout` (seconds for which an upload may stand still); `timeout` (seconds to wait for the
 --   service to ingest; default: none); `split` (true: as many batches as the advised limits make); `advised_files`,
---   `advised_bytes` (1500; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 1 TB: more is refused);
+--   `advised_bytes` (10,000; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 2^40: more is refused);
 --   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
 --   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again),
 --   `on_change` (called with a batch's status each time it is another), `on_warning` (called with a text; default:

@@ -13,7 +13,8 @@ Server.__index = Server
 local SCHEMA <const> = {
   port = "integer", latency_ms = "integer", datasets = "table", data_dir = "string", tokens = "table",
   api_keys = "table", orgs = "table", clients = "table", catalog_lag_ms = "integer", strict = "boolean",
-  cert = "string", key = "string", max_body = "integer", max_file = "integer", stage_ms = "integer",
+  cert = "string", key = "string", max_body = "integer", max_file = "integer", max_files = "integer",
+  max_bytes = "integer", stage_ms = "integer",
   faults = "table", seed = "integer", abandon_ms = "integer", log = "string", unique_ids = "boolean",
 }
 
@@ -56,7 +57,7 @@ local function settings_of(given, directory)
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
     lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed, abandon_ms = given.abandon_ms,
     log = given.log, unique_ids = given.unique_ids,
-    stage_ms = given.stage_ms, max_file = given.max_file,
+    stage_ms = given.stage_ms, max_file = given.max_file, max_files = given.max_files, max_bytes = given.max_bytes,
     scheme = given.cert and "https" or "http",
   }
 end
@@ -86,7 +87,8 @@ end
 --   catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where
 --   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
 --   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
---   256,000,000 for a file and 512,000,000 for a part); `stage_ms` (how long a completed batch stays in each state
+--   256,000,000 for a file and 512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the service's
+--   25,000 and 2^40); `stage_ms` (how long a completed batch stays in each state
 --   before it is ingested, default 0); `abandon_ms` (after how long a batch that was not completed is abandoned;
 --   default: never); `unique_ids` (true: a second batch with an external id is refused with 409; no guide promises that
 --   the service does so); `log` (a file that gets a line for each request: method, target, range, status); `faults`, as
@@ -131,7 +133,7 @@ end
 --   (`"before"` anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut`
 --   (the answer, after so many bytes), `wrong_length` (by so many), `trickle_ms` (the answer comes by the byte, so many
 --   milliseconds apart), `close` (the connection, after the answer; `"unannounced"`: which does not say so),
---   `delay_ms`, `expire_tokens`
+--   `delay_ms`, `leave_out` (a field of the batches in the answer), `expire_tokens`
 -- @raise an action is unknown, or a path is no pattern
 function Server:set_faults(list)
   faults.check(list, 2)

@@ -25,10 +25,9 @@ local SCHEMA <const> = {
 }
 for name, kind in pairs(CREATION) do SCHEMA[name] = kind end
 
--- Source: Adobe's guardrails for ingestion: advised and enforced, files and decimal bytes a batch.
-local LIMITS <const> = {
-  advised_files = 1500, advised_bytes = 100 * 10 ^ 9 // 1 | 0, max_files = 25000, max_bytes = 10 ^ 12 // 1 | 0,
-}
+-- Source: Adobe's guardrails for ingestion: advised and enforced, files and bytes a batch. The terabyte is that of the
+-- service's own message, 2^40; which gigabyte is meant by what is advised is not said.
+local LIMITS <const> = { advised_files = 10000, advised_bytes = 100000000000, max_files = 25000, max_bytes = 1 << 40 }
 
 -- Progress is told at most so often, in seconds.
 local TELL_EVERY <const> = 0.1

@@ -1,5 +1,7 @@
 --- Faults on demand: what goes wrong, with which requests.
 -- @module catalog.emulator.faults
+local core = require "catalog.core"
+
 local faults = {}
 
 local HTML <const> = "<html><head><title>502</title></head><body><h1>Bad Gateway</h1></body></html>"
@@ -56,6 +58,15 @@ local ACTIONS <const> = {
   delay_ms = function(value, work)
     local status, headers, body = work()
     return status, headers, body, value
+  end,
+  -- the batches in the answer lack a field
+  leave_out = function(value, work)
+    local status, headers, body = work()
+    local batches = core.json.decode(body)
+    for _, batch in pairs(type(batches) == "table" and batches or {}) do
+      if type(batch) == "table" then batch[value] = nil end
+    end
+    return status, headers, batches and core.json.encode(batches) or body
   end,
   expire_tokens = function(_, work, _, service)
     service.gateway:expire()

@@ -6,7 +6,9 @@ local lifecycle = require "catalog.emulator.lifecycle"
 
 local files = {}
 
-local MOST_FILES <const> = 25000
+-- What a batch may have. Source: the message of the service that says it has more.
+local MOST_FILES <const>, MOST_BYTES <const> = 25000, 1 << 40
+
 local LARGEST_PUT <const>, LARGEST_PART <const> = 256000000, 512000000
 
 local function problem(status, format, ...)
@@ -80,18 +82,30 @@ local function described(name, bytes)
   return answers.value(200, { name = name, sizeInBytes = bytes })
 end
 
+-- Refuses a file with which the batch would have more than it may.
+local function check_batch(service, record, name, bytes)
+  local count = record.file_count + (record.files[name] and 0 or 1)
+  local total, over = record.bytes - (record.files[name] or 0) + bytes, {}
+  for _, limit in ipairs {
+    { count, service.max_files or MOST_FILES, "files" }, { total, service.max_bytes or MOST_BYTES, "bytes" },
+  } do
+    local has, most, what = table.unpack(limit)
+    if has > most then over[#over + 1] = ("%d %s (over the %d threshold)"):format(has, what, most) end
+  end
+  if over[1] then return problem(400, "Batch ingestion guardrails hit: %s", table.concat(over, "; ")) end
+end
+
 local function remember(record, name, bytes)
   if not record.files[name] then record.file_count = record.file_count + 1 end
+  record.bytes = record.bytes - (record.files[name] or 0) + bytes
   record.files[name] = bytes
 end
 
 local function put(service, request, record, name)
   local refusal = table.pack(check_octets(request))
   if not refusal[1] then refusal = table.pack(check_size(service, request.body_size, LARGEST_PUT, "one PUT")) end
+  if not refusal[1] then refusal = table.pack(check_batch(service, record, name, request.body_size)) end
   if refusal[1] then return table.unpack(refusal) end
-  if record.file_count >= MOST_FILES and not record.files[name] then
-    return problem(400, "The batch %s has %d files, and may have no more", record.batch.id, MOST_FILES)
-  end
   local ok, why = move(service, request.body_file, path_of(service, record, name))
   if not ok then return problem(400, "The file %s cannot be kept: %s", name, why) end
   remember(record, name, request.body_size)
@@ -155,6 +169,8 @@ local function complete(service, _, record, name)
   local parts = in_order(large)
   local fault, size = fault_in(parts)
   if fault then return problem(400, "The file %s is not whole: %s", name, fault) end
+  local refusal = table.pack(check_batch(service, record, name, size))
+  if refusal[1] then return table.unpack(refusal) end
   local ok, why = move(service, partial_path(service, record, name), path_of(service, record, name))
   if not ok then return problem(400, "The file %s cannot be kept: %s", name, why) end
   large.parts, large.size = {}, size

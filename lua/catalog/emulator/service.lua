@@ -119,7 +119,7 @@ return function(settings)
     gateway = gateway.new(given), store = store.new(given.directory, given.lasting), directory = given.directory,
     datasets = given.datasets, clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0,
     strict = given.strict, unique_ids = given.unique_ids, stage_ms = given.stage_ms or 0, max_file = given.max_file,
-    scheme = given.scheme,
+    max_files = given.max_files, max_bytes = given.max_bytes, scheme = given.scheme,
     made = {}, spooled = 0, abandon_ms = given.abandon_ms, log = log_of(given.log),
   }
   for _, name in ipairs { "files", "parts", "spool", "row_errors" } do

@@ -33,7 +33,7 @@ local function read_record(path)
   local record = core.json.decode(file:read "a")
   if type(record) ~= "table" or type(record.batch) ~= "table" then return nil end
   mark_lists(record.batch)
-  record.files, record.large, record.file_count = {}, {}, 0
+  record.files, record.large, record.file_count, record.bytes = {}, {}, 0, 0
   return record
 end
 
@@ -44,6 +44,7 @@ local function find_files(record, path, prefix)
     local file = core.file.open(path .. "/" .. name)
     if file then
       record.files[prefix .. name], record.file_count = file:size(), record.file_count + 1
+      record.bytes = record.bytes + file:size()
       file:close()
     else
       find_files(record, path .. "/" .. name, prefix .. name .. "/")
@@ -97,11 +98,11 @@ end
 -- @tparam table batch as the service shows it
 -- @tparam string org
 -- @tparam string sandbox
--- @treturn table the record: `batch`, `org`, `sandbox`; `files` (name -> bytes) and how many (`file_count`); `large`
---   (name -> the `parts` that have arrived, or `size` once it is complete); `completed_at` (milliseconds since the
---   epoch) and `row_errors` (names of files) when there are
+-- @treturn table the record: `batch`, `org`, `sandbox`; `files` (name -> bytes), how many (`file_count`) and their size
+--   (`bytes`); `large` (name -> the `parts` that have arrived, or `size` once it is complete); `completed_at`
+--   (milliseconds since the epoch) and `row_errors` (names of files) when there are
 function Store:add(batch, org, sandbox)
-  local record = { batch = batch, org = org, sandbox = sandbox, files = {}, large = {}, file_count = 0 }
+  local record = { batch = batch, org = org, sandbox = sandbox, files = {}, large = {}, file_count = 0, bytes = 0 }
   mark_lists(batch)
   write_record(self, record)
   remember(self, record)
