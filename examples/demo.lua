@@ -50,8 +50,9 @@ local report = assert(client:ingest {
   files = { directory .. "/new.json", directory .. "/all.json" }, part_threshold = 100000, part_size = 65536,
   on_progress = bar, on_change = function(status) print("the batch is " .. status) end,
 })
-print(("%d of %d records are in, in %.1f seconds"):format(report.metrics.outputRecordCount,
-  report.metrics.inputRecordCount, report.seconds))
+local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
+print(("%s of %s records are in, in %.1f seconds"):format(tonumber(metrics.outputRecordCount) or "?",
+  tonumber(metrics.inputRecordCount) or "?", report.seconds))
 for _, file in ipairs(report.files) do print(("  %-10s %7d bytes"):format(file.name, file.bytes)) end
 for _, problem in ipairs(assert(client:batch(report.id):problems())) do print("  " .. problem.text) end
 print "the rows that are not:"

@@ -34,10 +34,16 @@ local function settled(before)
   return ready, sizes
 end
 
+-- How many records are in, as far as it is known: the service leaves its counts out of CSV and of old batches.
+local function count_of(report)
+  local metrics = type(report.metrics) == "table" and report.metrics or {}
+  return tonumber(metrics.outputRecordCount) or "an unknown number of"
+end
+
 local function ingest(name)
   local path = directory .. "/" .. name
   local report, err = client:ingest { dataset = dataset, format = "json", files = { path } }
-  print(report and ("%s: %d records in batch %s"):format(name, report.metrics.outputRecordCount, report.id)
+  print(report and ("%s: %s records in batch %s"):format(name, count_of(report), report.id)
     or ("%s: %s"):format(name, tostring(err)))
   assert(os.rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name)))
 end

@@ -50,6 +50,12 @@ local function mark_of(path)
   return found and ("%d %d %d.%09d"):format(found.ino, found.size, found.mtime.sec, found.mtime.nsec)
 end
 
+-- How many records are in, as far as it is known: the service leaves its counts out of CSV and of old batches.
+local function count_of(report)
+  local metrics = type(report.metrics) == "table" and report.metrics or {}
+  return tonumber(metrics.outputRecordCount) or "an unknown number of"
+end
+
 -- Ingests a file and puts it away. True: there is another of its name, or it was changed, and its turn comes again.
 local function ingest(name)
   local path = directory .. "/" .. name
@@ -62,7 +68,7 @@ local function ingest(name)
     end,
   }
   progress[name] = nil
-  say(report and ("%s: %d records in batch %s"):format(name, report.metrics.outputRecordCount, report.id)
+  say(report and ("%s: %s records in batch %s"):format(name, count_of(report), report.id)
     or ("%s: %s"):format(name, tostring(err)))
   if mark_of(path) ~= mark and mark_of(path) then return true end
   local moved, why = uv.fs_rename(path, ("%s/%s/%s"):format(directory, report and "done" or "failed", name))

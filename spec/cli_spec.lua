@@ -70,6 +70,15 @@ describe("the program", function()
     end)
   end)
 
+  it("does without the service's counts", function()
+    with_files(function(server, directory)
+      server:set_faults { { action = { leave_out = "metrics" } } }
+      local output, status = run(server, ("ingest --dataset d --format json %s/a.json"):format(directory))
+      assert.equal(0, status, output)
+      assert.matches("\nbatch %w+: success\n1 files, 40 B in [%d.]+ seconds\n$", output)
+    end)
+  end)
+
   it("creates, shows, aborts and waits for batches", function()
     with_files(function(server)
       local created = assert(core.json.decode((run(server, "--json create --dataset d --format json"))))

@@ -105,6 +105,17 @@ describe("the C host with its own poll", function()
     end)
   end)
 
+  it("does without the service's counts", function()
+    shell.with_directory(function(directory)
+      local paths, said = make_files(directory, 1), {}
+      local server <close> = assert(emulator.start { faults = { { action = { leave_out = "metrics" } } } })
+      local status, errors = run(server.url, paths, directory, function(_, line) said[#said + 1] = line end)
+      assert.equal("", errors)
+      assert.equal(0, status)
+      assert.matches(": an unknown number of records are in batch %w+, 0 lines answered$", said[#said])
+    end)
+  end)
+
   it("takes lines in pieces and many at a time, and ends a connection whose line has no end", function()
     shell.with_directory(function(directory)
       local paths = make_files(directory, 0)

@@ -181,6 +181,20 @@ describe("the example watch_luv.lua", function()
       assert.equal("bad.json\nbefore.json\ngood.json\n", moved)
     end)
   end)
+
+  it("does without the service's counts", function()
+    with_server({ faults = { { action = { leave_out = "metrics" } } } }, function(directory, server)
+      local watched = directory .. "/watched"
+      assert(core.system.mkdir(watched))
+      shell.write(watched .. "/a.json", '{"n":1}\n')
+      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d"):format(watched))
+      assert.equal("watching", running:line())
+      assert.matches("^a.json: an unknown number of records in batch %w+$", running:line())
+      running:signal "TERM"
+      local rest, status = running:finish()
+      assert.equal(0, status, rest)
+    end)
+  end)
 end)
 
 describe("the example watch_luv.lua", function()

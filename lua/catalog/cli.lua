@@ -102,9 +102,9 @@ local function summarise(report)
   for _, one in ipairs(report.batches) do
     print(("batch %s: %s"):format(one.id, present(one.status) or "no status"))
     local metrics = type(one.metrics) == "table" and one.metrics or {}
-    local records, read = present(metrics.outputRecordCount), present(metrics.inputRecordCount)
-    if records then
-      print(("  %d of %d records are in"):format(records, read or 0))
+    local count = tonumber(metrics.outputRecordCount) -- the service may leave it out
+    if count then
+      print(("  %s of %s records are in"):format(count, tonumber(metrics.inputRecordCount) or "?"))
     end
     for _, problem in ipairs(type(one.errors) == "table" and one.errors or {}) do
       print(("  %s: %s"):format(present(problem.code) or "no code", present(problem.description) or "no description"))
