@@ -7,6 +7,7 @@
 
 #include "failure.h"
 #include "json.h"
+#include "url.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -236,7 +237,13 @@ static int check_dataset(lua_State *L) {
         return cat_failure(L, "data",
                            "create_batch needs the id of a dataset: { dataset = '...' }");
     }
-    return length ? 0 : cat_failure(L, "data", "dataset is empty; create_batch needs its id");
+    if (!length) {
+        return cat_failure(L, "data", "dataset is empty; create_batch needs its id");
+    }
+    /* Files could not be uploaded: the id is part of their paths. */
+    return cat_url_segment_fits(dataset)
+               ? 0
+               : cat_failure(L, "data", "'%s' cannot be used as a dataset id", dataset);
 }
 
 /*** The body of a creation.

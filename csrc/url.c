@@ -22,6 +22,10 @@ bool cat_url_printable(const char *text, size_t length) {
     return true;
 }
 
+bool cat_url_segment_fits(const char *text) {
+    return *text != '\0' && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
 /* RFC 3986, 2.3: the characters that never need encoding. */
 static bool unreserved(unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -67,7 +71,7 @@ static int url_encode(lua_State *L) {
 static int url_segment(lua_State *L) {
     const char *text = luaL_checkstring(L, 1);
     const char *what = luaL_checkstring(L, 2);
-    if (*text == '\0' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
+    if (!cat_url_segment_fits(text)) {
         return cat_failure(L, "data", "'%s' cannot be used as a %s", text, what);
     }
     return url_encode(L);

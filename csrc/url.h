@@ -13,6 +13,10 @@ bool cat_url_printable(const char *text, size_t length);
  * password, and returns 1; or pushes nil and an error of kind `config` and returns 2. */
 int cat_url_proxy(lua_State *L, int index);
 
+/* Whether a text can be one segment of a path: not empty, and neither `.` nor `..`, which a server
+ * would take as a step in the path. */
+bool cat_url_segment_fits(const char *text);
+
 /* Pushes the table of functions that Lua sees as core.url; returns 1. */
 int cat_url_open(lua_State *L);
 

@@ -26,8 +26,10 @@ local function act(self, action, given, call)
   local checked = options.check(given, { timeout = "number" }, call, 3)
   local ok, err = batch.check_timeout(checked.timeout)
   if not ok then return nil, err end
+  local request, unfit = batch.action(self, action, checked.timeout)
+  if not request then return nil, unfit end
   batch.state(self).ended = action
-  local client, request = batch.home(self), batch.action(self, action, checked.timeout)
+  local client = batch.home(self)
   request.ends = client:ends()
   ok, err = client:send(request)
   if not ok and not is_done(self, action, err, request.ends) then return nil, err end

@@ -3,6 +3,7 @@
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
+local paths = require "catalog.paths"
 local reply = require "catalog.reply"
 
 local batch = {}
@@ -80,12 +81,16 @@ end
 -- @tparam catalog.batch self
 -- @tparam string action `COMPLETE`, `ABORT`, `FAIL`, `REVERT`
 -- @tparam ?number timeout seconds
--- @treturn table for `client:send`
+-- @treturn[1] table for `client:send`
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`: the id cannot be that of a batch
 function batch.action(self, action, timeout)
+  local path, err = paths.action(self.id, action)
+  if not path then return nil, err end
   local _, sandbox = batch.home(self)
   return {
-    method = "POST", path = ("/data/foundation/import/batches/%s?action=%s"):format(core.url.encode(self.id), action),
-    body = "", sandbox = sandbox, timeout = timeout, repeatable = true, read = batch.accept,
+    method = "POST", path = path, body = "", sandbox = sandbox, timeout = timeout, repeatable = true,
+    read = batch.accept,
   }
 end
 
@@ -93,6 +98,7 @@ end
 local function leave_now(self)
   local client = batch.home(self)
   local request = batch.action(self, "ABORT", ABORT_TIMEOUT)
+  if not request then return end
   request.repeatable = nil
   request.once = true
   request.ends = core.engine.now() + ABORT_TIMEOUT -- the fetching of a token included
@@ -151,7 +157,7 @@ function batch.creation(given, ends)
   local payload, err = core.batch.payload(given)
   if not payload then return nil, err end
   return {
-    method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = payload,
+    method = "POST", path = paths.CREATION, content_type = "application/json", body = payload,
     sandbox = given.sandbox, timeout = given.timeout, ends = ends, read = core.batch.parse, governed = true,
   }
 end
@@ -233,11 +239,11 @@ end
 -- @treturn[2] table error, as of `get`
 function batch.fetch(self, timeout, ends)
   local kind = getmetatable(self)
-  local segment, err = core.url.segment(self.id, "batch id")
-  if not segment then return nil, err end
+  local path, err = paths.catalog(self.id)
+  if not path then return nil, err end
   local fields, failed = kind.client:send {
-    method = "GET", repeatable = true, path = "/data/foundation/catalog/batches/" .. segment, sandbox = kind.sandbox,
-    timeout = timeout, ends = ends, read = function(body) return look_up(self.id, body) end,
+    method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, ends = ends,
+    read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
   local fresh = setmetatable(fields, kind)

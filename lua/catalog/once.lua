@@ -7,6 +7,7 @@ local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local paths = require "catalog.paths"
 local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local states = require "catalog.states"
@@ -98,7 +99,7 @@ local function look(call)
   local answered
   local list, err = call.client:send {
     method = "GET", ends = call.ends, sandbox = call.options.sandbox, timeout = call.options.timeout, repeatable = true,
-    path = "/data/foundation/catalog/batches?limit=100&externalId=" .. core.url.encode(call.options.external_id),
+    path = paths.external(call.options.external_id),
     read = function(body, transfer)
       answered = time_of(transfer)
       return read_listing(body, call.options.external_id)
@@ -260,6 +261,8 @@ local HELD_BACK <const> = 60000
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, known)
   known = known or {}
+  local possible, unfit = batch.creation(given) -- what can never work is found before anybody is asked
+  if not possible then return nil, unfit end
   local call = {
     client = client, options = with_id(given), ends = client:ends(), since = known.since, open = known.open,
     doubtful = known.open or known.look,

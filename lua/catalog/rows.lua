@@ -3,13 +3,9 @@
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local paths = require "catalog.paths"
 
 local PAGE <const> = 100
-
-local function meta_path(id, path, query)
-  return ("/data/foundation/export/batches/%s/meta?path=%s%s"):format(core.url.encode(id), core.url.encode(path),
-    query or "")
-end
 
 local function read_listing(body)
   local listing, err = core.json.decode(body)
@@ -22,11 +18,11 @@ end
 
 -- One page of what there is at a path; none when there is no such thing.
 local function list_page(self, path, start)
+  local target, unfit = paths.export(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE))
+  if not target then return nil, unfit end
   local client, sandbox = batch.home(self)
   local page, err = client:send {
-    method = "GET", repeatable = true, path = meta_path(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE)),
-    sandbox = sandbox,
-    read = read_listing,
+    method = "GET", repeatable = true, path = target, sandbox = sandbox, read = read_listing,
   }
   if page then return page end
   if err.status == 404 and start == 0 then return {} end
@@ -61,11 +57,13 @@ end
 
 -- Downloads one file of rows to a temporary file, however large it is.
 local function download(self, name)
+  local path, unfit = paths.export(self.id, "row_errors/" .. name)
+  if not path then return nil, unfit end
   local file, why = io.tmpfile()
   if not file then return failure("data", "no temporary file can be made: %s", why) end
   local client, sandbox = batch.home(self)
   local ok, err = client:send {
-    method = "GET", repeatable = true, path = meta_path(self.id, "row_errors/" .. name), sandbox = sandbox, into = file,
+    method = "GET", repeatable = true, path = path, sandbox = sandbox, into = file,
     read = function() return true end,
   }
   if not ok then

@@ -3,8 +3,8 @@
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
-local names = require "catalog.names"
 local options = require "catalog.options"
+local paths = require "catalog.paths"
 local pool = require "catalog.pool"
 
 local upload = {}
@@ -319,7 +319,7 @@ local UNHEARD <const> = { __index = function() return function() return true end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`: the name cannot be used
 function upload.job(jobs, place, name, source, given, heard, known)
-  local target, err = names.path(place, name)
+  local target, err = paths.file(place, name)
   if not target then return nil, err end
   known = known or { parts = {} }
   local task = {

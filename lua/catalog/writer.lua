@@ -3,8 +3,8 @@
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
-local names = require "catalog.names"
 local options = require "catalog.options"
+local paths = require "catalog.paths"
 local pool = require "catalog.pool"
 local reply = require "catalog.reply"
 local upload = require "catalog.upload"
@@ -232,7 +232,7 @@ end
 function writer.open(self, name, given)
   local place, err = upload.place(self, given)
   if not place then return nil, err end
-  local target, unfit = names.path(place, name)
+  local target, unfit = paths.file(place, name)
   if not target then return nil, unfit end
   local state = batch.state(self)
   state.writing = state.writing or {}
