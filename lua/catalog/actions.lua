@@ -3,9 +3,10 @@
 local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local failure = require "catalog.failure"
 local once = require "catalog.once"
 local options = require "catalog.options"
-local reply = require "catalog.reply"
+local problems = require "catalog.problems"
 local retry = require "catalog.retry"
 local states = require "catalog.states"
 
@@ -78,24 +79,6 @@ function batch.methods:revert(given)
   return act(self, "REVERT", given, "revert")
 end
 
-local function text_of(problem)
-  local rows = problem.recordCount or problem.rows
-  local count = math.type(rows) == "integer" and (" (%d %s)"):format(rows, rows == 1 and "row" or "rows") or ""
-  local code, description = reply.present(problem.code), reply.present(problem.description)
-  return ("%s: %s%s"):format(code or "no code", description or "no description", count)
-end
-
-local function list_problems(fields)
-  local list = {}
-  for i, problem in ipairs(type(fields.errors) == "table" and fields.errors or {}) do
-    local copy = {}
-    for name, value in pairs(problem) do copy[name] = value end
-    copy.text = text_of(problem)
-    list[i] = copy
-  end
-  return list
-end
-
 --- What the service found wrong with the batch.
 -- @function catalog.batch:problems
 -- @treturn[1] {table,...} the service's `errors` (`code`, `description`, `recordCount`, `rows`), each with `text`, a
@@ -103,18 +86,18 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.methods:problems()
-  if states.is_success(self.status) or states.is_failure(self.status) then return list_problems(self) end
-  local fields, err = self:get()
+  if states.is_success(self.status) or states.is_failure(self.status) then return problems.list(self.errors) end
+  local fields, err = batch.fetch(self)
   if not fields then return nil, err end
-  return list_problems(fields)
+  return problems.list(fields.errors)
 end
 
 local function failed(fields)
-  local problems = list_problems(fields)
-  local texts, first = {}, problems[1] or {}
-  for i, problem in ipairs(problems) do texts[i] = problem.text end
+  local list, texts = problems.list(fields.errors), {}
+  for i, problem in ipairs(list) do texts[i] = problem.text end
+  local first = list[1] or {}
   return nil, core.failure.new {
-    kind = "batch", code = reply.present(first.code), detail = reply.present(first.description),
+    kind = "batch", code = problems.word(first.code), detail = problems.word(first.description),
     message = ("the batch %s ended as %s%s"):format(fields.id, fields.status,
       #texts > 0 and ": " .. table.concat(texts, "; ") or ""),
     batch = fields,
@@ -140,6 +123,15 @@ local function telling(before, err)
   return before and err.kind == "timeout" and before or err
 end
 
+-- Looks a batch up that is waited for. Without a status it would be waited for for ever.
+local function look(self, ends)
+  local fields, err = batch.fetch(self, nil, ends)
+  if not fields or fields.status then return fields, err end
+  local _, unread = failure("protocol", "the catalog gives no status of the batch %s", self.id)
+  unread.retryable = true
+  return nil, unread
+end
+
 -- Whether a look-up that failed may be made again: the fault passes, or the catalog does not know a new batch yet.
 local function may_pass(self, err, failures)
   return failures < PATIENCE and (err.retryable or err.status == 404 and batch.state(self).made)
@@ -160,7 +152,7 @@ function batch.methods:wait(given)
   local ends = checked.timeout and core.engine.now() + checked.timeout
   local client, pause, failures, status, last = batch.home(self), FIRST_PAUSE, 0, nil, nil
   while true do
-    local fields, err = batch.fetch(self, nil, ends)
+    local fields, err = look(self, ends)
     local left, asked = ends and ends - core.engine.now() or math.huge, 0
     last = err and telling(last, err)
     if not fields and left <= 0 then return out_of_time(self, status, checked.timeout, last) end
@@ -170,9 +162,8 @@ function batch.methods:wait(given)
       if not may_pass(self, err, failures) then return nil, err end
     else
       failures = 0
-      local now = reply.present(fields.status)
-      if now and now ~= status and checked.on_change then checked.on_change(now) end
-      status = now
+      if fields.status ~= status and checked.on_change then checked.on_change(fields.status) end
+      status = fields.status
       if states.is_success(status) then return fields end
       if states.is_failure(status) then return failed(fields) end
     end

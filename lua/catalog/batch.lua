@@ -1,14 +1,15 @@
 --- Batches: plain tables with every field the service sent; what can be done with them is in the metatable.
 -- @classmod catalog.batch
 local core = require "catalog.core"
+local entry = require "catalog.entry"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
 local paths = require "catalog.paths"
-local reply = require "catalog.reply"
 
 local batch = {}
 
--- The methods, to which other files add theirs. None may have the name of a field the service knows.
+-- The methods, to which other files add theirs. None may have the name of a field the service knows; should it learn of
+-- one, that field gets out of the way (`typed`).
 local methods = {}
 
 -- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
@@ -115,7 +116,7 @@ local function leave(self)
 end
 
 local function describe(self)
-  return ("batch %s (%s)"):format(self.id, reply.present(self.status) or "not looked up")
+  return ("batch %s (%s)"):format(self.id, type(self.status) == "string" and self.status or "not looked up")
 end
 
 -- The metatable of batches of a client and a sandbox; what a method needs to know of them is in it, so that
@@ -130,6 +131,21 @@ local function type_of(client, sandbox)
     client.batch_types[sandbox] = known
   end
   return known
+end
+
+-- Renames fields that have the names of methods, which they would hide: `complete` becomes `complete_`.
+local function uncover_methods(fields)
+  local hiding = {}
+  for name in pairs(fields) do
+    if methods[name] then hiding[#hiding + 1] = name end
+  end
+  for _, name in ipairs(hiding) do fields[name .. "_"], fields[name] = fields[name], nil end
+end
+
+-- Makes the fields of a reply a batch.
+local function typed(fields, kind)
+  uncover_methods(fields)
+  return setmetatable(fields, kind)
 end
 
 --- Checks a time that was given.
@@ -162,13 +178,13 @@ function batch.creation(given, ends)
   }
 end
 
---- Makes the fields of a new batch a batch.
+--- Makes the fields of a new batch a batch. A field that has the name of a method gets an underscore behind its name.
 -- @tparam catalog.client client
 -- @tparam table given the options it was created with
 -- @tparam table fields what the service sent
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
-  local created = setmetatable(fields, type_of(client, given.sandbox or client.sandbox))
+  local created = typed(fields, type_of(client, given.sandbox or client.sandbox))
   states[created] = { dataset = given.dataset, made = true }
   return created
 end
@@ -204,14 +220,17 @@ local function look_up(id, body)
   local found, err = core.json.decode(body)
   if err then return nil, err end
   if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
-  local fields = found[id]
-  if next(found) == nil or fields == core.json.null then
+  local known = found[id]
+  if next(found) == nil or known == core.json.null then
     local _, unknown = failure("http", "the catalog does not know the batch %s", id)
     unknown.status = 404 -- what it answers otherwise
     return nil, unknown
   end
-  if type(fields) ~= "table" then return failure("protocol", "there is no batch %s in the reply", id) end
-  fields.id = reply.present(fields.id) or id -- the service names it only as the key
+  local fields, unfit = entry.read(id, known)
+  if not fields then return nil, unfit end
+  if fields.status ~= nil and type(fields.status) ~= "string" then
+    return failure("protocol", "the reply has a status of the batch %s that is no text", id)
+  end
   return fields
 end
 
@@ -246,7 +265,7 @@ function batch.fetch(self, timeout, ends)
     read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
-  local fresh = setmetatable(fields, kind)
+  local fresh = typed(fields, kind)
   states[fresh] = batch.state(self)
   return fresh
 end

@@ -6,9 +6,9 @@
 local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
+local entry = require "catalog.entry"
 local failure = require "catalog.failure"
 local paths = require "catalog.paths"
-local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local states = require "catalog.states"
 
@@ -55,11 +55,11 @@ local function read_listing(body, external_id)
   if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
   local list = {}
   for id, fields in pairs(found) do
-    local found_id = type(fields) == "table" and (reply.present(fields.externalId) or external_id)
-    if type(id) ~= "string" or found_id ~= external_id then
+    local one, unfit = entry.read(id, fields)
+    if not one then return nil, unfit end
+    if (fields.externalId or external_id) ~= external_id then
       return failure("protocol", "the reply is not what the external id was asked for")
     end
-    fields.id = id
     list[#list + 1] = fields
   end
   return list
@@ -67,9 +67,8 @@ end
 
 -- How good a batch is to be taken for the one that was asked for: one that takes files is the best.
 local function rank(fields)
-  local status = reply.present(fields.status)
-  if status == nil or states.is_loading(status) then return 1 end
-  return states.is_gone(status) and 3 or 2
+  if type(fields.status) ~= "string" or states.is_loading(fields.status) then return 1 end
+  return states.is_gone(fields.status) and 3 or 2
 end
 
 -- The same order for everybody who looks: the best, then the oldest.

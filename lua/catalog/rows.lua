@@ -10,10 +10,16 @@ local PAGE <const> = 100
 local function read_listing(body)
   local listing, err = core.json.decode(body)
   if err then return nil, err end
-  if type(listing) ~= "table" or type(listing.data) ~= "table" then
+  local data = type(listing) == "table" and listing.data
+  if type(data) ~= "table" or (#data == 0 and next(data) ~= nil) then
     return failure("protocol", "the reply is no listing")
   end
-  return listing.data
+  for i, file in ipairs(data) do
+    if type(file) ~= "table" or type(file.name) ~= "string" or file.name == "" then
+      return failure("protocol", "the entry %d of the listing is no file with a name", i)
+    end
+  end
+  return data
 end
 
 -- One page of what there is at a path; none when there is no such thing.
@@ -29,20 +35,30 @@ local function list_page(self, path, start)
   return nil, err
 end
 
--- All entries at a path, page by page.
+-- All entries at a path, page by page, until one has nothing new: a service that does not count would go on for ever.
 local function list(self, path)
-  local entries = {}
+  local entries, known = {}, {}
   repeat
     local page, err = list_page(self, path, #entries)
     if not page then return nil, err end
-    table.move(page, 1, #page, #entries + 1, entries)
-  until #page < PAGE
+    local before = #entries
+    for _, entry in ipairs(page) do
+      if not known[entry.name] then entries[#entries + 1] = entry end
+      known[entry.name] = true
+    end
+  until #page < PAGE or #entries == before
   return entries
+end
+
+-- How many bytes an entry of a listing says the file has; nil where it says none.
+local function bytes_of(entry)
+  local bytes = math.tointeger(tonumber(entry.length))
+  return bytes and bytes >= 0 and bytes or nil
 end
 
 --- The files the service read.
 -- @function catalog.batch:input_files
--- @treturn[1] {table,...} `name`, `bytes`
+-- @treturn[1] {table,...} `name`, `bytes` (nil where the service does not say)
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.methods:input_files()
@@ -50,7 +66,7 @@ function batch.methods:input_files()
   if not entries then return nil, err end
   local files = {}
   for i, entry in ipairs(entries) do
-    files[i] = { name = entry.name, bytes = math.tointeger(tonumber(entry.length)) }
+    files[i] = { name = entry.name, bytes = bytes_of(entry) }
   end
   return files
 end
@@ -74,10 +90,16 @@ local function download(self, name)
   return file
 end
 
+-- A row as a table.
+local function read_row(line)
+  local row = core.json.decode(line)
+  return type(row) == "table" and row or {}
+end
+
 --- The rows that were not ingested, over all pages and files.
 -- @function catalog.batch:failed_rows
--- @treturn function an iterator of the row as a table (`_errors` says why; empty when the line is no JSON) and the raw
---   line, in which 64-bit numbers are whole
+-- @treturn function an iterator of the row as a table (`_errors` says why; empty when the line is no JSON object) and the
+--   raw line, in which 64-bit numbers are whole
 -- @raise in the loop: the error table, when a page or a file cannot be had
 -- @usage for row, line in batch:failed_rows() do print(row._errors[1].code, line) end
 function batch.methods:failed_rows()
@@ -88,7 +110,7 @@ function batch.methods:failed_rows()
       local file, failed = download(self, entry.name)
       if not file then error(failed, 0) end
       for line in file:lines() do
-        if line ~= "" then coroutine.yield(core.json.decode(line) or {}, line) end
+        if line ~= "" then coroutine.yield(read_row(line), line) end
       end
       file:close()
     end

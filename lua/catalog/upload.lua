@@ -55,7 +55,8 @@ end
 
 local function dataset_in(fields)
   for _, object in ipairs(type(fields.relatedObjects) == "table" and fields.relatedObjects or {}) do
-    if object.type == "dataSet" and type(object.id) == "string" then return object.id end
+    local named = type(object) == "table" and object.type == "dataSet" and object.id
+    if type(named) == "string" then return named end
   end
 end
 
@@ -64,7 +65,7 @@ local function dataset_of(self)
   local state = batch.state(self)
   if not state.dataset then state.dataset = dataset_in(self) end
   if not state.dataset then
-    local fresh, err = self:get()
+    local fresh, err = batch.fetch(self)
     if not fresh then return nil, err end
     state.dataset = dataset_in(fresh)
   end
@@ -173,7 +174,7 @@ end
 -- How many bytes of a file the service has without a gap.
 local function read_extent(_, transfer)
   local last = (transfer:header "range" or ""):match "^%s*bytes=0%-(%d+)%s*$"
-  return last and math.tointeger(tonumber(last)) + 1 or 0
+  return last and tonumber(last) + 1 or 0
 end
 
 --- Ends a file that was sent in parts. An end that was asked for, and whose answer was lost, may be refused when it is

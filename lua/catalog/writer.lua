@@ -6,7 +6,6 @@ local failure = require "catalog.failure"
 local options = require "catalog.options"
 local paths = require "catalog.paths"
 local pool = require "catalog.pool"
-local reply = require "catalog.reply"
 local upload = require "catalog.upload"
 
 local writer = {}
@@ -251,14 +250,14 @@ end
 local function check_format(self)
   local format = self.inputFormat
   if type(format) ~= "table" then
-    local fresh, err = self:get()
+    local fresh, err = batch.fetch(self)
     if not fresh then return nil, err end
     format = type(fresh.inputFormat) == "table" and fresh.inputFormat or {}
   end
-  local name = format.isMultiLineJson == true and "multi-line json" or reply.present(format.format) or "unknown"
-  if name ~= "json" then
+  if format.format ~= "json" or format.isMultiLineJson == true then
+    local named = type(format.format) == "string" and format.format or "unknown"
     return failure("data", "a writer writes JSON lines, and the batch %s is of the format %s; create it with"
-      .. " format = 'json'", self.id, name)
+      .. " format = 'json'", self.id, format.isMultiLineJson == true and "multi-line json" or named)
   end
   return true
 end
