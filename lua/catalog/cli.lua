@@ -3,7 +3,7 @@
 -- @module catalog.cli
 local catalog = require "catalog"
 local core = require "catalog.core"
-local present = require "catalog.reply".present
+local problems = require "catalog.problems"
 
 local cli = {}
 
@@ -73,21 +73,32 @@ local function make_parser(argparse)
   return parser
 end
 
-local function plain(value)
-  if type(value) == "table" or value == core.json.null then return assert(core.json.encode(value)) end
-  return tostring(value)
+local function complain(err)
+  io.stderr:write("catalog: ", tostring(err), "\n")
+  return err.kind == "batch" and BATCH_FAILED or FAILED
 end
 
--- A table as lines of names and values, or as JSON.
+local function plain(value)
+  if type(value) == "string" then return value end
+  return core.json.encode(value) or tostring(value)
+end
+
+-- Prints a value as JSON. Gives the exit code: a number too large for JSON can be read, and not written.
+local function show_json(value)
+  local text, err = core.json.encode(value)
+  if not text then return complain(err) end
+  print(text)
+  return OK
+end
+
+-- Prints a table as lines of names and values, or as JSON. Gives the exit code.
 local function show(arguments, fields)
-  if arguments.json then
-    print(assert(core.json.encode(fields)))
-    return
-  end
+  if arguments.json then return show_json(fields) end
   local names = {}
   for name in pairs(fields) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do print(("%-16s %s"):format(name, plain(fields[name]))) end
+  return OK
 end
 
 local function of_size(bytes)
@@ -100,26 +111,22 @@ end
 -- A report as a few lines a person reads.
 local function summarise(report)
   for _, one in ipairs(report.batches) do
-    print(("batch %s: %s"):format(one.id, present(one.status) or "no status"))
+    print(("batch %s: %s"):format(one.id, one.status or "no status"))
     local metrics = type(one.metrics) == "table" and one.metrics or {}
-    local count = tonumber(metrics.outputRecordCount) -- the service may leave it out
-    if count then
-      print(("  %s of %s records are in"):format(count, tonumber(metrics.inputRecordCount) or "?"))
+    local read, ingested = metrics.inputRecordCount, metrics.outputRecordCount -- the service may leave them out
+    if math.type(ingested) == "integer" then
+      print(("  %d of %s records are in"):format(ingested, math.type(read) == "integer" and read or "?"))
     end
-    for _, problem in ipairs(type(one.errors) == "table" and one.errors or {}) do
-      print(("  %s: %s"):format(present(problem.code) or "no code", present(problem.description) or "no description"))
-    end
+    for _, problem in ipairs(problems.list(one.errors)) do print("  " .. problem.text) end
   end
   print(("%d files, %s in %.1f seconds"):format(#report.files, of_size(report.bytes), report.seconds))
 end
 
+-- Gives the exit code.
 local function show_report(arguments, report)
-  if arguments.json then show(arguments, report) else summarise(report) end
-end
-
-local function complain(err)
-  io.stderr:write("catalog: ", tostring(err), "\n")
-  return err.kind == "batch" and BATCH_FAILED or FAILED
+  if arguments.json then return show_json(report) end
+  summarise(report)
+  return OK
 end
 
 local function creation_of(arguments)
@@ -172,38 +179,32 @@ function commands.ingest(client, arguments)
     end
     return code
   end
-  show_report(arguments, report)
-  return OK
+  return show_report(arguments, report)
 end
 
 function commands.create(client, arguments)
   local batch, err = client:create_batch(creation_of(arguments))
   if not batch then return complain(err) end
-  show(arguments, batch)
-  return OK
+  return show(arguments, batch)
 end
 
 function commands.status(client, arguments)
   local batch, err = client:batch(arguments.id, { sandbox = arguments.sandbox }):get()
   if not batch then return complain(err) end
-  show(arguments, batch)
-  return OK
+  return show(arguments, batch)
 end
 
 function commands.wait(client, arguments)
   local batch, err = client:batch(arguments.id, { sandbox = arguments.sandbox }):wait { timeout = arguments.timeout }
   if not batch then return complain(err) end
-  show(arguments, batch)
-  return OK
+  return show(arguments, batch)
 end
 
 function commands.errors(client, arguments)
   local batch = client:batch(arguments.id, { sandbox = arguments.sandbox })
-  local problems, err = batch:problems()
-  if not problems then return complain(err) end
-  for _, problem in ipairs(problems) do
-    print(arguments.json and assert(core.json.encode(problem)) or problem.text)
-  end
+  local found, err = batch:problems()
+  if not found then return complain(err) end
+  for _, problem in ipairs(found) do print(arguments.json and core.json.encode(problem) or problem.text) end
   local fine, failed = pcall(function()
     for _, line in batch:failed_rows() do print(line) end
   end)

@@ -43,8 +43,8 @@ end
 -- @treturn[2] table error of kind `data`
 function paths.catalog(id) return of_batch(CATALOG, id) end
 
---- Where batches are looked for by their external id; as many as a listing may have, since nobody promises that there is
--- one at most.
+--- Where batches are looked for by their external id; as many as a listing may have, since nobody promises that there
+-- is one at most.
 -- @tparam string external_id
 -- @treturn string
 function paths.external(external_id)

@@ -26,7 +26,7 @@ local function read_other(value)
 end
 
 local function read(problem)
-  if type(problem) ~= "table" then return read_other(problem) end
+  if type(problem) ~= "table" or #problem > 0 then return read_other(problem) end
   local copy = {}
   for name, value in pairs(problem) do copy[name] = value end
   copy.text = text_of(problem)
