@@ -2,6 +2,7 @@
  * @module catalog.core.buffer */
 #include "buffer.h"
 
+#include "failure.h"
 #include "handle.h"
 #include "json.h"
 #include "memory.h"
@@ -78,10 +79,22 @@ static int refuse(lua_State *L) {
     return 2;
 }
 
-/*** Appends a value as a line of JSON, unless the buffer has something and it would grow beyond
+/* What a value is that is no object, given its JSON. */
+static const char *kind_of(lua_State *L, int index, char first) {
+    return first == '[' ? "list" : first == 'n' ? "null" : luaL_typename(L, index);
+}
+
+/* Pushes nil and the error of a value that is no object. */
+static int refuse_kind(lua_State *L, char first) {
+    return cat_failure(L, "data",
+                       "records[%I] is a %s, and a record is an object: a table with string keys",
+                       (LUAI_UACINT)luaL_checkinteger(L, 3), kind_of(L, 2, first));
+}
+
+/*** Appends an object as a line of JSON, unless the buffer has something and it would grow beyond
  * `most` bytes.
  * @function buffer:encode
- * @param value
+ * @param value anything else than a table with string keys is refused
  * @tparam integer number of the record, for the path in a message
  * @tparam integer most bytes
  * @treturn[1] integer how many bytes it holds now; or false: there is no room for it
@@ -94,6 +107,9 @@ static int buffer_encode(lua_State *L) {
     const char *text = cat_json_text(L, 2, NULL, &length);
     if (!text) {
         return refuse(L);
+    }
+    if (*text != '{') {
+        return refuse_kind(L, *text);
     }
     if (buffer->length > 0 && buffer->length + length + 1 > (size_t)most) {
         lua_pushboolean(L, 0);

@@ -407,6 +407,25 @@ describe("a file that is too much for one request", function()
 end)
 
 describe("a writer", function()
+  it("refuses what is no object, by number, and goes on", function()
+    with_batch(function(batch, stored)
+      local out = assert(batch:writer "events.json")
+      assert(out:write {})
+      local json = core.json
+      for i, case in ipairs {
+        { "x", "string" }, { 1, "number" }, { 1.5, "number" }, { true, "boolean" }, { { 1, 2 }, "list" },
+        { json.array {}, "list" }, { json.empty_array, "list" }, { json.null, "null" },
+      } do
+        assert_error("data", ("records[%d] is a %s, and a record is an object: a table with string keys"):format(i + 1,
+          case[2]), out:write(case[1]))
+      end
+      assert_error("data", "records[10] is a nil", out:write(nil))
+      assert(out:write { a = 1 })
+      assert(out:close())
+      assert.equal('{}\n{"a":1}\n', stored "events.json")
+    end)
+  end)
+
   it("writes records as lines of JSON, whole in one request or in parts", function()
     with_batch(function(batch, stored)
       for _, part_size in ipairs { 100000000, 1000 } do

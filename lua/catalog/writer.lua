@@ -109,11 +109,11 @@ local function write_to_next(self, record, number)
 end
 
 --- Writes a record, as a line of JSON.
--- @tparam table record
+-- @tparam table record with string keys; an empty one is `{}`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] table error: of kind `data` when the record cannot be encoded (it is left out; those before and after it
---   are not harmed), otherwise that of a transfer, after which the writer is of no more use
+-- @treturn[2] table error: of kind `data` when the record is no object or cannot be encoded (it is left out; those
+--   before and after it are not harmed), otherwise that of a transfer, after which the writer is of no more use
 function Writer:write(record)
   local buffer, number = self.buffer, self.records + 1
   if not buffer or self.busy then return refuse(self) end
