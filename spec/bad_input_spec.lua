@@ -168,6 +168,21 @@ describe("a configuration", function()
     assert_error(refused { ca_file = "/nonexistent.pem" }, "config", "ca_file cannot be read", "/nonexistent.pem")
   end)
 
+  it("refuses a ca_file that holds no certificate", function()
+    shell.with_directory(function(directory)
+      local path = directory .. "/ca.pem"
+      assert_error(refused { ca_file = directory }, "config", "ca_file cannot be read: " .. directory, "directory")
+      for _, text in ipairs { "", "no PEM", "-----BEGIN PRIVATE KEY-----\nMII=\n-----END PRIVATE KEY-----\n" } do
+        shell.write(path, text)
+        assert_error(refused { ca_file = path }, "config", "ca_file has no certificate in it: " .. path, "PEM")
+      end
+      for _, kind in ipairs { "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE" } do
+        shell.write(path, ("# comment\n-----BEGIN %s-----\nMII=\n"):format(kind))
+        assert(catalog.client(service.settings("http://127.0.0.1:1", { ca_file = path })))
+      end
+    end)
+  end)
+
   it("raises for an unknown option or a wrong type", function()
     assert.error_matches(function() catalog.client { api_kye = "x" } end,
       "unknown option 'api_kye' for client (did you mean 'api_key'?)", 1, true)

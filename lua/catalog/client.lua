@@ -100,16 +100,21 @@ local function check_urls(settings)
   return true
 end
 
-local function check_files(settings)
-  if settings.ca_file then
-    local file, why = io.open(settings.ca_file, "rb")
-    if not file then return failure("config", "ca_file cannot be read: %s", why) end
-    file:close()
+-- Found now, since libcurl reads the file at the first connection only.
+local function check_ca_file(settings)
+  if not settings.ca_file then return true end
+  local file <close>, why = io.open(settings.ca_file, "rb")
+  if not file then return failure("config", "ca_file cannot be read: %s", why) end
+  local text, unread = file:read "a"
+  if not text then return failure("config", "ca_file cannot be read: %s: %s", settings.ca_file, unread) end
+  if not text:find "%-%-%-%-%-BEGIN [TRUSTEDX509 ]*CERTIFICATE%-%-%-%-%-" then
+    return failure("config", "ca_file has no certificate in it: %s; it is a file of certificates in PEM form",
+      settings.ca_file)
   end
   return true
 end
 
-local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_files }
+local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_ca_file }
 
 --- Makes a client.
 -- @tparam ?table config as in the README: `org`, `api_key`, `token`, ...
