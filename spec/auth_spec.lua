@@ -96,6 +96,39 @@ describe("a token that is fetched", function()
     end
   end)
 
+  it("is kept, too, where what is said of its time is nothing", function()
+    for _, said in ipairs { "-1", "0", "null", "{}", '"x"' } do
+      local more = ',"expires_in":' .. said
+      local ims <close> = raw.start { { grant("t1", more), grant("t2", more) } }
+      local server <close> = raw.start { { created "b1", created "b2", created "b3" } }
+      local client = fetching(server.url, { ims_url = ims.url })
+      for _ = 1, 3 do assert(client:create_batch { dataset = DATASET }) end
+      assert.equal(1, #ims:stop())
+    end
+  end)
+
+  it("is none that cannot be sent", function()
+    local bad = { '""', "null", "1", "{}", '"a b"', '"a\\nb"', '"ä"', '"a\\u0000b"' }
+    for _, text in ipairs(bad) do
+      local body = ('{"access_token":%s,"expires_in":86399}'):format(text)
+      local ims <close> = raw.start { { { send = raw.answer("200 OK", body) } } }
+      local server <close> = raw.start { { created "b1" } }
+      local batch, err = fetching(server.url, { ims_url = ims.url }):create_batch { dataset = DATASET }
+      assert.is_nil(batch)
+      assert.equal("auth", err.kind)
+      assert.is_nil(err.ambiguous)
+      assert.matches(ims.url .. "/ims/token/v3: the server answered 200, but the identity service gave no access token",
+        err.message, 1, true)
+      assert.same({}, server:stop())
+    end
+    local server <close> = raw.start { { created "b1" } }
+    local client = service.client(server.url, { token = function() return "" end })
+    local _, err = client:create_batch { dataset = DATASET }
+    assert.equal("auth", err.kind)
+    assert.matches("the token function gave an empty string", err.message, 1, true)
+    assert.same({}, server:stop())
+  end)
+
   it("is renewed before it ends", function()
     local ims <close> = raw.start { { grant("t1", ',"expires_in":1'), grant("t2", ',"expires_in":86399') } }
     local server <close> = raw.start { { created "b1", created "b2", created "b3" } }

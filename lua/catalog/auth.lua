@@ -35,11 +35,21 @@ local function scope_list(scopes)
   return type(scopes) == "table" and table.concat(scopes, ",") or scopes or ""
 end
 
+-- What of a token can stand in a header: a token without a character is none.
+local TOKEN <const> = "^[\33-\126]+$"
+
 local function read_grant(body)
   local grant, err = core.json.decode(body)
   if err then return nil, err end
-  if type(grant) == "table" and type(grant.access_token) == "string" then return grant end
-  return failure("auth", "gave no access token")
+  local token = type(grant) == "table" and grant.access_token
+  if type(token) == "string" and token:find(TOKEN) then return grant end
+  return failure("auth", "the identity service gave no access token that can be used")
+end
+
+-- How many seconds a token is good for. Where nobody says so, the service says when it has ended.
+local function life_of(grant)
+  local seconds = tonumber(grant.expires_in)
+  return seconds and seconds > 0 and seconds or math.huge
 end
 
 -- Source: Adobe's OAuth server-to-server guide, POST /ims/token/v3.
@@ -65,6 +75,7 @@ local function ask(self)
   if type(token) ~= "string" then
     return failure("auth", "the token function gave a %s, and a string is needed", type(token))
   end
+  if token == "" then return failure("auth", "the token function gave an empty string, and a token is needed") end
   return token, type(seconds) == "number" and seconds or 0 -- else nobody knows
 end
 
@@ -72,7 +83,7 @@ end
 local function request_grant(self, client, ends)
   local grant, err = client:send(setmetatable({ ends = ends }, self.request))
   if not grant then return nil, err end
-  return grant.access_token, tonumber(grant.expires_in) or math.huge -- then the service says when it has ended
+  return grant.access_token, life_of(grant)
 end
 
 -- A source whose tokens are got by `obtain(self, client, ends)`, and kept for as long as they are good.
