@@ -648,6 +648,22 @@ describe("the rate of creations", function()
     assert.equal(2, free.interval)
   end)
 
+  -- The pace after a 429 is one a second; the pauses of tries are a few milliseconds.
+  it("is in the pause that the host is told of, for each of those who wait", function()
+    service.run({ faults = { {
+      match = { method = "POST", path = "/import/batches$" }, times = 2, action = { status = 429, body = "{}" },
+    } } }, function(server)
+      local told = {}
+      local client = service.client(server.url, {
+        retry = QUICK, on_retry = function(state) told[#told + 1] = state.pause end,
+      })
+      assert(require("catalog").map({ 1, 2 }, function() return client:create_batch { dataset = DATASET } end))
+      assert.equal(2, #told)
+      assert.is_true(told[1] > 0.5)
+      assert.is_true(told[2] > told[1] + 0.5)
+    end)
+  end)
+
   it("is not waited for beyond the deadline of the call: nothing is sent then", function()
     local server <close> = raw.start { { error_answer("429 Slow", "", '{"title":"Slow"}'), created "b1" } }
     local client = service.client(server.url, { retry = { tries = 1, deadline = 0.2 } })

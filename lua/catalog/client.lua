@@ -310,13 +310,14 @@ end
 local function exchange(client, request, tries)
   local cancelled = await.cancelled()
   if cancelled then return nil, cancelled end
-  if request.governed and client.governor:limits() then
+  if request.governed and not tries.paced and client.governor:limits() then
     local kept, stopped = keep_pace(client, tries.ends)
     if not kept then
       stopped.attempts = tries.attempt -- the pace stays what it is
       return nil, stopped
     end
   end
+  tries.paced = nil
   local transfer, err = client:start(request, tries.ends)
   if not transfer then return nil, err end
   local ended, stopped = await.transfer(transfer, client.loop)
@@ -336,6 +337,15 @@ local function try(client, request, tries)
   local stale = value == nil and err.code == "401013" and not request.anonymous
   if stale and client.credentials:renew(request.token) then value, err = exchange(client, request, tries) end
   return value, err
+end
+
+-- The pause before the next try; of a creation the one that its pace asks for where that is longer, so that who is told
+-- of a pause is told of all of it. Nil and an error when there is no next try.
+local function pause_before(client, request, tries, err)
+  local pause = retry.again(tries, request, err)
+  if not pause or not request.governed or client.governor:left() <= pause then return pause, err end
+  tries.paced = true
+  return client.governor:pause(tries.ends - clock())
 end
 
 --- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
@@ -359,8 +369,8 @@ function Client:send(request)
       retry.succeeded(tries)
       return value
     end
-    local pause = retry.again(tries, request, err)
-    if not pause then return retry.finished(tries, err) end
+    local pause, failed = pause_before(self, request, tries, err)
+    if not pause then return retry.finished(tries, failed) end
     if self.on_retry then await.call(self.on_retry, { attempt = tries.attempt, error = err, pause = pause }) end
     local paused, stopped = await.pause(pause, self.loop, self)
     if not paused then return retry.finished(tries, stopped) end

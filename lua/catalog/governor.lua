@@ -32,6 +32,12 @@ end
 -- @treturn boolean
 function Governor:limits() return self.interval ~= nil end
 
+--- How long it is until the next creation may be made.
+-- @treturn number seconds, 0 or more
+function Governor:left()
+  return self:limits() and math.max(0, self.due - core.system.monotonic()) or 0
+end
+
 --- How long to wait before the next creation; it counts as made then.
 -- @tparam number most seconds the caller can wait
 -- @treturn[1] number seconds
