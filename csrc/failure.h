@@ -14,7 +14,8 @@ static inline bool cat_no_descriptors(int error) {
     return error == EMFILE || error == ENFILE;
 }
 
-/* Pushes nil and an error table of `kind` whose message is formatted as by lua_pushfstring.
+/* Pushes nil and an error table of `kind` whose message is formatted as by lua_pushfstring,
+ * with control characters shown as `\n`, `\x1b`.
  * Returns 2, so that a function can end in `return cat_failure(...)`. */
 int cat_failure(lua_State *L, const char *kind, const char *format, ...);
 

@@ -116,7 +116,8 @@ local function leave(self)
 end
 
 local function describe(self)
-  return ("batch %s (%s)"):format(self.id, type(self.status) == "string" and self.status or "not looked up")
+  local status = type(self.status) == "string" and self.status or "not looked up"
+  return core.failure.line(("batch %s (%s)"):format(self.id, status))
 end
 
 -- The metatable of batches of a client and a sandbox; what a method needs to know of them is in it, so that

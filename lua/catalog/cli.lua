@@ -79,7 +79,7 @@ local function complain(err)
 end
 
 local function plain(value)
-  if type(value) == "string" then return value end
+  if type(value) == "string" then return core.failure.line(value) end
   return core.json.encode(value) or tostring(value)
 end
 
@@ -97,7 +97,7 @@ local function show(arguments, fields)
   local names = {}
   for name in pairs(fields) do names[#names + 1] = name end
   table.sort(names)
-  for _, name in ipairs(names) do print(("%-16s %s"):format(name, plain(fields[name]))) end
+  for _, name in ipairs(names) do print(("%-16s %s"):format(plain(name), plain(fields[name]))) end
   return OK
 end
 
@@ -111,7 +111,7 @@ end
 -- A report as a few lines a person reads.
 local function summarise(report)
   for _, one in ipairs(report.batches) do
-    print(("batch %s: %s"):format(one.id, one.status or "no status"))
+    print(("batch %s: %s"):format(plain(one.id), plain(one.status or "no status")))
     local metrics = type(one.metrics) == "table" and one.metrics or {}
     local read, ingested = metrics.inputRecordCount, metrics.outputRecordCount -- the service may leave them out
     if math.type(ingested) == "integer" then
@@ -167,7 +167,7 @@ function commands.ingest(client, arguments)
   end
   if #arguments.files > 0 then given.files = arguments.files end
   given.on_progress = progress_printer()
-  given.on_change = function(status) io.stderr:write("the batch is ", status, "\n") end
+  given.on_change = function(status) io.stderr:write("the batch is ", plain(status), "\n") end
   given.on_warning = function(text) io.stderr:write("catalog: ", text, "\n") end
   local report, err, partial = client:ingest(given)
   if not report then

@@ -107,7 +107,7 @@ local function check_ca_file(settings)
   if not file then return failure("config", "ca_file cannot be read: %s", why) end
   local text, unread = file:read "a"
   if not text then return failure("config", "ca_file cannot be read: %s: %s", settings.ca_file, unread) end
-  if not text:find "%-%-%-%-%-BEGIN [TRUSTEDX509 ]*CERTIFICATE%-%-%-%-%-" then
+  if not text:find "%-%-%-%-%-BEGIN [%u%d ]*CERTIFICATE%-%-%-%-%-" then
     return failure("config", "ca_file has no certificate in it: %s; it is a file of certificates in PEM form",
       settings.ca_file)
   end

@@ -1,5 +1,7 @@
 --- The one check of option tables. An unknown option or a wrong type is a programming error: it raises.
 -- @module catalog.options
+local core = require "catalog.core"
+
 local options = {}
 
 -- Optimal string alignment distance: how many slips of the finger (a letter wrong, missing, too many, or two
@@ -45,10 +47,10 @@ local function unknown(name, schema, call)
   if type(name) ~= "string" then
     return ("bad option for %s (names are strings, got the %s %s)"):format(call, type(name), tostring(name))
   end
-  local nearest = options.nearest(name, schema)
+  local nearest, shown = options.nearest(name, schema), core.failure.line(name)
   local hint = nearest and ("did you mean '%s'?"):format(nearest)
     or "the options are " .. table.concat(names(schema), ", ")
-  return ("unknown option '%s' for %s (%s)"):format(name, call, hint)
+  return ("unknown option '%s' for %s (%s)"):format(shown, call, hint)
 end
 
 local function kind_of(value)

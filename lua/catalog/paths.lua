@@ -71,7 +71,7 @@ local function encode_name(name)
   for segment in (name .. "/"):gmatch "([^/]*)/" do
     local encoded = core.url.segment(segment, "segment")
     if not encoded then
-      return failure("data", "the name %q has an empty segment, or one that is . or .., which cannot be sent", name)
+      return failure("data", 'the name "%s" has an empty segment, or one that is . or .., which cannot be sent', name)
     end
     segments[#segments + 1] = encoded
   end
@@ -101,7 +101,7 @@ function paths.file(place, name)
   local path = files .. "/" .. encoded
   -- what an action adds still has to fit
   if #place.base_url + #path + #"?action=INITIALIZE" > LONGEST_URL then
-    return failure("data", "the name %q makes a URL of more than %d characters", name:sub(1, 60) .. "...", LONGEST_URL)
+    return failure("data", 'the name "%s" makes a URL of more than %d characters', name:sub(1, 60) .. "...", LONGEST_URL)
   end
   return path
 end

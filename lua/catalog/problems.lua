@@ -8,7 +8,7 @@ local problems = {}
 -- @param value
 -- @treturn ?string nil: it is none
 function problems.word(value)
-  if type(value) == "string" and value ~= "" then return value end
+  if type(value) == "string" and value ~= "" then return core.failure.line(value) end
   if type(value) == "number" then return ("%.14g"):format(value) end
 end
 

@@ -47,13 +47,6 @@ local function shorten(text)
   return text
 end
 
---- A field of a reply, of which null says no more than that it is not there.
--- @param value
--- @return the value; nil for null
-function reply.present(value)
-  if value ~= core.json.null then return value end
-end
-
 local function text_of(value)
   if type(value) == "string" and value ~= "" then return value end
   if type(value) == "number" then return ("%.14g"):format(value) end

@@ -210,7 +210,7 @@ function Writer:__close(err)
   local ended = not is_main and not coroutine.isyieldable() -- by coroutine.close, which gives no error
   if err ~= nil or ended then
     self:cancel()
-    if err == nil then error(("the writer of %s was left where it cannot be closed"):format(self.name), 0) end
+    if err == nil then error(("the writer of %s was left where it cannot be closed"):format(core.failure.line(self.name)), 0) end
     return
   end
   local ok, failed = self:close()
@@ -218,7 +218,7 @@ function Writer:__close(err)
 end
 
 function Writer:__tostring()
-  return ("catalog.writer (%s, %d records)"):format(self.name, self.records)
+  return core.failure.line(("catalog.writer (%s, %d records)"):format(self.name, self.records))
 end
 
 --- Opens a writer without looking at the batch's format.
