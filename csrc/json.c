@@ -184,6 +184,36 @@ static bool well_formed(const unsigned char *s, size_t count) {
            !(s[0] == 0xf0 && s[1] < 0x90) && !(s[0] == 0xf4 && s[1] > 0x8f);
 }
 
+/* How many bytes from `s` on are ASCII, eight at a time. */
+static size_t ascii_run(const unsigned char *s, size_t length) {
+    const uint64_t tops = 0x8080808080808080u;
+    size_t at = 0;
+    for (; at + 8 <= length; at += 8) {
+        uint64_t eight;
+        memcpy(&eight, s + at, 8);
+        if (eight & tops) {
+            break;
+        }
+    }
+    while (at < length && s[at] < 0x80) {
+        at++;
+    }
+    return at;
+}
+
+/* The position (from 1) of the first byte that is no UTF-8, or 0. */
+static size_t find_fault(const char *text, size_t length) {
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t i = ascii_run(s, length); i < length; i += ascii_run(s + i, length - i)) {
+        size_t kind = byte_class[s[i]];
+        if (kind == 5 || kind > length - i || !well_formed(s + i, kind)) {
+            return i + 1;
+        }
+        i += kind;
+    }
+    return 0;
+}
+
 static void add_escape(codec *c, unsigned char byte) {
     static const char digits[] = "0123456789abcdef";
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -730,7 +760,8 @@ static const char *push_text(lua_State *L, int index, size_t *length) {
     return lua_pushlstring(L, text + skipped, *length);
 }
 
-int cat_json_decode(lua_State *L, int index) {
+/* Decodes the string at `index`, as cat_json_decode, whatever bytes are in it. */
+static int decode_bytes(lua_State *L, int index) {
     size_t length;
     const char *text = push_text(L, index, &length);
     index = lua_gettop(L);
@@ -758,6 +789,17 @@ int cat_json_decode(lua_State *L, int index) {
         to_integer(L);
     }
     return 1;
+}
+
+int cat_json_decode(lua_State *L, int index) {
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    size_t fault = find_fault(text, length);
+    if (fault) {
+        return cat_failure(L, "protocol", "it is not JSON: it is not UTF-8 (byte %I of %I)",
+                           (LUAI_UACINT)fault, (LUAI_UACINT)length);
+    }
+    return decode_bytes(L, index);
 }
 
 static int codec_gc(lua_State *L) {
@@ -791,12 +833,13 @@ static int json_encode(lua_State *L) {
 /*** Decodes JSON.
  * @function decode
  * @tparam string text
+ * @tparam[opt=false] boolean any_bytes true: strings in it need not be UTF-8
  * @return[1] the value; whole numbers within +-2^53 are integers, null is `core.json.null`
  * @treturn[2] nil
  * @treturn[2] table error of kind `protocol` */
 static int json_decode(lua_State *L) {
     luaL_checkstring(L, 1);
-    return cat_json_decode(L, 1);
+    return lua_toboolean(L, 2) ? decode_bytes(L, 1) : cat_json_decode(L, 1);
 }
 
 void cat_json_mark_array(lua_State *L) {

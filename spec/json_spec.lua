@@ -10,6 +10,44 @@ local function refused(value, root)
   return err.message
 end
 
+describe("a reply that is no UTF-8", function()
+  local raw = require "support.raw"
+  local service = require "support.service"
+
+  it("is no JSON", function()
+    for text, at in pairs {
+      ['"\xff"'] = 2, ['{"name":"Andr\xe9"}'] = 14, ['"12345678\x80"'] = 10, ['"\xc0\xaf"'] = 2, ['"ä\xed\xa0\x80"'] = 4,
+      ['"\xf4\x90\x80\x80"'] = 2, ['"\xe2\x82"'] = 2, ['"\xf0\x9d\x84'] = 2, ["\xff"] = 1,
+    } do
+      local value, err = core.json.decode(text)
+      assert.is_nil(value)
+      assert.equal("protocol", err.kind)
+      assert.equal(("it is not JSON: it is not UTF-8 (byte %d of %d)"):format(at, #text), err.message)
+    end
+    for _, text in ipairs { "", "a", "1234567ä", "12345678€", "𝄞𝄞𝄞", ("x"):rep(100) .. "\u{10ffff}", "\127\u{d7ff}\u{e000}" } do
+      assert.equal(text, core.json.decode('"' .. text .. '"'))
+    end
+  end)
+
+  it("is told as an error of kind protocol, and a row of it can still be read", function()
+    local body = '{"b":{"status":"success","name":"Andr\xe9"}}'
+    local server <close> = raw.start { { { send = raw.answer("200 OK", body) } } }
+    local batch, err = service.client(server.url):batch("b"):get()
+    assert.is_nil(batch)
+    assert.equal("protocol", err.kind)
+    assert.matches("the server answered 200, but it is not JSON: it is not UTF-8 (byte 38 of 41)", err.message, 1, true)
+    local listing, line = '{"data":[{"name":"f"}]}', '{"name":"Andr\xe9","_errors":[{"code":"c"}]}'
+    local rows <close> = raw.start { { { send = raw.answer("200 OK", listing) }, { send = raw.answer("200 OK", line) } } }
+    local count = 0
+    for row, text in service.client(rows.url):batch("b"):failed_rows() do
+      count = count + 1
+      assert.equal(line, text)
+      assert.equal("c", row._errors[1].code)
+    end
+    assert.equal(1, count)
+  end)
+end)
+
 describe("encoding", function()
   it("writes every integer exactly", function()
     for value, text in pairs {

@@ -101,7 +101,7 @@ function paths.file(place, name)
   local path = files .. "/" .. encoded
   -- what an action adds still has to fit
   if #place.base_url + #path + #"?action=INITIALIZE" > LONGEST_URL then
-    return failure("data", 'the name "%s" makes a URL of more than %d characters', name:sub(1, 60) .. "...", LONGEST_URL)
+    return failure("data", 'the name "%s..." makes a URL of more than %d characters', name:sub(1, 60), LONGEST_URL)
   end
   return path
 end

@@ -90,9 +90,9 @@ local function download(self, name)
   return file
 end
 
--- A row as a table.
+-- A row as a table. That it is no UTF-8 may be the very reason why it was refused.
 local function read_row(line)
-  local row = core.json.decode(line)
+  local row = core.json.decode(line, true)
   return type(row) == "table" and row or {}
 end
 

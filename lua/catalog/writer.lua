@@ -210,7 +210,8 @@ function Writer:__close(err)
   local ended = not is_main and not coroutine.isyieldable() -- by coroutine.close, which gives no error
   if err ~= nil or ended then
     self:cancel()
-    if err == nil then error(("the writer of %s was left where it cannot be closed"):format(core.failure.line(self.name)), 0) end
+    local name = core.failure.line(self.name)
+    if err == nil then error(("the writer of %s was left where it cannot be closed"):format(name), 0) end
     return
   end
   local ok, failed = self:close()
