@@ -7,9 +7,12 @@ local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
 
-local METHODS <const> = {
-  "complete", "abort", "fail", "revert", "problems", "wait", "input_files", "failed_rows", "upload", "writer", "get",
-}
+local ACTIONS <const> = { "complete", "abort", "fail", "revert" }
+
+-- All there are.
+for _, name in ipairs { "actions", "rows", "upload", "writer" } do require("catalog." .. name) end
+local METHODS <const> = {}
+for name in pairs(batch.methods) do METHODS[#METHODS + 1] = name end
 
 -- The replies, as the emulator gives them.
 local CREATED <const> = [[{"id":"01K","imsOrg":"ORG@AdobeOrg","updated":1,"status":"loading","created":1,"relatedObjects":
@@ -109,7 +112,7 @@ local READERS <const> = {
   end },
   { "the answer to an action", '{"x":{"y":[1]}}', "200 OK", function(client)
     local one = client:batch "01K"
-    check(one[METHODS[math.random(4)]](one))
+    check(one[ACTIONS[math.random(#ACTIONS)]](one))
   end },
   { "a refusal", PROBLEM, "404 Not Found", function(client) check_batch(client:batch("01K"):get()) end },
   { "a fault", PROBLEM, "500 Down", function(client) check_batch(client:create_batch { dataset = "5c8c" }) end },
@@ -254,6 +257,7 @@ describe("a reply", function()
       with_answer("200 OK", '{"01K":' .. text .. "}", function(client) return assert(client:batch("01K"):get()) end),
     } do
       check_batch(made)
+      assert.is_true(#METHODS >= 11)
       for _, name in ipairs(METHODS) do
         assert.is_nil(rawget(made, name))
         assert.equal(catalog.null, made[name .. "_"])
