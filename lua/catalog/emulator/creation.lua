@@ -2,6 +2,7 @@
 -- @module catalog.emulator.creation
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
+local derived = require "catalog.emulator.derived"
 local ulid = require "catalog.emulator.ulid"
 
 local creation = {}
@@ -135,7 +136,8 @@ local function make(fields, request)
   local now = core.system.now()
   local id = ulid(now)
   return {
-    id = id, imsOrg = request.org, created = now, updated = now, createdClient = request.headers["x-api-key"],
+    id = id, imsOrg = request.org, sandboxId = derived.uuid(request.org .. "\0" .. request.sandbox), created = now,
+    updated = now, createdClient = request.headers["x-api-key"],
     createdUser = request.headers["x-api-key"] .. "@techacct.adobe.com",
     updatedUser = request.headers["x-api-key"] .. "@techacct.adobe.com", status = "loading", version = "1.0.0",
     relatedObjects = { { type = "dataSet", id = dataset_of(fields) } }, tags = tags_of(fields),
@@ -143,10 +145,14 @@ local function make(fields, request)
   }
 end
 
+-- What a payload may be called. A curl of the guide names no type, and curl then says it is a form.
+local MEDIA <const> = { ["application/json"] = true }
+local LENIENT_MEDIA <const> = { ["application/json"] = true, [""] = true, ["application/x-www-form-urlencoded"] = true }
+
 -- The batch of a request; or nil and an answer, the refusal.
 local function create(service, request)
   local media = (request.headers["content-type"] or ""):lower():match "^%s*([^;%s]*)"
-  if media ~= "application/json" then
+  if not (service.strict and MEDIA or LENIENT_MEDIA)[media] then
     return nil, table.pack(answers.problem(415, "Content-Type is %s; application/json is needed",
       media ~= "" and media or "missing"))
   end

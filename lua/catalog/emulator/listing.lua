@@ -2,7 +2,9 @@
 -- @module catalog.emulator.listing
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
+local filters = require "catalog.emulator.filters"
 local lifecycle = require "catalog.emulator.lifecycle"
+local target = require "catalog.emulator.target"
 
 local listing = {}
 
@@ -21,15 +23,18 @@ local function member(batch, properties)
   return assert(core.json.encode(batch.id)) .. ":" .. assert(core.json.encode(shown))
 end
 
---- `GET /data/foundation/catalog/batches/{id}`
+--- `GET /data/foundation/catalog/batches/{id}`, or several ids, separated by commas: those there are.
 function listing.one(service, request, segments)
-  local id = segments[5]
-  local record = service.store:find(request.org, request.sandbox, id)
-  if not record or not visible(service, record) then
-    return answers.problem(404, "The batch %s was not found", id)
+  local members = {}
+  for id in segments[5]:gmatch "[^,]+" do
+    local record = service.store:find(request.org, request.sandbox, id)
+    if record and visible(service, record) then
+      lifecycle.refresh(service, record)
+      members[#members + 1] = member(record.batch, request.query.properties)
+    end
   end
-  lifecycle.refresh(service, record)
-  return answers.text(200, "{" .. member(record.batch, request.query.properties) .. "}")
+  if #members == 0 then return answers.problem(404, "The batch %s was not found", segments[5]) end
+  return answers.text(200, "{" .. table.concat(members, ",") .. "}")
 end
 
 --- A number of a query.
@@ -48,57 +53,32 @@ function listing.number(query, name, default, least, most)
     most < math.maxinteger and (" from %d to %d"):format(least, most) or ""))
 end
 
-local function related(batch, id)
-  for _, object in ipairs(batch.relatedObjects) do
-    if object.type == "dataSet" and object.id == id then return true end
+-- The batches of an organisation and a sandbox that pass the filters, brought up to date.
+local function find(service, request, passes)
+  local batches = {}
+  for _, record in ipairs(service.store.records) do
+    if record.org == request.org and record.sandbox == request.sandbox and visible(service, record) then
+      lifecycle.refresh(service, record)
+      if passes(record.batch) then batches[#batches + 1] = record.batch end
+    end
   end
-  return false
-end
-
--- Read first, so that a wrong query is refused however few batches there are.
-local function read_query(query)
-  local read = { status = query.status, dataset = query.dataSet, external_id = query.externalId }
-  for _, wanted in ipairs {
-    { "limit", USUAL, 1, MOST }, { "start", 0, 0, math.maxinteger }, { "createdAfter", nil, 0, math.maxinteger },
-    { "createdBefore", nil, 0, math.maxinteger },
-  } do
-    local value, refusal = listing.number(query, table.unpack(wanted, 1, 4))
-    if refusal then return nil, refusal end
-    read[wanted[1]] = value
-  end
-  local direction, field = (query.orderBy or "desc:created"):match "^(%a+):(%a+)$"
-  if field ~= "created" or direction ~= "asc" and direction ~= "desc" then
-    return nil, table.pack(answers.problem(400, "orderBy is asc:created or desc:created"))
-  end
-  read.ascending = direction == "asc"
-  return read
-end
-
-local function matches(service, read, record)
-  lifecycle.refresh(service, record)
-  local batch = record.batch
-  return (not read.status or batch.status == read.status)
-    and (not read.external_id or batch.externalId == read.external_id)
-    and (not read.createdAfter or batch.created > read.createdAfter)
-    and (not read.createdBefore or batch.created < read.createdBefore)
-    and (not read.dataset or related(batch, read.dataset))
+  return batches
 end
 
 --- `GET /data/foundation/catalog/batches`: an object, in the order that was asked for.
 function listing.many(service, request)
-  local read, refusal = read_query(request.query)
-  if not read then return table.unpack(refusal) end
-  local records, members, skipped = service.store.records, {}, 0
-  local first, last, step = #records, 1, -1
-  if read.ascending then first, last, step = 1, #records, 1 end
-  for i = first, last, step do
-    local record = records[i]
-    if record.org == request.org and record.sandbox == request.sandbox and visible(service, record)
-      and matches(service, read, record) then
-      skipped = skipped + 1
-      if skipped > read.start then members[#members + 1] = member(record.batch, request.query.properties) end
-      if #members == read.limit then break end
-    end
+  local limit, no_limit = listing.number(request.query, "limit", USUAL, 1, MOST)
+  local start, no_start = listing.number(request.query, "start", 0, 0, math.maxinteger)
+  local sort, no_order = filters.order(request.query.orderBy)
+  local passes, no_filter = filters.read(target.list(request.target:match "%?(.*)$" or ""))
+  local refusal = no_limit or no_start or no_order or no_filter
+  if refusal then return table.unpack(refusal) end
+  local batches, unfit = filters.guarded(find, service, request, passes)
+  if not batches then return table.unpack(unfit) end
+  sort(batches)
+  local members = {}
+  for i = start + 1, math.min(#batches, start + limit) do
+    members[#members + 1] = member(batches[i], request.query.properties)
   end
   return answers.text(200, "{" .. table.concat(members, ",") .. "}")
 end

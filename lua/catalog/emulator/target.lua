@@ -6,12 +6,23 @@ local function decode(text)
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
+--- The fields of a query or a form, in their order.
+-- @tparam string text `a=b&c=d`
+-- @treturn {table,...} pairs of a name and a value
+function target.list(text)
+  local list = {}
+  for name, value in text:gsub("%+", " "):gmatch "([^&=]+)=?([^&]*)" do
+    list[#list + 1] = { decode(name), decode(value) }
+  end
+  return list
+end
+
 --- The fields of a query or a form.
 -- @tparam string text `a=b&c=d`
 -- @treturn table name -> value; of a name that stands twice, the last
 function target.fields(text)
   local fields = {}
-  for name, value in text:gsub("%+", " "):gmatch "([^&=]+)=?([^&]*)" do fields[decode(name)] = decode(value) end
+  for _, pair in ipairs(target.list(text)) do fields[pair[1]] = pair[2] end
   return fields
 end
 
