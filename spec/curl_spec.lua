@@ -57,7 +57,11 @@ describe("the guide's curl", function()
     local body = '{"datasetId":"5c8c3c555033b814b69f947f","inputFormat":{"format":"json"}}'
     local status, answer = curl(creation(server.url, AS_PRINTED, body))
     assert.equal(400, status)
-    assert.equal("A header has a space before its colon (RFC 9112, 5.1)", decoded(answer).detail)
+    if answer:find "^{" then
+      assert.equal("A header has a space before its colon (RFC 9112, 5.1)", decoded(answer).detail)
+    else -- libmicrohttpd 1.0 sees to it itself
+      assert.matches("whitespace before the first colon", answer, 1, true)
+    end
     assert.equal(201, (curl(creation(server.url, CORRECT, body))))
   end)
 
@@ -163,7 +167,7 @@ describe("the guide's curl", function()
         end
         local _, _, head = curl(('-I "%s" %s'):format(file, AS_PRINTED))
         assert.matches("range: bytes=0%-11", head:lower())
-        assert.equal(200, (curl(('-X POST "%s?action=%s" %s'):format(file, actions[2], AS_PRINTED))))
+        assert.equal(201, (curl(('-X POST "%s?action=%s" %s'):format(file, actions[2], AS_PRINTED))))
         local kept <close> = assert(io.open(("%s/data/files/%s/part1=a/x.parquet"):format(directory, id), "rb"))
         assert.equal("PAR1....PAR1", kept:read "a")
       end)

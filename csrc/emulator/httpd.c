@@ -3,7 +3,8 @@
  *
  * The thread polls libmicrohttpd's epoll descriptor and a descriptor that wakes it to stop. A
  * delayed answer suspends its connection until it is due; nothing here sleeps. Lua is only ever
- * entered by lua_pcall, so no error jumps across libmicrohttpd.
+ * entered by lua_pcall, so no error jumps across libmicrohttpd. Clients that close are noticed
+ * (see `note_hangups`), and those that keep quiet make room for others (see `make_room`).
  * @module catalog.emulator.httpd */
 #include "../handle.h"
 
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,18 +32,45 @@
 
 #define SERVER       "catalog.emulator.httpd"
 #define MOST_HEADERS 128
-#define CONNECTIONS  4096
+#define CONNECTIONS  16384
 #define IDLE_SECONDS 300
+
+/* So long a client has to have kept quiet before its connection is closed for the sake of others,
+ * milliseconds. */
+#define QUIET_MS 500
 
 /* What is read of a body at a time is a good part of this, bytes. */
 #define CONNECTION_MEMORY 262144
 
+/* How much libmicrohttpd takes of what RFC 9112 forbids. When lenient, it takes a space before a
+ * colon: 0.9.75 does so by default, newer ones at the lowest level only. The handler is told of
+ * the space. */
+#if MHD_VERSION >= 0x00097701
+#define DISCIPLINE MHD_OPTION_CLIENT_DISCIPLINE_LVL
+#define LENIENT    (-3)
+#else
+#define DISCIPLINE MHD_OPTION_STRICT_FOR_CLIENT
+#define LENIENT    0
+#endif
+#define STRICT 1
+
 typedef struct server server;
+
+/* One connection. While the server waits for bytes of its client it is in the server's list, in
+ * which the client that has been quiet for the longest time comes first. */
+typedef struct connection {
+    server *of;
+    int fd;
+    bool listed;
+    int64_t heard; /* when the client was, milliseconds */
+    struct connection *previous, *next;
+} connection;
 
 /* One request, from its first line to the end of its answer. */
 typedef struct request {
     server *of;
     struct MHD_Connection *connection;
+    connection *on;
     char *target; /* as sent: libmicrohttpd decodes the path, and cuts it at %00 */
     char *body;
     size_t length, capacity;
@@ -49,6 +78,7 @@ typedef struct request {
     int spool_fd;
     int spool_error;  /* an errno: it cannot be written */
     bool begun, over; /* over: the body is larger than is kept, and the rest is thrown away */
+    bool at_once;     /* it is answered before its body has come */
     bool known;       /* its table is in the registry of the thread's state, by its address */
     int64_t received, limit; /* bytes of the body; at how many the connection is dropped, or -1 */
     bool dropped; /* the connection is closed instead of an answer, after these bytes, which no API
@@ -68,6 +98,9 @@ struct server {
     struct MHD_Daemon *daemon;
     pid_t process; /* that has started it, and not a child it forked */
     int listener, wake;
+    int hangups; /* an epoll descriptor: tells which clients have closed */
+    connection *quietest, *liveliest;
+    uint64_t changes; /* how many connections were opened and closed */
     uint16_t port;
     size_t most;      /* bytes of a body that are kept in memory */
     size_t most_file; /* and in a file */
@@ -85,21 +118,119 @@ struct server {
  * the server is told. */
 static const char begin_key, handle_key, tell_key;
 
-/* --- requests --- */
-
 static int64_t now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* --- connections --- */
+
+static void unlist(connection *c) {
+    if (c->listed) {
+        *(c->previous ? &c->previous->next : &c->of->quietest) = c->next;
+        *(c->next ? &c->next->previous : &c->of->liveliest) = c->previous;
+        c->listed = false;
+    }
+}
+
+/* The client was heard of, and more of it is waited for. */
+static void hear(connection *c) {
+    server *s = c->of;
+    unlist(c);
+    c->heard = now_ms();
+    c->listed = true;
+    c->previous = s->liveliest;
+    c->next = NULL;
+    *(s->liveliest ? &s->liveliest->next : &s->quietest) = c;
+    s->liveliest = c;
+}
+
+/* Makes the `connection` of a new one. NULL: there is no memory. */
+static connection *open_connection(server *s, int fd) {
+    connection *c = calloc(1, sizeof *c);
+    if (c) {
+        struct epoll_event closed = {.events = EPOLLRDHUP, .data.ptr = c};
+        c->of = s;
+        c->fd = fd;
+        epoll_ctl(s->hangups, EPOLL_CTL_ADD, fd, &closed); /* without it there is the time-out */
+        hear(c);
+    }
+    return c;
+}
+
+static void close_connection(connection *c) {
+    /* explicitly: a forked child may have the socket, and closing ours would not take it away */
+    epoll_ctl(c->of->hangups, EPOLL_CTL_DEL, c->fd, NULL);
+    unlist(c);
+    free(c);
+}
+
+/* MHD_OPTION_NOTIFY_CONNECTION */
+static void note_connection(void *user, struct MHD_Connection *with, void **context,
+                            enum MHD_ConnectionNotificationCode code) {
+    server *s = user;
+    s->changes++;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(with, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *context = open_connection(s, fd);
+        if (!*context) {
+            shutdown(fd, SHUT_RDWR);
+        }
+    } else if (*context) {
+        close_connection(*context);
+        *context = NULL;
+    }
+}
+
+/* Tells libmicrohttpd of clients that have closed. It is told of changes only, and does not look
+ * for more after it has read less than it asked for: when the end of the stream came with the last
+ * bytes, it would hear no more of the connection until the time-out. To close our side for reading
+ * is a change, and loses nothing once all was read. */
+static void note_hangups(server *s) {
+    struct epoll_event events[64];
+    const int most = sizeof events / sizeof *events;
+    int count = most;
+    for (int seen = 0; count == most && seen <= CONNECTIONS; seen += most) {
+        count = epoll_wait(s->hangups, events, most, 0);
+        for (int i = 0; i < count; i++) {
+            connection *c = events[i].data.ptr;
+            char byte;
+            if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) {
+                shutdown(c->fd, SHUT_RD);
+                epoll_ctl(s->hangups, EPOLL_CTL_DEL, c->fd, NULL);
+            }
+        }
+    }
+}
+
+/* Called when somebody knocks whom libmicrohttpd does not let in, because it has all the
+ * connections or descriptors there may be: closes the connection whose client has been quiet for
+ * the longest time. Returns in how many milliseconds it will have been quiet for long enough, or
+ * -1. */
+static int64_t make_room(server *s) {
+    connection *c = s->quietest;
+    int64_t left = c ? c->heard + QUIET_MS - now_ms() : -1;
+    if (c && left <= 0) {
+        unlist(c);
+        shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd hears of it, and closes it */
+        return -1;
+    }
+    return left;
+}
+
+/* --- requests --- */
+
 /* MHD_OPTION_URI_LOG_CALLBACK: the first that is heard of a request; what it gives is the request's
  * own. */
-static void *begin(void *user, const char *target, struct MHD_Connection *connection) {
-    request *r = calloc(1, sizeof *r);
+static void *begin(void *user, const char *target, struct MHD_Connection *with) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(with, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    request *r = info->socket_context ? calloc(1, sizeof *r) : NULL;
     if (r) {
         r->of = user;
-        r->connection = connection;
+        r->connection = with;
+        r->on = info->socket_context;
         r->target = strdup(target);
         r->spool_fd = -1;
         r->limit = -1;
@@ -143,13 +274,14 @@ static void close_spool(request *r) {
 }
 
 /* MHD_OPTION_NOTIFY_COMPLETED */
-static void end(void *user, struct MHD_Connection *connection, void **state,
+static void end(void *user, struct MHD_Connection *with, void **state,
                 enum MHD_RequestTerminationCode code) {
-    (void)user, (void)connection, (void)code;
+    (void)user, (void)with, (void)code;
     request *r = *state;
     *state = NULL;
     if (r) {
         unlink_waiting(r);
+        hear(r->on); /* it may go on with another */
         if (r->known) {
             lua_pushnil(r->of->L); /* takes a key away, which allocates nothing */
             lua_rawsetp(r->of->L, LUA_REGISTRYINDEX, r);
@@ -267,15 +399,22 @@ static bool push_headers(lua_State *L, const header_list *list) {
     return spaced;
 }
 
+typedef struct {
+    request *r;
+    const char *method, *version;
+    header_list headers;
+} question;
+
 /* Pushes the table of a request whose headers are there. */
-static void push_request(lua_State *L, const request *r, const char *method,
-                         const header_list *headers) {
+static void push_request(lua_State *L, const question *q) {
     lua_createtable(L, 0, 8);
-    lua_pushstring(L, method);
+    lua_pushstring(L, q->method);
     lua_setfield(L, -2, "method");
-    lua_pushstring(L, r->target);
+    lua_pushstring(L, q->version);
+    lua_setfield(L, -2, "version");
+    lua_pushstring(L, q->r->target);
     lua_setfield(L, -2, "target");
-    bool spaced = push_headers(L, headers);
+    bool spaced = push_headers(L, &q->headers);
     lua_setfield(L, -2, "headers");
     lua_pushboolean(L, spaced);
     lua_setfield(L, -2, "spaced");
@@ -298,13 +437,15 @@ static void add_body(lua_State *L, const request *r) {
     lua_setfield(L, -2, "too_large");
 }
 
-/* The response that is a file. */
-static void respond_with_file(lua_State *L, request *r, const char *path) {
+/* The response that is a file, or so many bytes of it. */
+static void respond_with_file(lua_State *L, request *r, const char *path, lua_Integer first,
+                              lua_Integer length) {
     struct stat found;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &found) == 0) {
-        r->response =
-            MHD_create_response_from_fd64((uint64_t)found.st_size, fd); /* closes it at its end */
+        uint64_t size = (uint64_t)(length < 0 ? found.st_size - first : length);
+        r->response = MHD_create_response_from_fd_at_offset64(size, fd, (uint64_t)first);
+        /* closes it at its end */
     }
     if (fd >= 0 && !r->response) {
         close(fd);
@@ -344,8 +485,9 @@ static void break_off(lua_State *L, request *r) {
 }
 
 /* Makes the response of a status, a table of headers and a body, at 1, 2 and 3. The body is a
- * string, or { file = path }, or { raw = bytes, piece, every_ms }, which go out as they are before
- * the connection is closed, all at once or by and by. */
+ * string, or { file = path, first, length } (without the last two: all of it), or { raw = bytes,
+ * piece, every_ms }, which go out as they are before the connection is closed, all at once or by
+ * and by. */
 static void make_response(lua_State *L, request *r) {
     r->status = (unsigned int)luaL_checkinteger(L, 1);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "raw") == LUA_TSTRING) {
@@ -355,7 +497,10 @@ static void make_response(lua_State *L, request *r) {
     if (lua_istable(L, 3)) {
         lua_settop(L, 4);
         lua_getfield(L, 3, "file");
-        respond_with_file(L, r, luaL_checkstring(L, -1));
+        lua_getfield(L, 3, "first");
+        lua_getfield(L, 3, "length");
+        respond_with_file(L, r, luaL_checkstring(L, -3), luaL_optinteger(L, -2, 0),
+                          luaL_optinteger(L, -1, -1));
     } else {
         respond_with_text(L, r);
     }
@@ -367,12 +512,6 @@ static void make_response(lua_State *L, request *r) {
         }
     }
 }
-
-typedef struct {
-    request *r;
-    const char *method;
-    header_list headers;
-} question;
 
 /* Called protected: asks the handler, and leaves the answer in the request. */
 static int ask(lua_State *L) {
@@ -394,12 +533,13 @@ static int ask_begin(lua_State *L) {
     question *q = lua_touserdata(L, 1);
     lua_settop(L, 0);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &begin_key);
-    push_request(L, q->r, q->method, &q->headers);
+    push_request(L, q);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, q->r);
     q->r->known = true;
-    lua_call(L, 1, 2); /* path, limit */
+    lua_call(L, 1, 3); /* path, limit, whether it is answered at once */
     q->r->limit = luaL_optinteger(L, 2, -1);
+    q->r->at_once = lua_toboolean(L, 3);
     if (lua_isnil(L, 1)) {
         return 0;
     }
@@ -417,9 +557,10 @@ static int explain(lua_State *L) {
 }
 
 /* Calls `ask` or `ask_begin`. NULL, or why it failed, which holds until Lua is entered again. */
-static const char *consult(request *r, const char *method, lua_CFunction call) {
+static const char *consult(request *r, const char *method, const char *version,
+                           lua_CFunction call) {
     lua_State *L = r->of->L;
-    question q = {.r = r, .method = method};
+    question q = {.r = r, .method = method, .version = version};
     MHD_get_connection_values(r->connection, MHD_HEADER_KIND, note_header, &q.headers);
     lua_settop(L, 0);
     /* light C functions and a light userdata: pushing them allocates nothing */
@@ -449,16 +590,18 @@ static bool apologise(request *r, const char *why) {
 }
 
 /* False when there is no answer to be had. */
-static bool answer(request *r, const char *method) {
+static bool answer(request *r, const char *method, const char *version) {
     close_spool(r);
-    const char *why = consult(r, method, ask);
+    unlist(r->on); /* now the client waits */
+    const char *why = consult(r, method, version, ask);
     return why ? apologise(r, why) : true;
 }
 
 /* A request begins. False: it comes no further. */
-static bool begin_body(request *r, const char *method) {
+static bool begin_body(request *r, const char *method, const char *version) {
     r->begun = true;
-    const char *why = consult(r, method, ask_begin);
+    hear(r->on);
+    const char *why = consult(r, method, version, ask_begin);
     if (why) {
         fprintf(stderr, "emulator: %s: %s\n", r->target, why);
     }
@@ -469,6 +612,7 @@ static bool begin_body(request *r, const char *method) {
 static bool take_body(request *r, const char *bytes, size_t *size) {
     size_t count = *size;
     *size = 0;
+    hear(r->on);
     r->received += (int64_t)count;
     return take(r, bytes, count) && (r->limit < 0 || r->received < r->limit);
 }
@@ -495,22 +639,25 @@ static enum MHD_Result serve_raw(request *r) {
 
 /* The access handler: called with the headers, with each piece of the body, when all is there, and
  * once more after a delay. */
-static enum MHD_Result serve(void *user, struct MHD_Connection *connection, const char *url,
+static enum MHD_Result serve(void *user, struct MHD_Connection *with, const char *url,
                              const char *method, const char *version, const char *bytes,
                              size_t *size, void **state) {
-    (void)user, (void)url, (void)version;
+    (void)user, (void)url;
     request *r = *state;
     if (!r || !r->target) {
         return MHD_NO; /* no memory: the connection is closed */
     }
     if (!r->begun) {
-        return begin_body(r, method) ? MHD_YES : MHD_NO;
+        bool goes_on = begin_body(r, method, version);
+        if (!goes_on || !r->at_once) {
+            return goes_on ? MHD_YES : MHD_NO;
+        }
     }
     if (*size > 0) {
         return take_body(r, bytes, size) ? MHD_YES : MHD_NO;
     }
     if (!r->response && !r->dropped) {
-        if (!answer(r, method)) {
+        if (!answer(r, method, version)) {
             return MHD_NO;
         }
         if (r->due > 0 && hold(r, r->due)) {
@@ -520,7 +667,7 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
     if (r->dropped) {
         return serve_raw(r);
     }
-    return MHD_queue_response(connection, r->status, r->response);
+    return MHD_queue_response(with, r->status, r->response);
 }
 
 /* --- the thread --- */
@@ -543,11 +690,16 @@ static int64_t resume_due(server *s, bool all) {
     return soonest;
 }
 
-static int wait_limit(server *s, int64_t next_answer) {
+/* The lesser of two numbers of milliseconds; -1 is none. */
+static int64_t sooner(int64_t a, int64_t b) {
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static int wait_limit(server *s, int64_t next_answer, int64_t next_room) {
     MHD_UNSIGNED_LONG_LONG idle;
-    int64_t limit = next_answer;
-    if (MHD_get_timeout(s->daemon, &idle) == MHD_YES && (limit < 0 || (int64_t)idle < limit)) {
-        limit = (int64_t)idle;
+    int64_t limit = sooner(next_answer, next_room);
+    if (MHD_get_timeout(s->daemon, &idle) == MHD_YES) {
+        limit = sooner(limit, (int64_t)idle);
     }
     return limit > 60000 ? 60000 : (int)limit;
 }
@@ -585,12 +737,18 @@ static bool listen_to(server *s) {
 static void *run(void *user) {
     server *s = user;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    struct pollfd polled[2] = {{.fd = info->epoll_fd, .events = POLLIN},
-                               {.fd = s->wake, .events = POLLIN}};
+    struct pollfd polled[3] = {{.fd = info->epoll_fd, .events = POLLIN},
+                               {.fd = s->wake, .events = POLLIN},
+                               {.fd = s->listener, .events = POLLIN}};
     while (!(polled[1].revents & POLLIN) || listen_to(s)) {
+        uint64_t before = s->changes;
         MHD_run(s->daemon);
+        bool refused = (polled[2].revents & POLLIN) && s->changes == before;
+        int64_t room = refused ? make_room(s) : -1;
+        polled[2].fd = refused ? -1 : s->listener; /* or poll would return at once */
+        note_hangups(s);
         int64_t next = resume_due(s, false);
-        if (poll(polled, 2, wait_limit(s, next)) < 0 && errno != EINTR) {
+        if (poll(polled, 3, wait_limit(s, next, room)) < 0 && errno != EINTR) {
             break;
         }
         resume_due(s, false);
@@ -650,6 +808,10 @@ static int server_stop(lua_State *L) {
         close(s->wake);
         s->wake = -1;
     }
+    if (s->hangups >= 0) {
+        close(s->hangups);
+        s->hangups = -1;
+    }
     if (s->L) {
         lua_close(s->L);
         s->L = NULL;
@@ -680,22 +842,20 @@ static bool listen_on(server *s, uint16_t port) {
     return true;
 }
 
-static bool start_daemon(server *s, const char *cert, const char *key, int strictness) {
+static bool start_daemon(server *s, const char *cert, const char *key, bool strict) {
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
         {MHD_OPTION_END, 0, NULL},
     };
-    /* 0.9.75 takes a space before a colon at both levels; the handler is told, and refuses it when
-     * strict. */
     unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (cert ? MHD_USE_TLS : 0u);
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, serve, s, MHD_OPTION_LISTEN_SOCKET, s->listener,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
         MHD_OPTION_URI_LOG_CALLBACK, begin, s, MHD_OPTION_NOTIFY_COMPLETED, end, s,
-        MHD_OPTION_STRICT_FOR_CLIENT, strictness, MHD_OPTION_ARRAY, cert ? tls : tls + 2,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, note_connection, s, DISCIPLINE, strict ? STRICT : LENIENT,
+        MHD_OPTION_ARRAY, cert ? tls : tls + 2, MHD_OPTION_END);
     return s->daemon != NULL;
 }
 
@@ -771,12 +931,13 @@ static int open_state(lua_State *L, server *s) {
  * @tparam table options `port` (0: any that is free); `module`, whose value is a function that is
  * called with `settings` (a string) in the server's own state and gives the handler and the
  * spooler; `max_body` and `max_file` (bytes, in memory and in files); `strict`; `cert` and `key`
- * (PEM texts). The handler is called with `{ method, target, headers, body, too_large, spaced }`
- * (`spaced`: a header has a space before its colon) and gives status, headers, body (a string or `{
- * file = path }`), and a delay in milliseconds or nil. The spooler is called with the same, without
- * a body, when a PUT or PATCH begins; it gives the path of a file for the body, or nil. The handler
- * then gets `body_file`, `body_size` and `unwritten` (true: not all of it could be written), and
- * may move the file
+ * (PEM texts). The handler is called with `{ method, version, target, headers, body, too_large,
+ * spaced }` (`spaced`: a header has a space before its colon) and gives status, headers, body (a
+ * string or `{ file = path, first, length }`), and a delay in milliseconds or nil. The spooler is
+ * called with the same, without a body, when the headers are there; it gives the path of a file for
+ * the body, or nil; after how many bytes of the body the connection is dropped, or nil; and whether
+ * the handler is asked at once, before the body has come. With a file the handler gets `body_file`,
+ * `body_size` and `unwritten` (true: not all of it could be written), and may move the file
  * @treturn[1] server
  * @treturn[2] nil
  * @treturn[2] string why not */
@@ -785,7 +946,7 @@ static int httpd_start(lua_State *L) {
     lua_settop(L, 1);
     server *s = lua_newuserdatauv(L, sizeof *s, 0);
     memset(s, 0, sizeof *s);
-    s->listener = s->wake = -1;
+    s->listener = s->wake = s->hangups = -1;
     s->process = getpid();
     luaL_setmetatable(L, SERVER);
     lua_getfield(L, 1, "port");
@@ -795,7 +956,7 @@ static int httpd_start(lua_State *L) {
     lua_getfield(L, 1, "max_file");
     s->most_file = (size_t)luaL_checkinteger(L, -1);
     lua_getfield(L, 1, "strict");
-    int strictness = lua_toboolean(L, -1);
+    bool strict = lua_toboolean(L, -1);
     const char *cert = field(L, 1, "cert"), *key = field(L, 1, "key");
     int failed = open_state(L, s);
     if (failed) {
@@ -807,10 +968,11 @@ static int httpd_start(lua_State *L) {
                     port < 0 || port > 65535 ? "no such port" : strerror(errno));
     }
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->wake < 0) {
+    s->hangups = epoll_create1(EPOLL_CLOEXEC);
+    if (s->wake < 0 || s->hangups < 0) {
         return fail(L, "cannot start the server", strerror(errno));
     }
-    if (!start_daemon(s, cert, key, strictness)) {
+    if (!start_daemon(s, cert, key, strict)) {
         return fail(L, "cannot start the server",
                     cert ? "are the certificate and the key in PEM, and do "
                            "they belong together?"
@@ -855,20 +1017,35 @@ static int server_tell(lua_State *L) {
     return 1;
 }
 
-/*** Waits for SIGINT or SIGTERM, for a server in the foreground. The signal is taken: the caller
- * goes on.
- * @function server:wait */
+/* What ends a server in the foreground. A hang-up that was ignored when the program was started, as
+ * nohup does, stays ignored. */
+static void ends_of(sigset_t *ends) {
+    struct sigaction hangup;
+    sigemptyset(ends);
+    sigaddset(ends, SIGINT);
+    sigaddset(ends, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) {
+        sigaddset(ends, SIGHUP);
+    }
+}
+
+/*** Waits for SIGINT, SIGTERM or SIGHUP, for a server in the foreground. The signal is taken: the
+ * caller goes on.
+ * @function server:wait
+ * @tparam ?function ready called once signals are waited for */
 static int server_wait(lua_State *L) {
     sigset_t ends, before;
     int signal;
     check_server(L);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGTERM);
+    lua_settop(L, 2);
+    ends_of(&ends);
     pthread_sigmask(SIG_BLOCK, &ends, &before);
-    sigwait(&ends, &signal);
+    int failed = lua_isnil(L, 2) ? LUA_OK : lua_pcall(L, 0, 0, 0);
+    if (failed == LUA_OK) {
+        sigwait(&ends, &signal);
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return 0;
+    return failed == LUA_OK ? 0 : lua_error(L);
 }
 
 int luaopen_catalog_emulator_httpd(lua_State *L);

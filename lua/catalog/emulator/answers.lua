@@ -17,8 +17,14 @@ local CODES <const> = {
 local TITLES <const> = {
   [400] = "BadRequestError", [404] = "NotFoundError", [405] = "MethodNotAllowedError", [409] = "ConflictError",
   [413] = "PayloadTooLargeError", [414] = "UriTooLongError", [415] = "UnsupportedMediaTypeError",
+  [416] = "RangeNotSatisfiableError",
   [507] = "InsufficientStorageError",
 }
+
+--- An answer without a body, which has no type either.
+function answers.empty(status)
+  return status, {}, ""
+end
 
 --- Text that is JSON already.
 function answers.text(status, body)

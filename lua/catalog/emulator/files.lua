@@ -78,8 +78,8 @@ local function check_size(service, size, most, what)
   end
 end
 
-local function described(name, bytes)
-  return answers.value(200, { name = name, sizeInBytes = bytes })
+local function described(status, name, bytes)
+  return answers.value(status, { name = name, sizeInBytes = bytes })
 end
 
 -- Refuses a file with which the batch would have more than it may.
@@ -109,13 +109,13 @@ local function put(service, request, record, name)
   local ok, why = move(service, request.body_file, path_of(service, record, name))
   if not ok then return problem(400, "The file %s cannot be kept: %s", name, why) end
   remember(record, name, request.body_size)
-  return described(name, request.body_size)
+  return described(200, name, request.body_size)
 end
 
 local function initialize(_, _, record, name)
   local large = record.large[name]
   if not large or large.size then record.large[name] = { parts = {} } end
-  return answers.text(201, "")
+  return answers.empty(201)
 end
 
 local function read_range(text)
@@ -140,7 +140,7 @@ local function patch(service, request, record, name)
   if ok then ok, err = core.system.copy(request.body_file, path, first) end
   if not ok then return problem(507, "The part cannot be kept: %s", err.message) end
   large.parts[("%d-%d"):format(first, last)] = { first = first, last = last }
-  return described(name, request.body_size)
+  return described(200, name, request.body_size)
 end
 
 local function in_order(large)
@@ -165,7 +165,7 @@ end
 local function complete(service, _, record, name)
   local large = record.large[name]
   if not large then return problem(400, "The file %s was not initialized", name) end
-  if large.size then return described(name, large.size) end
+  if large.size then return described(201, name, large.size) end
   local parts = in_order(large)
   local fault, size = fault_in(parts)
   if fault then return problem(400, "The file %s is not whole: %s", name, fault) end
@@ -175,7 +175,7 @@ local function complete(service, _, record, name)
   if not ok then return problem(400, "The file %s cannot be kept: %s", name, why) end
   large.parts, large.size = {}, size
   remember(record, name, size)
-  return described(name, size)
+  return described(201, name, size)
 end
 
 -- What has arrived without a gap.
@@ -189,7 +189,7 @@ local function head(_, _, record, name)
       size = math.max(size, part.last + 1)
     end
   end
-  local status, headers, body = answers.text(200, "")
+  local status, headers, body = answers.empty(200)
   if size > 0 then headers.range = ("bytes=0-%d"):format(size - 1) end
   return status, headers, body
 end

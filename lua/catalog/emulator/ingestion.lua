@@ -9,7 +9,9 @@ local ingestion = {}
 
 local ROWS_A_FILE <const> = 1000
 
--- Bad rows, a file of JSON lines for each thousand.
+local PARSING <const> = "INGEST-1401-400"
+
+-- Rows that cannot be parsed, a file of JSON lines for each thousand.
 local RowErrors = {}
 RowErrors.__index = RowErrors
 
@@ -17,17 +19,17 @@ local function new_row_errors(directory, wanted)
   return setmetatable({ directory = directory, wanted = wanted, count = 0, names = {} }, RowErrors)
 end
 
-function RowErrors:add(text, code, message, name)
+function RowErrors:add(text, message, name)
   self.count = self.count + 1
   if not self.wanted then return end
   if (self.count - 1) % ROWS_A_FILE == 0 then
     if self.file then self.file:close() end
     if self.count == 1 then assert(core.system.mkdir(self.directory)) end
-    self.names[#self.names + 1] = ("part-%05d.json"):format(#self.names)
+    self.names[#self.names + 1] = ("parsing_errors_%d.json"):format(#self.names)
     self.file = assert(io.open(self.directory .. "/" .. self.names[#self.names], "wb"))
   end
   assert(self.file:write(assert(core.json.encode {
-    _corrupt_record = answers.shown(text), _errors = { { code = code, message = message } }, _filename = name,
+    _corrupt_record = answers.shown(text), _errors = { { code = PARSING, message = message } }, _filename = name,
   }), "\n"))
 end
 
@@ -35,35 +37,49 @@ function RowErrors:close()
   if self.file then self.file:close() end
 end
 
+local function first_of(text)
+  return text:match "^%s*(.)"
+end
+
 local function json_lines(path, _, name, bad)
   local good = 0
   for line in io.lines(path) do
     if line:find "%S" then
       local row, err = core.json.decode(line)
-      if type(row) == "table" then
+      if type(row) == "table" and first_of(line) == "{" then
         good = good + 1
       else
-        bad:add(line, "INGEST-1401-400", err and err.message or "the row is no JSON object", name)
+        bad:add(line, err and err.message or "the row is no JSON object", name)
       end
     end
   end
   return good
 end
 
+-- Which of the elements of a JSON array are objects: once decoded, an empty object is like an empty array.
+local function objects_of(text)
+  local plain = text:gsub("\\.", ""):gsub('"[^"]*"', "0"):gsub("%s", "") -- a text may have brackets in it
+  local objects = {}
+  for element in (plain:sub(2, -2):gsub("%b{}", "{}"):gsub("%b[]", "[]") .. ","):gmatch "([^,]*)," do
+    objects[#objects + 1] = element == "{}"
+  end
+  return objects
+end
+
 local function json_array(path, _, name, bad)
   local file <close> = assert(io.open(path, "rb"))
   local text = file:read "a"
   local rows, err = core.json.decode(text)
-  if type(rows) ~= "table" or #rows == 0 and next(rows) then
-    bad:add(text:sub(1, 1000), "INGEST-1401-400", err and err.message or "the file is no JSON array", name)
+  if type(rows) ~= "table" or first_of(text) ~= "[" then
+    bad:add(text:sub(1, 1000), err and err.message or "the file is no JSON array", name)
     return 0
   end
-  local good = 0
-  for _, row in ipairs(rows) do
-    if type(row) == "table" then
+  local good, objects = 0, objects_of(text)
+  for i, row in ipairs(rows) do
+    if objects[i] then
       good = good + 1
     else
-      bad:add(core.json.encode(row) or tostring(row), "INGEST-1401-400", "the row is no JSON object", name)
+      bad:add(core.json.encode(row) or tostring(row), "the row is no JSON object", name)
     end
   end
   return good
@@ -77,7 +93,7 @@ local function csv_rows(path, format, name, bad)
       header = fields
     elseif not fields or #fields ~= #header then
       local why = fields and ("the row has %d fields, and the header %d"):format(#fields, #header)
-      bad:add(text, "INGEST-1401-400", why or "a quote is not closed", name)
+      bad:add(text, why or "a quote is not closed", name)
     else
       good = good + 1
     end
@@ -85,14 +101,14 @@ local function csv_rows(path, format, name, bad)
   return good
 end
 
+-- Its records are not counted.
 local function parquet(path, _, name, bad)
   local file <close> = assert(io.open(path, "rb"))
   local first = file:read(4)
   file:seek("end", -4)
   if first ~= "PAR1" or file:read(4) ~= "PAR1" then
-    bad:add("", "INGEST-1401-400", "the file is no Parquet file", name)
+    bad:add("", "the file is no Parquet file", name)
   end
-  return 0
 end
 
 local READERS <const> = { json = json_lines, csv = csv_rows, parquet = parquet }
@@ -101,9 +117,10 @@ local function reader_of(format)
   return format.format == "json" and format.isMultiLineJson and json_array or READERS[format.format]
 end
 
--- Reads all files. Gives how many rows are good, and the errors that are no row's.
+-- Reads all files. Gives how many rows are good in each of those whose rows are counted, and the errors that are no
+-- row's.
 local function read_files(service, record, names, bad)
-  local format, good, errors = record.batch.inputFormat, 0, {}
+  local format, counts, errors = record.batch.inputFormat, {}, {}
   local read = reader_of(format)
   for _, name in ipairs(names) do
     if record.files[name] == 0 then
@@ -112,20 +129,34 @@ local function read_files(service, record, names, bad)
       local path = ("%s/files/%s/%s"):format(service.directory, record.batch.id, name)
       local count, code, description = read(path, format, name, bad)
       if code then errors[#errors + 1] = { code = code, description = description } end
-      good = good + (count or 0)
+      counts[name] = count
     end
   end
   if #names == 0 then errors[1] = { code = "106", description = "The batch has no files" } end
-  return good, errors
+  return counts, errors
 end
 
-local function summary(bad)
-  if bad.wanted then
-    return { code = "INGEST-1212-400", recordCount = bad.count,
-      description = "Encountered errors while parsing, converting or otherwise validating the data" }
+-- Bad rows as errors of the batch: a summary, and where diagnostics were asked for what there was of each code.
+local function summarise(errors, bad)
+  if bad.count == 0 then return end
+  if not bad.wanted then
+    errors[#errors + 1] = { code = "INGEST-1211-400",
+      description = "Encountered errors while parsing, converting or otherwise validating the data;"
+        .. " set enableErrorDiagnostics to see them" }
+    return
   end
-  return { code = "INGEST-1211-400", recordCount = bad.count,
-    description = "Encountered errors; set enableErrorDiagnostics to see them" }
+  errors[#errors + 1] = { code = "INGEST-1212-400", recordCount = bad.count,
+    description = ("Encountered %d errors in the data; the files of row_errors have them"):format(bad.count) }
+  errors[#errors + 1] = { code = PARSING, recordCount = bad.count,
+    description = "The row has corrupted data and cannot be read or parsed" }
+end
+
+-- How many records came and went; of Parquet nobody knows.
+local function count_records(metrics, format, good, bad, fine)
+  if format == "parquet" then return end
+  metrics.inputRecordCount = good + bad
+  metrics.outputRecordCount = fine and good or 0
+  metrics.failedRecordCount = bad
 end
 
 local function tolerated(tags, bad, total)
@@ -143,23 +174,19 @@ function ingestion.run(service, record, names, unfinished)
   local tags = record.batch.tags
   local directory = ("%s/row_errors/%s"):format(service.directory, record.batch.id)
   local bad = new_row_errors(directory, tags.acp_enableErrorDiagnostics == true)
-  local good, errors = read_files(service, record, names, bad)
+  local counts, errors = read_files(service, record, names, bad)
   bad:close()
+  local good, bytes = 0, 0
+  for _, name in ipairs(names) do good, bytes = good + (counts[name] or 0), bytes + record.files[name] end
   for _, name in ipairs(unfinished) do
     errors[#errors + 1] = { code = "INGEST-1555-400", description = "The file was not completed: " .. name }
   end
   local fine = #errors == 0 and tolerated(tags, bad.count, good + bad.count)
-  if bad.count > 0 then errors[#errors + 1] = summary(bad) end
-  local bytes = 0
-  for _, name in ipairs(names) do bytes = bytes + record.files[name] end
-  record.row_errors = bad.names
-  return {
-    status = fine and "success" or "failed", errors = errors,
-    metrics = {
-      inputByteSize = bytes, inputFileCount = #names, inputRecordCount = good + bad.count,
-      outputRecordCount = fine and good or 0, failedRecordCount = bad.count, partitionCount = 1,
-    },
-  }
+  summarise(errors, bad)
+  local metrics = { inputByteSize = bytes, inputFileCount = #names, partitionCount = 1 }
+  count_records(metrics, record.batch.inputFormat.format, good, bad.count, fine)
+  record.row_errors, record.counts = bad.names, counts
+  return { status = fine and "success" or "failed", errors = errors, metrics = metrics }
 end
 
 return ingestion

@@ -53,7 +53,7 @@ function lifecycle.refresh(service, record)
 end
 
 local function done()
-  return answers.text(200, "")
+  return answers.empty(200)
 end
 
 local function refuse(record, what)

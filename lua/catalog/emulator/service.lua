@@ -7,6 +7,7 @@ local export = require "catalog.emulator.export"
 local faults = require "catalog.emulator.faults"
 local files = require "catalog.emulator.files"
 local gateway = require "catalog.emulator.gateway"
+local http = require "catalog.emulator.http"
 local ims = require "catalog.emulator.ims"
 local lifecycle = require "catalog.emulator.lifecycle"
 local listing = require "catalog.emulator.listing"
@@ -27,8 +28,9 @@ local ROUTES <const> = {
   { "data", "foundation", "catalog", "batches", methods = { POST = creation.by_catalog, GET = listing.many } },
   { "data", "foundation", "catalog", "batches", "*", methods = { GET = listing.one } },
   { "data", "foundation", "export", "batches", "*", "meta", methods = { GET = export.meta } },
-  { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.listing } },
-  { "data", "foundation", "export", "batches", "*", "files", methods = { GET = export.listing } },
+  { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.failed } },
+  { "data", "foundation", "export", "batches", "*", "files", methods = { GET = export.files } },
+  { "data", "foundation", "export", "files", "*", methods = { GET = export.file, HEAD = export.file } },
 }
 
 local function leads(route, segments)
@@ -71,7 +73,15 @@ local function is_text(request)
   return true
 end
 
+-- Refuses what RFC 9112 refuses. The connection is closed: where a body ends may not be known.
+local function refuse_message(text)
+  local status, headers, body = answers.problem(400, "%s", text)
+  headers.connection = "close"
+  return status, headers, body
+end
+
 local function respond(service, request)
+  if request.faulty then return refuse_message(request.faulty) end
   if #request.target > LONGEST_URL then
     return answers.problem(414, "The URL is longer than %d characters", LONGEST_URL)
   end
@@ -95,6 +105,12 @@ local function respond(service, request)
   return method(service, request, segments)
 end
 
+-- What has no body has no type. An error in answer to HEAD has a body that is not sent.
+local function without_type(request, status, headers, body, ...)
+  if body == "" or request.method == "HEAD" and status >= 400 then headers["content-type"] = nil end
+  return status, headers, body, ...
+end
+
 -- What writes a line for each request whose work was done: method, target, range, status.
 local function log_of(path)
   if not path then return nil end
@@ -111,7 +127,8 @@ end
 -- @tparam string settings JSON, from `catalog.emulator`
 -- @treturn function called with a request, gives status, headers, body and a delay in milliseconds
 -- @treturn function called with the same request before, when its headers are there: gives the path of a file for its
---   body or nil, and after how many bytes of it the connection is dropped, or nil
+--   body or nil; after how many bytes of it the connection is dropped, or nil; and whether the handler is called at
+--   once, before the body has come
 -- @treturn function called with what the server is told: JSON, faults that replace those there are
 return function(settings)
   local given = assert(core.json.decode(settings))
@@ -128,11 +145,15 @@ return function(settings)
   if given.seed then math.randomseed(given.seed) end
   faults.set(service, given.faults)
   local function begin(request)
-    local route = find_route((target.split(request.target)))
-    return route and route.methods == FILE and files.spool(service) or nil, faults.begin(service, request)
+    request.faulty = http.check(request)
+    local route = not request.faulty and find_route((target.split(request.target)))
+    local spool = route and route.methods == FILE and files.spool(service) or nil
+    return spool, faults.begin(service, request), request.faulty ~= nil
   end
   local function handle(request)
-    local status, headers, body, delay = faults.meet(service, request, function() return respond(service, request) end)
+    local status, headers, body, delay = faults.meet(service, request, function()
+      return without_type(request, respond(service, request))
+    end)
     headers["x-request-id"] = ulid(core.system.now())
     if service.log then service.log(request, status) end
     return status, headers, body, delay or given.latency_ms
