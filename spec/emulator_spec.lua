@@ -101,8 +101,20 @@ describe("the emulator's creation", function()
     local status, answer = create(server, BODY, { ["Content-Type"] = "text/plain" })
     assert.equal(415, status)
     assert.equal("Content-Type is text/plain; application/json is needed", answer.detail)
-    assert.equal(415, (create(server, BODY, { ["Content-Type"] = false })))
     assert.equal(201, (create(server, BODY, { ["Content-Type"] = "application/json; charset=utf-8" })))
+  end)
+
+  it("takes JSON without a type, as a curl of the guide sends it, but not under strict", function()
+    local curls = { false, "application/x-www-form-urlencoded" }
+    local body = '{"datasetId":"d","inputFormat":{"format":"json"}}'
+    local server <close> = assert(emulator.start {})
+    local strict <close> = assert(emulator.start { strict = true })
+    for _, media in ipairs(curls) do
+      assert.equal(201, (create(server, body, { ["Content-Type"] = media })))
+      local status, answer = create(strict, body, { ["Content-Type"] = media })
+      assert.equal(415, status)
+      assert.equal(("Content-Type is %s; application/json is needed"):format(media or "missing"), answer.detail)
+    end
   end)
 
   it("takes a second batch with an external id, as no guide says that the service does not", function()
@@ -133,6 +145,15 @@ describe("the emulator's creation", function()
     assert.equal(400, status)
     assert.equal("Dataset 5c8c3c555033b814b69f947f was not found", answer.detail)
     assert.equal(201, (create(server, '{"datasetId":"known"}')))
+  end)
+
+  it("knows datasets by a map from ids to names, and all of them when none is named", function()
+    local server <close> = assert(emulator.start { datasets = { known = "A name" } })
+    assert.equal(400, (create(server)))
+    assert.equal(201, (create(server, '{"datasetId":"known"}')))
+    local open <close> = assert(emulator.start { datasets = {} })
+    assert.equal(201, (create(open)))
+    assert.error_matches(function() emulator.start { datasets = { 17 } } end, "bad option 'datasets' for emulator.start", 1, true)
   end)
 
   it("makes ids that differ and sort by time", function()
@@ -200,7 +221,7 @@ describe("the emulator's catalog", function()
     for _ = 1, 25 do create(server) end
     assert.equal(20, #ids_in((select(2, get(server, CATALOG)))))
     assert.equal(25, #ids_in((select(2, get(server, CATALOG .. "?limit=100")))))
-    for _, query in ipairs { "?limit=0", "?limit=101", "?limit=x", "?start=-1", "?createdAfter=x", "?orderBy=created" } do
+    for _, query in ipairs { "?limit=0", "?limit=101", "?limit=x", "?start=-1", "?createdAfter=x", "?orderBy=up:created" } do
       assert.equal(400, (get(server, CATALOG .. query)), query)
     end
   end)
@@ -381,6 +402,46 @@ describe("the emulator's handle", function()
       assert.equal(200, (transfer:reply()))
       assert.is_true(transfer:header("x-request-id"):sub(1, 10) <= first_answer)
     end
+  end)
+
+  -- Runs `catalog emulator` with the words, has the shell do something before and more once it listens, and ends it by
+  -- the signal. Gives what the shell printed, and what was left in the temporary folder.
+  local function in_foreground(words, signal, more, before)
+    return shell.with_directory(function(directory)
+      local output = shell.run(([[
+        mkdir %s/tmp; %s
+        env TMPDIR=%s/tmp %s lua/catalog/emulator/main.lua --port 0 %s >%s/out &
+        while kill -0 $! && ! grep -q AEP_ORG %s/out; do sleep 0.05; done
+        url=$(sed -n 's/.*listens on \([^ ]*\).*/\1/p' %s/out)
+        %s
+        kill -%s $!; wait $!; echo $?]]):format(directory, before or ":", directory, shell.LUA, words, directory, directory,
+        directory, more, signal))
+      return output, shell.run("ls " .. directory .. "/tmp")
+    end)
+  end
+
+  it("in the foreground leaves nothing in the temporary folder, whichever signal ends it", function()
+    for _, signal in ipairs { "INT", "TERM", "HUP" } do
+      local output, left = in_foreground("", signal, "")
+      assert.same({ "0\n", "" }, { output, left }, signal)
+    end
+  end)
+
+  it("in the foreground goes on after a hang-up that was ignored before, as nohup does", function()
+    local output = in_foreground("", "TERM", "kill -HUP $!; sleep 0.2; curl -sS -o /dev/null -w '%{http_code} ' $url",
+      "trap '' HUP")
+    assert.equal("403 0\n", output)
+  end)
+
+  it("in the foreground knows the data sets that are named on its command line, and others not", function()
+    local output = in_foreground("--dataset a --dataset 'b=A name'", "TERM", [[for id in a b c; do
+      curl -sS -o /dev/null -w '%{http_code} ' -H 'Authorization: Bearer t' -H 'x-api-key: k' -H 'x-gw-ims-org-id: o' \
+        -d "{\"datasetId\":\"$id\"}" $url/data/foundation/import/batches
+      done]])
+    assert.equal("201 201 400 0\n", output)
+    local usage, wrong = shell.run(shell.LUA .. " lua/catalog/emulator/main.lua --dataset =name")
+    assert.equal(2, wrong)
+    assert.matches("'=name' is neither ID nor ID=NAME", usage, 1, true)
   end)
 
   it("runs in the foreground until a signal, and says how to use it", function()

@@ -23,6 +23,13 @@ local function number(text)
   return tonumber(text), ("'%s' is no number"):format(text)
 end
 
+-- A data set of the emulator's: its id and its name.
+local function known_dataset(text)
+  local id, name = text:match "^([^=]+)=(.+)$"
+  if not id and not text:find "^[^=]+$" then return nil, ("'%s' is neither ID nor ID=NAME"):format(text) end
+  return { id or text, name or text }
+end
+
 local function batch_command(parser, name, summary)
   local command = parser:command(name, summary)
   command:argument("id", "The id of the batch.")
@@ -70,6 +77,8 @@ local function make_parser(argparse)
   local emulator = parser:command("emulator", "Run a local emulator of the service until Ctrl-C.")
   emulator:option("--port", "The port."):convert(whole):default "8080"
   emulator:option("--data-dir", "Where batches and files are kept.")
+  emulator:option("--dataset", "A data set that is known; may be repeated. Without it any is."):argname("<id[=name]>")
+    :count("*"):convert(known_dataset)
   return parser
 end
 
@@ -220,13 +229,16 @@ end
 
 local function run_emulator(arguments)
   local emulator = require "catalog.emulator"
-  local server, err = emulator.start { port = arguments.port, data_dir = arguments.data_dir }
+  local datasets = {}
+  for _, known in ipairs(arguments.dataset) do datasets[known[1]] = known[2] end
+  local server, err = emulator.start { port = arguments.port, data_dir = arguments.data_dir, datasets = datasets }
   if not server then return complain(err) end
-  print("The emulator listens on " .. server.url .. " until Ctrl-C. In another terminal:")
-  print(("  export AEP_BASE_URL=%s AEP_IMS_URL=%s"):format(server.url, server.url))
-  print("  export AEP_ORG=DEMO@AdobeOrg AEP_API_KEY=demo-key AEP_ACCESS_TOKEN=demo-token")
-  io.stdout:flush()
-  server:wait()
+  server:wait(function()
+    print("The emulator listens on " .. server.url .. " until Ctrl-C. In another terminal:")
+    print(("  export AEP_BASE_URL=%s AEP_IMS_URL=%s"):format(server.url, server.url))
+    print("  export AEP_ORG=DEMO@AdobeOrg AEP_API_KEY=demo-key AEP_ACCESS_TOKEN=demo-token")
+    io.stdout:flush()
+  end)
   server:stop()
   return OK
 end

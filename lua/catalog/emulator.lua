@@ -50,9 +50,23 @@ local function set_of(list)
   return set
 end
 
-local function settings_of(given, directory)
+-- The data sets that are known, a list of ids or a map from ids to names; in the server, always the map. An empty one
+-- would not know any: it is for a list that was not filled, and is as good as none.
+local function datasets_of(given)
+  if not given or not next(given) then return nil end
+  local names = {}
+  for key, value in pairs(given) do
+    if type(value) ~= "string" or type(key) ~= "string" and math.type(key) ~= "integer" then
+      error("bad option 'datasets' for emulator.start (a list of ids expected, or a map from ids to names)", 3)
+    end
+    if type(key) == "string" then names[key] = value else names[value] = value end
+  end
+  return names
+end
+
+local function settings_of(given, datasets, directory)
   return core.json.encode {
-    latency_ms = given.latency_ms, datasets = set_of(given.datasets), directory = directory,
+    latency_ms = given.latency_ms, datasets = datasets, directory = directory,
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
     lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed, abandon_ms = given.abandon_ms,
@@ -80,11 +94,12 @@ end
 
 --- Starts an emulator, on a thread of its own, on the loopback.
 -- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list
---   of ids: others are refused; default: any may appear on first use); `data_dir` (batches and files are kept
---   there, and are there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good
---   for; default: any is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from an API key to the
---   secret with which the identity service gives it tokens; default: any secret); `catalog_lag_ms` (how long the
---   catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where
+--   of ids, or a map from ids to names: others are refused; default, and when it is empty: any may appear on first
+--   use); `data_dir` (batches and files are kept there, and are there again at the next start); `tokens` (a list, or a
+--   map from a token to the seconds it is good for; default: any is accepted); `api_keys`, `orgs` (lists; default:
+--   any); `clients` (a map from an API key to the secret with which the identity service gives it tokens; default: any
+--   secret); `catalog_lag_ms` (how long the catalog does not know a new batch); `strict` (refuses what RFC 9112 and
+--   Adobe's API descriptions refuse, where
 --   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
 --   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
 --   256,000,000 for a file and 512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the service's
@@ -94,7 +109,7 @@ end
 --   the service does so); `log` (a file that gets a line for each request: method, target, range, status); `faults`, as
 --   of `server:set_faults`; `seed` (for faults with a `rate`)
 -- @treturn[1] server with `url` and `port`, `set_faults(list)`, `stop()`, and for a server in the foreground `wait()`,
---   which returns at SIGINT or SIGTERM
+--   which returns at SIGINT, SIGTERM or SIGHUP
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
 -- @raise an option is unknown or has a wrong type
@@ -102,6 +117,7 @@ end
 function emulator.start(given)
   local checked = options.check(given, SCHEMA, "emulator.start", 2)
   faults.check(checked.faults, 2)
+  local datasets = datasets_of(checked.datasets)
   local httpd, missing = load_httpd()
   if not httpd then return nil, missing end
   local cert, no_cert = pem(checked.cert, "cert")
@@ -110,7 +126,7 @@ function emulator.start(given)
   if (cert == nil) ~= (key == nil) then return failure("config", "cert and key go together") end
   local directory, no_directory = directory_of(checked)
   if not directory then return nil, no_directory end
-  local settings, unfit = settings_of(checked, directory)
+  local settings, unfit = settings_of(checked, datasets, directory)
   if not settings then return nil, unfit end
   local server, why = httpd.start {
     port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
@@ -145,9 +161,10 @@ function Server:stop()
   if self.server:stop() and self.temporary then core.system.remove(self.temporary) end
 end
 
---- Waits for SIGINT or SIGTERM, which do not end the program then.
-function Server:wait()
-  self.server:wait()
+--- Waits for SIGINT, SIGTERM or SIGHUP, which do not end the program then. A SIGHUP that is ignored stays so.
+-- @tparam ?function ready called once they are waited for
+function Server:wait(ready)
+  self.server:wait(ready)
 end
 
 Server.__close = Server.stop

@@ -9,12 +9,17 @@ local function hash(text)
   return value
 end
 
+local uuids = {} -- there are few sandboxes, and each batch asks for the id of its own
+
 --- The id of a sandbox, of its organisation and name.
 -- @tparam string text
 -- @treturn string
 function derived.uuid(text)
-  local digits = ("%016x%016x"):format(hash(text), hash(text .. "\0"))
-  return (digits:gsub("^(........)(....).(...).(...)(............)$", "%1-%2-4%3-8%4-%5"))
+  if not uuids[text] then
+    local digits = ("%016x%016x"):format(hash(text), hash(text .. "\0"))
+    uuids[text] = digits:gsub("^(........)(....).(...).(...)(............)$", "%1-%2-4%3-8%4-%5")
+  end
+  return uuids[text]
 end
 
 --- The id of a view, of its data set.
