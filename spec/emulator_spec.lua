@@ -411,7 +411,7 @@ describe("the emulator's handle", function()
       local output = shell.run(([[
         mkdir %s/tmp; %s
         env TMPDIR=%s/tmp %s lua/catalog/emulator/main.lua --port 0 %s >%s/out &
-        while kill -0 $! && ! grep -q AEP_ORG %s/out; do sleep 0.05; done
+        while kill -0 $! && ! grep -qs AEP_ORG %s/out; do sleep 0.05; done
         url=$(sed -n 's/.*listens on \([^ ]*\).*/\1/p' %s/out)
         %s
         kill -%s $!; wait $!; echo $?]]):format(directory, before or ":", directory, shell.LUA, words, directory, directory,
