@@ -227,6 +227,10 @@ function commands.abort(client, arguments)
   return OK
 end
 
+local function print_datasets(known)
+  for _, dataset in ipairs(known) do print(("  data set %s: %s"):format(dataset[1], dataset[2])) end
+end
+
 local function run_emulator(arguments)
   local emulator = require "catalog.emulator"
   local datasets = {}
@@ -237,6 +241,7 @@ local function run_emulator(arguments)
     print("The emulator listens on " .. server.url .. " until Ctrl-C. In another terminal:")
     print(("  export AEP_BASE_URL=%s AEP_IMS_URL=%s"):format(server.url, server.url))
     print("  export AEP_ORG=DEMO@AdobeOrg AEP_API_KEY=demo-key AEP_ACCESS_TOKEN=demo-token")
+    print_datasets(arguments.dataset)
     io.stdout:flush()
   end)
   server:stop()
