@@ -1,6 +1,7 @@
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
 local exchange = require "support.exchange"
+local program = require "support.program"
 local shell = require "support.shell"
 local ulid = require "catalog.emulator.ulid"
 
@@ -25,6 +26,18 @@ end
 local function get(server, target, changes)
   local status, answer, head = exchange.request(server.port, "GET", target, headers(changes))
   return status, answer, head
+end
+
+-- An emulator of its own process, with what it says on stderr.
+local function start_beside(directory)
+  local running = program.start("", "lua/catalog/emulator/main.lua --port 0 --data-dir " .. directory)
+  local before = {}
+  while not running.port do
+    local line = assert(running:line())
+    running.port = tonumber(line:match "^The emulator listens on http://127.0.0.1:(%d+)")
+    if not running.port then before[#before + 1] = line end
+  end
+  return running, table.concat(before, "\n")
 end
 
 -- That it goes on running: what each spec of misuse ends with.
@@ -252,12 +265,23 @@ describe("the emulator's catalog", function()
       local first = assert(emulator.start { data_dir = directory .. "/data" })
       local _, batch = create(first, '{"datasetId":"d","externalId":"kept","tags":{"a":[]}}')
       first:stop()
-      shell.write(directory .. "/data/torn.json", '{"batch":')
       local second <close> = assert(emulator.start { data_dir = directory .. "/data", unique_ids = true })
       local _, answer = get(second, CATALOG .. "/" .. batch.id)
       assert.same({ [batch.id] = batch }, core.json.decode(answer))
       assert.matches('"a":[]', answer, 1, true)
       assert.equal(409, (create(second, '{"datasetId":"d","externalId":"kept"}')))
+    end)
+  end)
+
+  it("leaves alone what is no batch in its directory, says so, and has the others", function()
+    shell.with_directory(function(directory)
+      local first = assert(emulator.start { data_dir = directory .. "/data" })
+      local _, batch = create(first)
+      first:stop()
+      shell.write(directory .. "/data/torn.json", '{"batch":')
+      local second <close>, said = start_beside(directory .. "/data")
+      assert.equal(("emulator: %s/data/torn.json is no batch, and is left alone"):format(directory), said)
+      assert.equal(200, (get(second, CATALOG .. "/" .. batch.id)))
     end)
   end)
 end)
@@ -338,13 +362,16 @@ describe("the emulator, misused,", function()
 
   it("says 500 and goes on when it fails itself", function()
     shell.with_directory(function(directory)
-      local server <close> = assert(emulator.start { data_dir = directory .. "/data" })
+      local server <close> = start_beside(directory .. "/data")
       os.execute("rm -rf " .. directory .. "/data")
       local status, answer = create(server)
       assert.equal(500, status)
       assert.equal("InternalServerError", answer.title)
       os.execute("mkdir " .. directory .. "/data")
       assert_alive(server)
+      server:signal "INT"
+      assert.matches("emulator: /data/foundation/import/batches: .*/data/%w+%.json%.new: No such file or directory\n$",
+        (server:finish()))
     end)
   end)
 end)
