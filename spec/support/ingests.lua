@@ -3,8 +3,7 @@
 return function(url, path)
   local catalog = require "catalog"
   pin(package.searchpath("cjson", package.cpath))
-  local journal = os.tmpname()
-  os.remove(journal)
+  local journal = path .. ".journal"
 
   return function()
     do
