@@ -1,12 +1,14 @@
 # make            builds the module, and the emulator where libmicrohttpd is installed
-# make deps       installs what is missing (Debian and Ubuntu)
 # make demo       deps, build, a batch created against the local emulator
-# make test       deps, build, every spec
+# make test       deps-test, build, every spec
+# make deps       installs what the module and the emulator need (Debian and Ubuntu; without root, says what)
+# make deps-test  and what the specs need; make deps-dev: and what all else below needs, which calls it by itself
 # make check      formatting, linters, analyzers
 # make asan       the specs under AddressSanitizer and UndefinedBehaviorSanitizer
 # make tsan       eight threads that ingest at once, under ThreadSanitizer
 # make fuzz       FUZZ_SECONDS=60: each fuzz target for so long; make fuzz-journal runs one
 # make torture    the long runs: kills, random faults, valgrind
+# make systems    other systems: the scripts in spec/systems, each of which says what it needs
 # make bench      what is measured, against bare libcurl and lua-cjson
 # make emulator   PORT=8080: the emulator in the foreground
 # make host-c     a C program that embeds the module and runs it in its own poll(2) loop (examples/host-c)
@@ -14,6 +16,8 @@
 # make bundle     the Lua files in one, build/catalog_bundle.lua, which returns the module
 # make docs       the LDoc pages, in build/docs
 # make install    PREFIX=/usr/local
+# make rock       build/catalog-1.0.0-1.src.rock, of this checkout's tag v1.0.0
+# make clean      removes build; BUILD=/tmp/x, here and everywhere, is another folder instead
 # eval "$(make -s env)" lets lua5.4 find the build tree
 
 LUA        ?= lua5.4
@@ -26,17 +30,20 @@ PORT       ?= 8080
 BUILD      ?= build
 CC         ?= cc
 
-# A wildcard for what pkg-config does not know keeps the module buildable with headers from elsewhere.
-LUA_INC    ?= $(shell pkg-config --cflags-only-I $(LUA_PKG) 2>/dev/null)
-CURL_INC   ?= $(shell pkg-config --cflags-only-I libcurl 2>/dev/null)
-CURL_LIB   ?= $(shell pkg-config --libs libcurl 2>/dev/null || echo -lcurl)
-MHD_LIB    ?= $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
+# Where headers and libraries are: pkg-config says so, or LUA_INCDIR, CURL_INCDIR and CURL_LIBDIR, which LuaRocks sets.
+LUA_INC    ?= $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags-only-I $(LUA_PKG) 2>/dev/null))
+CURL_INC   ?= $(if $(CURL_INCDIR),-I$(CURL_INCDIR),$(shell pkg-config --cflags-only-I libcurl 2>/dev/null))
+CURL_LIB   ?= $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) -lcurl,$(shell pkg-config --libs libcurl 2>/dev/null || echo -lcurl))
+MHD_LIB    ?= $(shell pkg-config --libs libmicrohttpd 2>/dev/null || \
+              { echo '\#include <microhttpd.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lmicrohttpd; })
 
 WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 CFLAGS     ?= -O2 -g
 # nodelete: a resolver thread of libcurl may outlive lua_close, and must not find its code unmapped.
 SHARED     := -shared -Wl,-z,nodelete
 STANDARD   := -std=c11 -fPIC -pthread -D_GNU_SOURCE
+# A module shows the process that loads it its luaopen_ function and nothing else.
+HIDDEN     := -fvisibility=hidden
 # address,undefined (make asan) or thread (make tsan)
 SANITIZE   ?=
 ifneq ($(SANITIZE),)
@@ -49,24 +56,34 @@ CORE       := $(BUILD)/catalog/core.so
 HTTPD      := $(BUILD)/catalog/emulator/httpd.so
 CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
-.PHONY: all deps demo test specs check asan tsan fuzz torture bench emulator docs install env clean \
-        libcatalog.a bundle host-c
+.PHONY: all deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
+        rock env clean libcatalog.a bundle host-c
 all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
 
-$(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile
+# Says which header is missing and what brings it, once.
+HEADERS    := $(BUILD)/headers
+find        = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(CFLAGS) $(2) -E - >/dev/null || \
+              { echo "$(1) is not found: install $(3)" >&2; exit 1; }
+$(HEADERS): Makefile
+	@mkdir -p $(@D)
+	@$(call find,lua.h,$(LUA_INC),liblua5.4-dev (Debian) or say where it is by LUA_INCDIR=/usr/include/lua5.4)
+	@$(call find,curl/curl.h,$(CURL_INC),libcurl4-openssl-dev (Debian) or say where it is by CURL_INCDIR=/opt/include)
+	@touch $@
+
+$(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile | $(HEADERS)
 	@mkdir -p $(@D)
 	@echo "  cc $<"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(HIDDEN) $(WARNINGS) $(LUA_INC) $(CURL_INC) -c -o $@ $<
 
 $(CORE): $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(CURL_LIB)
 
-$(HTTPD): csrc/emulator/httpd.c Makefile
+$(HTTPD): csrc/emulator/httpd.c Makefile | $(HEADERS)
 	@mkdir -p $(@D)
 	@echo "  ld $@"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) $(SHARED) -o $@ $< $(MHD_LIB)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(HIDDEN) $(WARNINGS) $(LUA_INC) $(LDFLAGS) $(SHARED) -o $@ $< $(MHD_LIB)
 
 # --- for a program that embeds it ----------------------------------------------------------------------
 
@@ -99,25 +116,18 @@ $(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Ma
 
 # --- what is installed ---------------------------------------------------------------------------------
 
-# command or file it brings : package
-PACKAGES := lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev gcc make pkg-config curl \
-            openssl python3 locales nginx-light lua-busted lua-cqueues lua-argparse lua-check lua-ldoc luarocks \
-            clang-format clang-tidy cppcheck clang libclang-rt-dev valgrind lighttpd lighttpd-modules-lua lua-luv
-SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+# Debian's packages, beside gcc and make.
+DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev pkg-config
+DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
+             lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git
+DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light lua-ldoc
 
 deps:
-	@missing=$$(for p in $(PACKAGES); do \
-	    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	[ -z "$$missing" ] && exit 0; \
-	if ! command -v apt-get >/dev/null; then \
-	    echo "make deps knows Debian and Ubuntu. Elsewhere, install what these packages hold:"; \
-	    echo $$missing; exit 1; fi; \
-	echo "installing" $$missing; \
-	export DEBIAN_FRONTEND=noninteractive; \
-	install() { $(SUDO) env DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends $$missing >build-deps.log 2>&1; }; \
-	install || { $(SUDO) apt-get update -qq && install; } || { cat build-deps.log; rm -f build-deps.log; exit 1; }; \
-	rm -f build-deps.log
+	@.ci/deps $(DEPS)
+deps-test:
+	@.ci/deps $(DEPS_TEST)
+deps-dev:
+	@.ci/deps $(DEPS_DEV)
 
 install: all
 	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LUADIR)/catalog/loop \
@@ -130,13 +140,21 @@ install: all
 	install -m 755 lua/catalog/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi
 
+# What the rockspec fetches from where the project is published, git takes from this checkout instead.
+ROCKSPEC := catalog-1.0.0-1.rockspec
+PUBLIC    = $(shell sed -n 's/^source = .*url = "git+\([^"]*\)".*/\1/p' $(ROCKSPEC))
+rock: deps-test
+	@mkdir -p $(BUILD)
+	@cd $(BUILD) && GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0='url.file://$(CURDIR).insteadOf' GIT_CONFIG_VALUE_0='$(PUBLIC)' \
+	    luarocks --lua-version 5.4 pack '$(CURDIR)/$(ROCKSPEC)'
+
 # --- running it ----------------------------------------------------------------------------------------
 
-TREE     := LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/spec/?.lua;;' LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'
+TREE     := LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/spec/?.lua;;' LUA_CPATH='$(abspath $(BUILD))/?.so;;'
 BUSTED    = $(shell command -v busted)
 
 env:
-	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;'"
+	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(abspath $(BUILD))/?.so;;'"
 
 demo: deps
 	@$(MAKE) -s all
@@ -145,12 +163,12 @@ demo: deps
 emulator: all
 	@$(TREE) $(LUA) lua/catalog/emulator/main.lua --port $(PORT)
 
-test: deps
+test: deps-test
 	@$(MAKE) -s specs
 
 SPECS ?= spec
 specs: all host-c $(BUILD)/host
-	@$(TREE) CATALOG_BUILD='$(CURDIR)/$(BUILD)' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
+	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
 $(BUILD)/host: spec/support/host.c Makefile
@@ -161,7 +179,8 @@ $(BUILD)/host: spec/support/host.c Makefile
 
 # BENCH='--quick sequential' chooses.
 BARE := $(BUILD)/bench/bare.so
-bench: deps all $(BARE)
+bench: deps-dev
+	@$(MAKE) -s all $(BARE)
 	@$(TREE) $(LUA) spec/bench/run.lua $(BENCH)
 
 $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
@@ -174,9 +193,10 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 
 C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/emulator/*.[ch] spec/support/*.c spec/bench/*.[ch] \
              spec/fuzz/*.c examples/host-c/*.[ch]))
-C_FLAGS   := $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
+C_FLAGS    = $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
-check: all
+check: deps-dev
+	@$(MAKE) -s all
 	clang-format --dry-run -Werror $(C_FILES)
 	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(C_FLAGS)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
@@ -188,32 +208,32 @@ check: all
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
 # are freed by neither busted nor os.exit.
-asan: deps
-	@$(MAKE) -s BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g' SPECS='$(SPECS)' specs \
+asan: deps-test
+	@$(MAKE) -s BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' SPECS='$(SPECS)' specs \
 	    PRELOAD='LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1'
 
 # Eight threads, each with its own state, at an emulator in a process of its own.
 tsan: deps
 	@$(MAKE) -s all
-	@$(MAKE) -s BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g' all build/tsan/host
-	@$(TREE) TSAN_HOST='$(CURDIR)/build/tsan' $(LUA) spec/support/tsan.lua
+	@$(MAKE) -s BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all $(BUILD)/tsan/host
+	@$(TREE) TSAN_HOST='$(abspath $(BUILD))/tsan' $(LUA) spec/support/tsan.lua
 
 # libFuzzer: what it finds lies in build/fuzz, and its inputs grow in build/fuzz/corpus.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(patsubst spec/fuzz/%.lua,fuzz-%,$(sort $(wildcard spec/fuzz/*.lua)))
-FUZZ_RULES   := BUILD=build/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g'
+FUZZ_RULES   := BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g'
 
-fuzz: deps
+fuzz: deps-dev
 	@$(MAKE) -s $(FUZZ_TARGETS)
 
 $(FUZZ_TARGETS): fuzz-%:
-	@$(MAKE) -s $(FUZZ_RULES) all build/fuzz/harness
-	@mkdir -p build/fuzz/corpus/$*
-	@LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/build/fuzz/?.so;;' FUZZ_TARGET=spec/fuzz/$*.lua \
-	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 build/fuzz/harness -max_total_time=$(FUZZ_SECONDS) \
-	    -max_len=8192 -timeout=30 -print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/$*- \
-	    build/fuzz/corpus/$* spec/fuzz/corpus/$*
+	@$(MAKE) -s $(FUZZ_RULES) all $(BUILD)/fuzz/harness
+	@mkdir -p $(BUILD)/fuzz/corpus/$*
+	@LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(abspath $(BUILD))/fuzz/?.so;;' FUZZ_TARGET=spec/fuzz/$*.lua \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BUILD)/fuzz/harness \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=30 -print_final_stats=1 -verbosity=0 -artifact_prefix=$(BUILD)/fuzz/$*- \
+	    $(BUILD)/fuzz/corpus/$* spec/fuzz/corpus/$*
 
 $(BUILD)/harness: spec/fuzz/fuzz.c Makefile
 	@mkdir -p $(@D)
@@ -222,11 +242,20 @@ $(BUILD)/harness: spec/fuzz/fuzz.c Makefile
 	    $(shell pkg-config --libs $(LUA_PKG)) -Wl,-E
 
 # Prints what it has measured.
-torture: deps all $(BUILD)/host
-	@$(TREE) CATALOG_BUILD='$(CURDIR)/$(BUILD)' $(LUA) spec/torture/run.lua
+torture: deps-dev
+	@$(MAKE) -s all $(BUILD)/host
+	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(LUA) spec/torture/run.lua
 
-docs:
-	ldoc --quiet -c config.ld .
+# What takes too long for each change. A script that cannot run here says why and ends with 77.
+SYSTEMS := $(sort $(wildcard spec/systems/*.sh))
+systems: deps-dev
+	@failed=0; for script in $(SYSTEMS); do \
+	    echo "== $$script"; status=0; $$script || status=$$?; \
+	    case $$status in 0) ;; 77) echo "== $$script is pending" ;; *) echo "== $$script failed"; failed=1 ;; esac; \
+	done; exit $$failed
+
+docs: deps-dev
+	@ldoc --quiet -c config.ld -d $(BUILD)/docs .
 
 clean:
-	rm -rf build
+	rm -rf $(BUILD)

@@ -1,21 +1,25 @@
 rockspec_format = "3.0"
 package = "catalog"
 version = "scm-1"
-source = { url = "git+file://." }
+-- OWNER is to be filled in by whoever publishes the repository.
+source = { url = "git+https://github.com/OWNER/catalog.git", branch = "main", dir = "catalog" }
 description = {
   summary = "Gets data into Adobe Experience Platform: exact, fast, never in the way",
   detailed = [[
 Creates batches in Adobe Experience Platform from Lua, with a C core on libcurl.
-A local emulator of the service is included.]],
+A local emulator of the service is included, and built where libmicrohttpd is.]],
   license = "MIT",
 }
 supported_platforms = { "linux" }
-dependencies = { "lua ~> 5.4", "lua-cjson >= 2.1.0" }
--- The library only: Debian keeps its headers where LuaRocks 3.8 does not look, and pkg-config does.
+dependencies = { "lua >= 5.4, < 5.6", "lua-cjson >= 2.1.0", "argparse >= 0.7" }
+-- The library only: Debian keeps its headers where LuaRocks 3.8 does not look; the Makefile says when they are missing.
 external_dependencies = { CURL = { library = "curl" } }
 build = {
   type = "make",
   build_target = "all",
-  build_variables = { CC = "$(CC)", CFLAGS = "$(CFLAGS)", LUA = "$(LUA)" },
+  variables = {
+    CC = "$(CC)", CFLAGS = "$(CFLAGS)", LUA = "$(LUA)", LUA_INCDIR = "$(LUA_INCDIR)", CURL_INCDIR = "$(CURL_INCDIR)",
+    CURL_LIBDIR = "$(CURL_LIBDIR)",
+  },
   install_variables = { INST_LUADIR = "$(LUADIR)", INST_LIBDIR = "$(LIBDIR)", INST_BINDIR = "$(BINDIR)" },
 }

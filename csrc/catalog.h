@@ -28,6 +28,7 @@ struct lua_State;
  * @treturn table
  * @raise libcurl does not start, there is no memory, or this is another Lua than the core was
  * compiled for */
+__attribute__((visibility("default"))) /* all else is hidden */
 int luaopen_catalog_core(struct lua_State *L);
 
 #ifdef __cplusplus

@@ -1048,6 +1048,7 @@ static int server_wait(lua_State *L) {
     return failed == LUA_OK ? 0 : lua_error(L);
 }
 
+__attribute__((visibility("default"))) /* all else is hidden */
 int luaopen_catalog_emulator_httpd(lua_State *L);
 
 int luaopen_catalog_emulator_httpd(lua_State *L) {

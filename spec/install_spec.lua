@@ -1,0 +1,114 @@
+-- Building and installing: what the Makefile promises to people whose machine is not ours.
+local shell = require "support.shell"
+
+local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
+
+-- The specs' own make is none of this one's business.
+local function make(words, before)
+  return shell.run(("unset MAKEFLAGS MAKELEVEL MFLAGS SANITIZE; %s make -s CFLAGS=-O0 %s"):format(before or "", words))
+end
+
+-- A folder of commands that stand before the system's: each fails.
+local function without(directory, ...)
+  for _, name in ipairs { ... } do
+    shell.run(("mkdir -p %s/bin && ln -sf /bin/false %s/bin/%s"):format(directory, directory, name))
+  end
+  return ("PATH=%s/bin:$PATH"):format(directory)
+end
+
+describe("the modules", function()
+  local function exported(path)
+    local names = {}
+    for name in shell.run("nm -D --defined-only " .. path):gmatch "%x+ %u (%S+)" do
+      if not name:match "^__?%l*san_" then names[#names + 1] = name end -- a sanitizer's
+    end
+    return names
+  end
+
+  it("export what Lua opens them by, and nothing else", function()
+    assert.same({ "luaopen_catalog_core" }, exported(BUILD .. "/catalog/core.so"))
+    assert.same({ "luaopen_catalog_emulator_httpd" }, exported(BUILD .. "/catalog/emulator/httpd.so"))
+  end)
+
+  it("leave a program that links the core the function of catalog.h, in a library of its own too", function()
+    shell.with_directory(function(directory)
+      local output, status = shell.run(("cc -shared -o %s/own.so -Wl,--whole-archive %s/libcatalog.a"
+        .. " -Wl,--no-whole-archive"):format(directory, BUILD))
+      assert.equal(0, status, output)
+      assert.same({ "luaopen_catalog_core" }, exported(directory .. "/own.so"))
+    end)
+  end)
+end)
+
+describe("make", function()
+  it("builds in a folder elsewhere, and cleans that one only", function()
+    shell.with_directory(function(directory)
+      local output, status = make(("all bundle BUILD=%s/build"):format(directory))
+      assert.equal(0, status, output)
+      local environment = make(("env BUILD=%s/build"):format(directory))
+      local version = shell.run(environment .. [[cd /
+        lua5.4 -e 'require "catalog" print(package.searchpath("catalog.core", package.cpath))']])
+      assert.equal(directory .. "/build/catalog/core.so\n", version)
+
+      shell.write(directory .. "/mine", "kept")
+      output, status = make(("clean BUILD=%s/build"):format(directory))
+      assert.equal(0, status, output)
+      assert.equal("mine\n", (shell.run("ls " .. directory)))
+      assert.equal("core.so\n", (shell.run(("cd %s/catalog && ls core.so"):format(shell.quote(BUILD)))))
+    end)
+  end)
+
+  it("finds headers without pkg-config where it is told", function()
+    shell.with_directory(function(directory)
+      local no_pkg_config = without(directory, "pkg-config")
+      local output, status = make(("all BUILD=%s/build LUA_INCDIR=/usr/include/lua5.4"):format(directory), no_pkg_config)
+      assert.equal(0, status, output)
+      local built = shell.run(("find %s/build -name '*.so' -printf '%%f\n' | sort"):format(directory))
+      assert.equal("core.so\nhttpd.so\n", built)
+    end)
+  end)
+
+  it("takes the headers of libcurl from CURL_INCDIR", function()
+    shell.with_directory(function(directory)
+      shell.run(("mkdir -p %s/curl"):format(directory))
+      shell.write(directory .. "/curl/curl.h", "#include_next <curl/curl.h>\n#warning this one\n")
+      local output, status = make(("%s/build/obj/core.o BUILD=%s/build CURL_INCDIR=%s"):format(directory, directory, directory))
+      assert.equal(2, status, output)
+      assert.matches(directory .. "/curl/curl.h:2:2: error: #warning this one", output, 1, true)
+    end)
+  end)
+
+  it("says which header is missing, and what brings it", function()
+    shell.with_directory(function(directory)
+      for _, case in ipairs {
+        { "LUA_INC=-I/nowhere", "lua.h", "liblua5.4-dev", "LUA_INCDIR" },
+        { "CURL_INC=-nostdinc", "curl/curl.h", "libcurl4-openssl-dev", "CURL_INCDIR" },
+      } do
+        local output, status = make(("all BUILD=%s/build %s"):format(directory, case[1]))
+        assert.equal(2, status, output)
+        assert.matches(("%s is not found: install %s (Debian) or say where it is by %s="):format(case[2], case[3], case[4]),
+          output, 1, true)
+      end
+    end)
+  end)
+end)
+
+describe("the installation of packages", function()
+  local MISSING <const> = "no-such-package another-one"
+
+  it("is quiet where nothing is missing", function()
+    assert.same({ "", 0 }, { shell.run ".ci/deps libc6" })
+  end)
+
+  it("says what is missing, and the command, to who is not root", function()
+    shell.with_directory(function(directory)
+      shell.run("chmod 755 " .. directory)
+      local as = shell.run "id -u" == "0\n" and "setpriv --reuid 65534 --clear-groups " or ""
+      local output, status = shell.run(("cp .ci/deps %s && cd / && %s %s%s/deps libc6 %s"):format(directory,
+        without(directory, "sudo"), as, directory, MISSING))
+      assert.equal(1, status)
+      assert.equal("These packages are missing, and only root can install them:\n  no-such-package another-one\n"
+        .. "As root:\n  apt-get update && apt-get install --no-install-recommends no-such-package another-one\n", output)
+    end)
+  end)
+end)
