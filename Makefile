@@ -250,6 +250,7 @@ torture: deps-dev
 SYSTEMS := $(sort $(wildcard spec/systems/*.sh))
 systems: deps-dev
 	@failed=0; for script in $(SYSTEMS); do \
+	    [ -x $$script ] || continue; \
 	    echo "== $$script"; status=0; $$script || status=$$?; \
 	    case $$status in 0) ;; 77) echo "== $$script is pending" ;; *) echo "== $$script failed"; failed=1 ;; esac; \
 	done; exit $$failed
