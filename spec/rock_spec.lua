@@ -46,8 +46,10 @@ describe("the rock", function()
   end)
 
   teardown(function()
-    shell.run("kill " .. pid)
-    server:close()
+    if server then
+      shell.run("kill " .. pid)
+      server:close()
+    end
     shell.run("rm -rf " .. directory)
   end)
 
@@ -67,11 +69,25 @@ describe("the rock", function()
     assert.matches("^Usage: catalog .-\n" .. found .. "\nloading\n$", output)
   end)
 
-  it("says which headers are missing", function()
+  -- Builds it again, with a word for LuaRocks, which is to fail.
+  local function fail(word)
     local output, status = shell.run((STRANGER:gsub("%%s", directory)) .. (" luarocks --lua-version 5.4 --tree %s/other build"
-      .. " server/catalog-1.0.0-1.src.rock CFLAGS=-nostdinc"):format(directory))
-    assert.not_equal(0, status)
-    assert.matches("lua.h is not found: install liblua5.4-dev (Debian) or say where it is by LUA_INCDIR=", output, 1, true)
+      .. " server/catalog-1.0.0-1.src.rock %s"):format(directory, word))
+    assert.not_equal(0, status, output)
+    return output
+  end
+
+  it("takes headers from where LuaRocks is told they are", function()
+    shell.run(("mkdir -p %s/lua %s/curl"):format(directory, directory))
+    shell.write(directory .. "/lua/lua.h", "#error this Lua /* LUA_VERSION_NUM 504, for LuaRocks */\n")
+    shell.write(directory .. "/curl/curl.h", "#error this libcurl\n")
+    assert.matches("error: #error this libcurl", fail("CURL_INCDIR=" .. directory), 1, true)
+    assert.matches("error: #error this Lua", fail(("LUA_INCDIR=%s/lua"):format(directory)), 1, true)
+  end)
+
+  it("says which headers are missing", function()
+    assert.matches("lua.h is not found: install liblua5.4-dev (Debian) or say where it is by LUA_INCDIR=",
+      fail "CFLAGS=-nostdinc", 1, true)
   end)
 end)
 
