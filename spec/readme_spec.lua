@@ -95,29 +95,6 @@ describe("the example watch.lua", function()
   end)
 end)
 
-describe("the example csv_to_json.lua", function()
-  it("writes rows as records", function()
-    shell.with_directory(function(directory)
-      service.run({ data_dir = directory .. "/data" }, function(server)
-        shell.write(directory .. "/in.csv", 'id,name\n1,plain\n2,"with, comma"\n3\n')
-        local output, status = shell.run(("%s %s examples/csv_to_json.lua %s/in.csv d"):format(environment(server.url),
-          shell.LUA, directory))
-        assert.equal(0, status, output)
-        local id = output:match "^2 rows in batch (%w+), 1 skipped\n$"
-        local lines = {}
-        for line in io.lines(("%s/data/files/%s/rows.json"):format(directory, id)) do
-          lines[#lines + 1] = require("catalog.core").json.decode(line)
-        end
-        assert.same({ { id = 1, name = "plain" }, { id = 2, name = "with, comma" } }, lines)
-        local missing, failed = shell.run(("%s %s examples/csv_to_json.lua %s/none.csv d"):format(environment(server.url),
-          shell.LUA, directory))
-        assert.equal(1, failed)
-        assert.matches("No such file or directory", missing, 1, true)
-      end)
-    end)
-  end)
-end)
-
 describe("the example nightly.lua", function()
   it("ingests a directory, and says when it cannot", function()
     shell.with_directory(function(directory)
