@@ -50,14 +50,15 @@ local report = assert(client:ingest {
   files = { directory .. "/new.json", directory .. "/all.json" }, part_threshold = 100000, part_size = 65536,
   on_progress = bar, on_change = function(status) print("the batch is " .. status) end,
 })
-local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
+local metrics = type(report.metrics) == "table" and report.metrics or {} -- the platform may leave them out
 print(("%s of %s records are in, in %.1f seconds"):format(tonumber(metrics.outputRecordCount) or "?",
   tonumber(metrics.inputRecordCount) or "?", report.seconds))
 for _, file in ipairs(report.files) do print(("  %-10s %7d bytes"):format(file.name, file.bytes)) end
 for _, problem in ipairs(assert(client:batch(report.id):problems())) do print("  " .. problem.text) end
 print "the rows that are not:"
-for row in client:batch(report.id):failed_rows() do
-  print("  " .. row._filename .. ": " .. row._corrupt_record .. " (" .. row._errors[1].code .. ")")
+for row, line in client:batch(report.id):failed_rows() do
+  local first = row._errors and row._errors[1] or {}
+  print(("  %s: %s (%s)"):format(row._filename or "?", row._corrupt_record or line, first.code or "no code"))
 end
 
 settings.token = "a-wrong-token"

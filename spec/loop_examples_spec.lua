@@ -162,7 +162,7 @@ describe("the example watch_luv.lua", function()
       assert(core.system.mkdir(watched))
       shell.write(watched .. "/before.json", '{"n":1}\n')
       shell.write(watched .. "/other.txt", "x")
-      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d"):format(watched))
+      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d 0.2"):format(watched))
       assert.equal("watching", running:line())
       shell.write(watched .. "/good.json", '{"n":2}\n{"n":3}\n')
       shell.write(watched .. "/bad.json", "no json\n")
@@ -204,7 +204,7 @@ describe("the example watch_luv.lua", function()
       assert(core.system.mkdir(watched))
       for i = 1, 3 do shell.write(("%s/f%d.json"):format(watched, i), ("{}\n"):rep(1000)) end
       local variables = ("AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t"):format(server.url)
-      local words = ("timeout -s INT 3 env %s %s examples/watch_luv.lua %s d"):format(variables, shell.LUA, watched)
+      local words = ("timeout -s INT 3 env %s %s examples/watch_luv.lua %s d 0.2"):format(variables, shell.LUA, watched)
       local output = shell.run(("script -qec %s /dev/null </dev/null"):format(shell.quote(words)))
       assert.matches("\r\27%[Kf%d.json %d+%%", output)
       for i = 1, 3 do assert.matches(("f%d.json: 1000 records in batch"):format(i), output, 1, true) end
@@ -217,10 +217,12 @@ describe("the example watch_luv.lua, in disorder", function()
     with_server({ latency_ms = 150 }, function(directory, server)
       local watched = directory .. "/watched"
       assert(core.system.mkdir(watched))
-      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d"):format(watched))
+      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d 0.2"):format(watched))
       assert.equal("watching", running:line())
+      shell.write(watched .. "/early.json", "{}\n")
+      shell.run(("rm %s/early.json"):format(watched)) -- before it is taken
       shell.write(watched .. "/gone.json", '{"n":1}\n')
-      shell.run(("sleep 0.1; rm %s/gone.json"):format(watched))
+      shell.run(("while ! rm %s/work/gone.json 2>/dev/null; do sleep 0.02; done"):format(watched)) -- afterwards
       local writer = shell.start(("for i in 1 2 3 4 5 6; do echo '{}' >>%s/busy.json; sleep 0.3; done"):format(watched))
       local said = {}
       for _ = 1, 2 do
@@ -230,7 +232,7 @@ describe("the example watch_luv.lua, in disorder", function()
       writer()
       assert.is_true(said["gone.json"])
       shell.write(watched .. "/again.json", '{"n":"first"}\n')
-      shell.run(("sleep 0.3; echo '{\"n\":\"second\"}' >%s/new; mv %s/new %s/again.json"):format(watched, watched, watched))
+      shell.run(("sleep 0.5; echo '{\"n\":\"second\"}' >%s/new; mv %s/new %s/again.json"):format(watched, watched, watched))
       local count = 0
       while count < 2 do
         if running:line():find "^again.json: 1 records" then count = count + 1 end

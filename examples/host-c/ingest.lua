@@ -12,17 +12,12 @@ local function tell(path, state)
   print(("%s: %d of %d bytes sent, %d lines answered"):format(path, state.bytes, state.total, host.answered()))
 end
 
--- How many records are in, as far as it is known: the service leaves its counts out of CSV and of old batches.
-local function count_of(report)
-  local metrics = type(report.metrics) == "table" and report.metrics or {}
-  return tonumber(metrics.outputRecordCount) or "an unknown number of"
-end
-
 return function(path)
   local report = assert(client:ingest {
     dataset = dataset, format = "json", files = { path },
     on_progress = function(state) tell(path, state) end,
   })
-  print(("%s: %s records are in batch %s, %d lines answered"):format(path, count_of(report), report.id,
-    host.answered()))
+  local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
+  print(("%s: %s records are in batch %s, %d lines answered"):format(path, tonumber(metrics.outputRecordCount) or "all",
+    report.id, host.answered()))
 end
