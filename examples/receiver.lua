@@ -18,6 +18,7 @@ local catalog = require "catalog"
 local cjson = require("cjson.safe").new()
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
+local errno = require "cqueues.errno"
 local signal = require "cqueues.signal"
 local socket = require "cqueues.socket"
 
@@ -205,7 +206,7 @@ local function listen()
   listener:onerror(function(_, _, why) return why end)
   local _, why = listener:listen()
   if why then
-    complain(("cannot listen on port %d: %s"):format(port, tostring(why)))
+    complain(("cannot listen on port %d: %s"):format(port, errno.strerror(why)))
     os.exit(1)
   end
   return listener
@@ -222,7 +223,7 @@ loop:wrap(function()
       loop:wrap(function() read_all(sender) end)
       loop:wrap(function() answer_all(sender) end)
     else
-      complain("no connection can be taken now: ", tostring(why))
+      complain("no connection can be taken now: ", errno.strerror(why))
       listener:clearerr()
       cqueues.sleep(0.1) -- others come to their end
     end

@@ -1,6 +1,7 @@
 -- The examples that live in a loop, each as a program of its own.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local least = require "support.least"
 local program = require "support.program"
 local shell = require "support.shell"
 local socket = require "cqueues.socket"
@@ -22,6 +23,7 @@ end
 local function with_server(options, body)
   shell.with_directory(function(directory)
     options.data_dir = directory .. "/data"
+    options.log = options.log and directory .. "/log"
     local server <close> = assert(emulator.start(options))
     body(directory, server)
   end)
@@ -136,6 +138,102 @@ except TimeoutError:
       local rest, status = running:finish()
       assert.equal(0, status, rest)
       assert.matches("no connection can be taken now", rest, 1, true)
+    end)
+  end)
+
+  it("takes no line that would spoil a batch", function()
+    with_server({}, function(directory, server)
+      local running <close>, port = start(server, "2 0.1")
+      local connection = connect(port)
+      for i, line in ipairs {
+        '{"n":NaN}', '{"n":0x10}', '[1]', '"x"', '{"s":"\xFF"}', "", "{", '{"n":1}{', '{"n":1}', ' {"n":2}\r',
+      } do
+        connection:write(line, "\n")
+        if i < 9 then assert.equal(i .. " bad", connection:read "*l") end
+      end
+      assert.same({ "9 ok", "10 ok" }, { connection:read("*l", "*l") })
+      assert.same({ ' {"n":2}\r', '{"n":1}' }, lines_in(directory .. "/data"))
+      running:signal "KILL"
+    end)
+  end)
+
+  it("answers nothing before the service has said that the records are in", function()
+    with_server({}, function(directory, server)
+      server:set_faults { { match = { path = "/catalog/batches/" }, action = { status = 403 } } }
+      local running <close>, port = start(server, "1 0.05")
+      local connection = connect(port)
+      connection:onerror(function(_, _, why) return why end)
+      connection:write '{"n":1}\n'
+      assert.matches("403.*; trying again", running:line()) -- it has been completed by now
+      connection:settimeout(0.5)
+      assert.is_nil((connection:read "*l"))
+      connection:clearerr()
+      connection:settimeout(30)
+      server:set_faults {}
+      assert.equal("1 ok", connection:read "*l")
+      assert.same({ '{"n":1}' }, lines_in(directory .. "/data"))
+      running:signal "KILL"
+    end)
+  end)
+
+  it("says which records the service has refused", function()
+    with_server({ log = true }, function(directory, server)
+      local running <close>, port = start(server, "2 0.05")
+      server:set_faults { { match = { method = "PUT" }, action = { status = 400, body = '{"title":"Not these"}' } } }
+      assert.same({ "refused", "refused" }, send(port, 2))
+      assert.matches("2 records are answered 'refused': .*Not these", running:line())
+      assert.matches("action=ABORT", shell.read(directory .. "/log"), 1, true)
+      server:set_faults {}
+      assert.same({ "ok", "ok" }, send(port, 2))
+      running:signal "KILL"
+    end)
+    local server <close> = least.start "failed"
+    local running <close>, port = start(server, "2 0.05")
+    assert.same({ "refused", "refused" }, send(port, 2))
+    assert.matches("the batch b1 ended as failed", running:line(), 1, true)
+    running:signal "KILL"
+  end)
+
+  it("says complete again when the answer was lost, and ingests nothing twice", function()
+    with_server({}, function(directory, server)
+      local running <close>, port = start(server, "2 0.05")
+      server:set_faults {
+        { match = { path = "action=COMPLETE" }, times = 12, action = { drop = "after" } },
+        { match = { path = "/catalog/batches/" }, times = 3, action = { status = 403 } },
+      }
+      assert.same({ "ok", "ok" }, send(port, 2))
+      assert.same({ '{"n":1}', '{"n":2}' }, lines_in(directory .. "/data"))
+      running:signal "KILL"
+    end)
+  end)
+
+  it("keeps its senders while the platform is down", function()
+    with_server({}, function(directory, server)
+      local running <close>, port = start(server, "2 0.05")
+      server:stop()
+      local connection = connect(port)
+      connection:write '{"n":1}\n{"n":2}\n'
+      assert.matches("; trying again", running:line(), 1, true)
+      local back <close> = assert(emulator.start { port = server.port, data_dir = directory .. "/back" })
+      assert.same({ "1 ok", "2 ok" }, { connection:read("*l", "*l") })
+      assert.same({ '{"n":1}', '{"n":2}' }, lines_in(directory .. "/back"))
+      back:stop()
+      -- and ends at the second signal, since what it has taken cannot be ingested
+      connection:write '{"n":3}\n'
+      shell.run "sleep 0.3"
+      running:signal "TERM"
+      shell.run "sleep 0.3"
+      running:signal "TERM"
+      assert.equal(1, select(2, running:finish()))
+      assert.is_nil((connection:read "*l"))
+    end)
+  end)
+
+  it("says that its port is another's", function()
+    with_server({}, function(_, server)
+      local output, status = program.start(server.url, ("examples/receiver.lua %d d"):format(server.port)):finish()
+      assert.equal(("cannot listen on port %d: Address already in use\n"):format(server.port), output)
+      assert.equal(1, status)
     end)
   end)
 
