@@ -8,7 +8,8 @@ if not dataset then
   os.exit(2)
 end
 
-local batch, err = catalog.create_batch { dataset = dataset }
+-- once: where the answer is lost, it is found out whether there is a batch, and there are never two
+local batch, err = catalog.create_batch { dataset = dataset, once = true }
 if not batch then
   io.stderr:write(tostring(err), "\n")
   os.exit(1)

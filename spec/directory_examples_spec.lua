@@ -306,6 +306,27 @@ for name, words in pairs(WATCHING) do
 end
 
 describe("the script of the C host", function()
+  it("goes on with what a kill has left, as one batch, and ingests nothing twice", function()
+    local build = os.getenv "CATALOG_BUILD" or "build"
+    with_server({ stage_ms = 1000 }, function(path, server, directory)
+      settle(path .. "/a.json", "{}\n")
+      local words = ("env LUA_PATH= LUA_CPATH=';;' AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t"
+        .. " ASAN_OPTIONS=detect_leaks=0 %s/host-c %s/catalog_bundle.lua examples/host-c/ingest.lua 0 d %s/a.json"):format(
+        server.url, build, build, path)
+      local pipe = assert(io.popen("unset LD_PRELOAD; echo $$; exec " .. words))
+      local pid = pipe:read "l"
+      wait_for(function() return count(directory, COMPLETED) == 1 end)
+      shell.run("kill -9 " .. pid)
+      pipe:close()
+      for _ = 1, 2 do
+        local output, status = shell.run(words)
+        assert.equal(0, status, output)
+        assert.matches("a.json: 1 records are in batch", output, 1, true)
+      end
+      assert.equal(1, count(directory, CREATED))
+    end)
+  end)
+
   it("does without metrics, which the service may leave out", function()
     local build = os.getenv "CATALOG_BUILD" or "build"
     shell.with_directory(function(path)

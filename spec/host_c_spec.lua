@@ -155,12 +155,14 @@ describe("the C host with its own poll", function()
       assert.equal(1, ended)
       assert.matches("a.json: 1 records are in batch", told[#told], 1, true)
 
-      output, status = shell.run(command(server.url, 0, { paths[1] }, "wrong"))
+      local second, third = directory .. "/b.json", directory .. "/c.json"
+      for _, path in ipairs { second, third, directory .. "/d.json" } do shell.write(path, '{"a":1}\n') end
+      output, status = shell.run(command(server.url, 0, { second }, "wrong"))
       assert.matches("^listening on [%d.:]+\nhost%-c: POST [^\n]* answered 401[^\n]*%[auth, [^\n]*401013[^\n]*%]\n$", output)
       assert.equal(1, status)
 
       -- nobody is there; the pauses between the tries are the host's to wait for
-      output, status = shell.run(command("http://127.0.0.1:1", 0, { paths[1], paths[1] }))
+      output, status = shell.run(command("http://127.0.0.1:1", 0, { third, directory .. "/d.json" }))
       local failure <const> = "host%-c: POST http://127%.0%.0%.1:1/[^\n]*%(after 5 tries; [^\n]*%[network%]\n"
       assert.equal(2, select(2, output:gsub(failure, "")), output)
       assert.equal(1, status)

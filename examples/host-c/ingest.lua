@@ -3,6 +3,9 @@
 -- to its port.
 --
 -- It is given the module, the host, and the id of a dataset; its globals are the harmless ones of Lua's.
+--
+-- Beside each file is its journal: whatever has ended the program, it may be run again with the same files, and goes
+-- on; a file that is in already is not ingested twice. To ingest it anew, delete the journal.
 local catalog, host, dataset = ...
 
 -- `assert` raises the error object as it is; the host prints it.
@@ -14,7 +17,7 @@ end
 
 return function(path)
   local report = assert(client:ingest {
-    dataset = dataset, format = "json", files = { path },
+    dataset = dataset, format = "json", files = { path }, journal = path .. ".journal",
     on_progress = function(state) tell(path, state) end,
   })
   local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
