@@ -36,6 +36,7 @@ typedef struct {
     size_t length, capacity;
     locale_t plain; /* the C locale: numbers have points in it */
     char radix;     /* the decimal point when the decoder was made: lua-cjson remembers it */
+    bool integers;  /* this lua-cjson makes integers of numbers without point and exponent */
 } codec;
 
 enum { USES_DECODE = 1, USES_MARKS, USES_COUNT = USES_MARKS };
@@ -700,11 +701,11 @@ const char *cat_json_text(lua_State *L, int index, const char *root, size_t *len
     return good ? c->text : NULL;
 }
 
-/* lua-cjson makes every number a float: whole ones within +-2^53, where floats are exact, become
- * integers. -0.0 stays what it is. */
+/* Some versions of lua-cjson make every number a float, and what is whole becomes an integer here:
+ * only within +-(2^53 - 1), since 2^53 may be a rounded 2^53 + 1. -0.0 stays what it is. */
 static bool to_integer(lua_State *L) {
     double value = lua_tonumber(L, -1);
-    if (!(fabs(value) <= 9007199254740992.0) || (double)(lua_Integer)value != value ||
+    if (lua_isinteger(L, -1) || !(fabs(value) < 9007199254740992.0) || trunc(value) != value ||
         (value == 0 && signbit(value))) {
         return false;
     }
@@ -728,6 +729,55 @@ static void integers_in(lua_State *L) {
     }
 }
 
+/* The end of the string that begins before `at`. */
+static const char *string_end(const char *at) {
+    at += strcspn(at, "\"\\");
+    while (*at == '\\' && at[1]) {
+        at += 2;
+        at += strcspn(at, "\"\\");
+    }
+    return *at ? at + 1 : at;
+}
+
+/* The end of the next number, from `at` on, that may be no integer though it has neither point nor
+ * exponent: -0, and what is longer than every number that is exact as a float. NULL: none is left.
+ */
+static const char *unsafe_number_end(const char *at) {
+    while (*(at += strcspn(at, "\"-0123456789"))) {
+        if (*at == '"') {
+            at = string_end(at + 1);
+            continue;
+        }
+        size_t whole = strspn(at, "-0123456789");
+        size_t length = whole + strspn(at + whole, "+-.0123456789eE");
+        if (length == whole && (length > DBL_DIG || strncmp(at, "-0", 2) == 0)) {
+            return at + length;
+        }
+        at += length;
+    }
+    return NULL;
+}
+
+/* Pushes the text at `index` with an exponent at each such number: lua-cjson's successors would
+ * lose the sign of -0, and make the largest integer of all that are larger. With one, they make
+ * floats. */
+static void push_with_exponents(lua_State *L, codec *c, int index) {
+    const char *text = lua_tostring(L, index), *end = unsafe_number_end(text);
+    if (!end) {
+        lua_pushvalue(L, index);
+        return;
+    }
+    c->length = 0;
+    for (; end; end = unsafe_number_end(text)) {
+        add_text(L, c, text, (size_t)(end - text));
+        add_text(L, c, "e0", 2);
+        text = end;
+    }
+    add_text(L, c, text, strlen(text));
+    lua_pushlstring(L, c->text, c->length);
+    shrink(L, c);
+}
+
 /* Makes the decoder, and leaves its function as a user value of the codec at `index`. */
 static void make_decoder(lua_State *L, codec *c, int index) {
     lua_getglobal(L, "require");
@@ -742,8 +792,12 @@ static void make_decoder(lua_State *L, codec *c, int index) {
     lua_pushinteger(L, DEEPEST_READ);
     lua_call(L, 1, 0);
     lua_getfield(L, -1, "decode");
+    lua_pushvalue(L, -1);
     lua_setiuservalue(L, index, USES_DECODE);
-    lua_pop(L, 2);
+    lua_pushliteral(L, "0");
+    lua_call(L, 1, 1);
+    c->integers = lua_isinteger(L, -1);
+    lua_pop(L, 3);
     c->radix = *nl_langinfo(RADIXCHAR);
 }
 
@@ -775,7 +829,11 @@ static int decode_bytes(lua_State *L, int index) {
         make_decoder(L, c, lua_gettop(L));
     }
     lua_getiuservalue(L, -1, USES_DECODE);
-    lua_pushvalue(L, index);
+    if (c->integers) {
+        push_with_exponents(L, c, index);
+    } else {
+        lua_pushvalue(L, index);
+    }
     int status = lua_pcall(L, 1, 1, 0);
     if (status == LUA_ERRRUN) {
         return cat_failure(L, "protocol", "it is not JSON: %s", luaL_tolstring(L, -1, NULL));
@@ -834,7 +892,9 @@ static int json_encode(lua_State *L) {
  * @function decode
  * @tparam string text
  * @tparam[opt=false] boolean any_bytes true: strings in it need not be UTF-8
- * @return[1] the value; whole numbers within +-2^53 are integers, null is `core.json.null`
+ * @return[1] the value; null is `core.json.null`. A whole number within +-(2^53 - 1) is an integer,
+ * however it is written (`1000`, `1e3`), and exact. Every other number is the nearest float, as is
+ * `-0`: beyond that range digits can be lost, which the text alone still has
  * @treturn[2] nil
  * @treturn[2] table error of kind `protocol` */
 static int json_decode(lua_State *L) {

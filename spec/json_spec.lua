@@ -177,18 +177,66 @@ describe("arrays", function()
 end)
 
 describe("decoding", function()
-  it("gives whole numbers within 2^53 as integers, and others as floats", function()
-    local value = json.decode '{"a":1552694873602,"b":[1,1.5,-9007199254740992],"c":1e300,"d":9007199254740994,"e":-0.0}'
-    assert.equal("integer", math.type(value.a))
-    assert.equal(1552694873602, value.a)
-    assert.equal("integer", math.type(value.b[1]))
-    assert.equal("float", math.type(value.b[2]))
-    assert.equal(-9007199254740992, value.b[3])
-    assert.equal("integer", math.type(value.b[3]))
-    assert.equal("float", math.type(value.c))
-    assert.equal("float", math.type(value.d))
-    assert.equal(-math.huge, 1 / value.e)
+  -- What a number is decoded to: its type and its value.
+  local function decoded(text)
+    local value = json.decode("[" .. text .. "]")[1]
+    return math.type(value), value
+  end
+
+  it("gives whole numbers as integers where every one is exact", function()
+    for text, value in pairs {
+      ["0"] = 0, ["17"] = 17, ["1552694873602"] = 1552694873602, ["1.0"] = 1, ["1e3"] = 1000, ["12.5E1"] = 125, ["0.0"] = 0,
+      ["9007199254740991"] = 9007199254740991, ["-9007199254740991"] = -9007199254740991,
+      ["999999999999999"] = 999999999999999, ["1000000000000000"] = 1000000000000000, ["9007199254740991.0"] = 9007199254740991,
+    } do
+      assert.same({ text, "integer", value }, { text, decoded(text) })
+    end
     assert.equal("integer", math.type(json.decode "17"))
+    assert.equal("integer", math.type(json.decode '{"a":{"b":[[3]]}}'.a.b[1][1]))
+  end)
+
+  it("gives the nearest float where a whole number may have been rounded, however long it is", function()
+    for text, value in pairs {
+      ["9007199254740992"] = 0x1p53, ["9007199254740993"] = 0x1p53, ["-9007199254740992"] = -0x1p53,
+      ["-9007199254740993"] = -0x1p53, ["9007199254740994"] = 0x1p53 + 2, ["9223372036854775807"] = 0x1p63,
+      ["-9223372036854775808"] = -0x1p63, ["9223372036854775808"] = 0x1p63, ["18446744073709551616"] = 0x1p64,
+      ["123456789012345678901234567890"] = 123456789012345678901234567890.0, ["-36893488147419103232"] = -0x1p65,
+      ["1e300"] = 1e300, ["1.5"] = 1.5, ["-1.5e-7"] = -1.5e-7, ["12345678901234567890.5"] = 12345678901234567890.5,
+      ["1e-0000000000000003"] = 0.001,
+    } do
+      assert.same({ text, "float", value }, { text, decoded(text) })
+    end
+    local value = json.decode "123456789012345678901234567890"
+    assert.equal(123456789012345678901234567890.0, value)
+    assert.equal("float", math.type(value))
+  end)
+
+  it("keeps the sign of zero", function()
+    for _, text in ipairs { "-0", "-0.0", "-0e5", "-0E-0" } do
+      local kind, value = decoded(text)
+      assert.equal("float", kind)
+      assert.equal(-math.huge, 1 / value)
+    end
+  end)
+
+  it("keeps digits in strings, whatever stands around them", function()
+    local value = json.decode [[
+      {"-0":"9007199254740993","12345678901234567890":["\\\"","-0","\\",9007199254740993,-0,"1\\\\",-0]} ]]
+    assert.equal("9007199254740993", value["-0"])
+    local list = value["12345678901234567890"]
+    assert.same({ '\\"', "-0", "\\", 0x1p53, 0, "1\\\\", 0 }, list)
+    assert.equal("float -inf -inf", ("%s %s %s"):format(math.type(list[4]), 1 / list[5], 1 / list[7]))
+  end)
+
+  it("keeps what is long", function()
+    local digits = ("-0 12345678901234567890 "):rep(100000)
+    local value = json.decode('["' .. digits .. '"' .. (",-0,12345678901234567890"):rep(100000) .. "]")
+    assert.is_true(value[1] == digits)
+    assert.equal(200001, #value)
+    for i = 2, #value, 2 do
+      if 1 / value[i] ~= -math.huge or value[i + 1] ~= 12345678901234567890.0 then error("entry " .. i) end
+    end
+    assert.equal(7, json.decode "7")
   end)
 
   it("keeps null", function()
@@ -197,7 +245,10 @@ describe("decoding", function()
   end)
 
   it("says what is wrong with what is no JSON", function()
-    for _, text in ipairs { "", "{", "[1,", '{"a":}', "NaN", "[Infinity]", "nul", '"a', "[1]]", "<html>", "[1]\0[2]" } do
+    for _, text in ipairs {
+      "", "{", "[1,", '{"a":}', "NaN", "[Infinity]", "nul", '"a', "[1]]", "<html>", "[1]\0[2]", "[-0", "[01]", "[-01]",
+      "[0x10]", "[-0x10]", "[+1]", "[12345678901234567-1]", '[-0,"a\\', '[-0,"\\"',
+    } do
       local value, err = json.decode(text)
       assert.is_nil(value)
       assert.equal("protocol", err.kind)
@@ -214,7 +265,7 @@ describe("decoding", function()
 
   it("leaves the host's own lua-cjson as it is", function()
     local cjson = require "cjson"
-    assert.equal("float", math.type(cjson.decode "[1]"[1]))
+    assert.equal("float", math.type(cjson.decode "[1.0]"[1]))
     assert.is_table(cjson.decode "[NaN]")
   end)
 end)
