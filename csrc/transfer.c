@@ -243,11 +243,12 @@ static bool is_ambiguous(const cat_slot *slot) {
 /* 60, not 60.0; to the millisecond */
 static void push_seconds(lua_State *L, double seconds) {
     seconds = round(seconds * 1000) / 1000;
-    lua_Integer whole;
-    if (lua_numbertointeger(seconds, &whole) && (double)whole == seconds) {
-        lua_pushinteger(L, whole);
-    } else {
-        lua_pushnumber(L, seconds);
+    int whole;
+    lua_pushnumber(L, seconds);
+    lua_Integer number = lua_tointegerx(L, -1, &whole);
+    if (whole) {
+        lua_pushinteger(L, number);
+        lua_replace(L, -2);
     }
 }
 
