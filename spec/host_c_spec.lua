@@ -13,11 +13,12 @@ local BUNDLE <const> = BUILD .. "/catalog_bundle.lua"
 local SANITIZER <const> = "ASAN_OPTIONS=detect_leaks=1"
   .. " LSAN_OPTIONS=suppressions=spec/support/leaks.txt:print_suppressions=0"
 
--- The module is not to be found but in the bundle: of Lua's paths only that for lua-cjson is left, which is the
--- system's.
+-- The module is not to be found but in the bundle: of Lua's paths only that of lua-cjson is left.
+local CJSON <const> = package.searchpath("cjson", package.cpath):match ".*/" .. "?.so"
+
 local function environment(url, token)
-  return ("env LUA_PATH= LUA_CPATH=';;' AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=%s %s")
-    :format(url, token or "token", SANITIZER)
+  return ("env LUA_PATH= LUA_CPATH='%s' AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=%s %s")
+    :format(CJSON, url, token or "token", SANITIZER)
 end
 
 -- The command that runs the host; a hung one is ended, and fails.

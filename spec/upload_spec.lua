@@ -151,8 +151,8 @@ describe("an upload", function()
       local build = os.getenv "CATALOG_BUILD"
       shell.run(("mkdir %s/catalog && cp %s/catalog/core.so %s/catalog && chmod 755 %s/catalog"):format(directory, build,
         directory, directory))
-      local output = shell.run(("LUA_CPATH='%s/?.so;;' %senv %s %s/script.lua %s/secret"):format(directory, as, shell.LUA,
-        directory, directory))
+      local output = shell.run(("LUA_CPATH='%s/?.so;%s' %senv %s %s/script.lua %s/secret"):format(directory, package.cpath,
+        as, shell.LUA, directory, directory))
       assert.equal(("nil\tdata\tcannot read %s/secret: Permission denied\n"):format(directory), output)
     end)
   end)
@@ -268,7 +268,7 @@ describe("the end of a file in parts, whose first answer is lost", function()
       result = table.pack(batch:upload("f", { data = ("{}\n"):rep(100) }, options))
       assert.equal("HEAD", seen[#seen])
     end)
-    return table.unpack(result)
+    return table.unpack(result, 1, result.n)
   end
 
   it("and whose second is refused, is known by what the service has", function()

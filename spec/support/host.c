@@ -160,7 +160,11 @@ typedef struct {
 static heap lua_heap;
 
 static lua_State *open_failing(heap *h) {
+#if LUA_VERSION_NUM >= 505
+    return lua_newstate(allocate, h, 1);
+#else
     return lua_newstate(allocate, h);
+#endif
 }
 
 static long lua_held(void) {

@@ -4,8 +4,10 @@ local shell = {}
 -- A sanitizer is preloaded for the interpreter's sake; curl hangs under it, and others need it as little.
 local PRELOADED <const> = os.getenv "LD_PRELOAD"
 
---- The interpreter, as a word of a command.
-shell.LUA = PRELOADED and "LD_PRELOAD=" .. PRELOADED .. " lua5.4" or "lua5.4"
+local INTERPRETER <const> = os.getenv "LUA" or "lua5.4"
+
+--- The interpreter, as words of a command.
+shell.LUA = PRELOADED and "LD_PRELOAD=" .. PRELOADED .. " " .. INTERPRETER or INTERPRETER
 
 --- A word, quoted for sh.
 function shell.quote(word)
