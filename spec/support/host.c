@@ -271,7 +271,9 @@ static int run_threads(int count) {
         pthread_join(threads[i], NULL);
         all |= wrong[i];
     }
-    printf(all ? "" : "ok %d threads\n", count);
+    if (!all) {
+        printf("ok %d threads\n", count);
+    }
     return all;
 }
 
