@@ -41,7 +41,7 @@ WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 CFLAGS     ?= -O2 -g
 # nodelete: a resolver thread of libcurl may outlive lua_close, and must not find its code unmapped.
 SHARED     := -shared -Wl,-z,nodelete
-STANDARD   := -std=c11 -fPIC -pthread -D_GNU_SOURCE
+STANDARD   := -std=c11 -fPIC -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 # A module shows the process that loads it its luaopen_ function and nothing else.
 HIDDEN     := -fvisibility=hidden
 # address,undefined (make asan) or thread (make tsan)
