@@ -137,6 +137,19 @@ describe("an upload", function()
     end)
   end)
 
+  it("knows the size and the end of a file of more than 4 GB", function()
+    shell.with_directory(function(directory)
+      local path, sums = directory .. "/large", {}
+      for i, last in ipairs { "a", "b" } do
+        shell.run(("truncate -s 5G %s && printf %s >>%s && touch -d @0 %s"):format(path, last, path, path))
+        local file <close> = assert(core.file.open(path))
+        assert.equal(5 * 1024 ^ 3 + 1, file:size())
+        sums[i] = file:fingerprint()
+      end
+      assert.not_equal(sums[1], sums[2])
+    end)
+  end)
+
   it("says when a file may not be read", function()
     shell.with_directory(function(directory)
       os.execute("chmod 755 " .. directory)

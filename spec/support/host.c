@@ -347,12 +347,13 @@ static int run_lookup(void) {
 
 static bool shows_order; /* each line of a journal, each sync, and each request is printed */
 
-/* These stand before the C library's, for the core and for libcurl. */
+/* These stand before the C library's, for the core and for libcurl. With 32 bits, pwrite is another
+ * name for pwrite64. */
 ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {
     union {
         void *address;
         ssize_t (*call)(int, const void *, size_t, off_t);
-    } next = {.address = dlsym(RTLD_NEXT, "pwrite")};
+    } next = {.address = dlsym(RTLD_NEXT, sizeof(long) < sizeof offset ? "pwrite64" : "pwrite")};
     if (shows_order) {
         printf("write %.*s", (int)size, (const char *)bytes);
     }
