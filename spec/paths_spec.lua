@@ -32,7 +32,7 @@ describe("a path", function()
     assert.equal("/data/foundation/import/batches", paths.CREATION)
     assert.equal("/data/foundation/import/batches/a%2Fb?action=ABORT", paths.action("a/b", "ABORT"))
     assert.equal("/data/foundation/catalog/batches/a%3Fb", paths.catalog "a?b")
-    assert.equal("/data/foundation/catalog/batches?limit=1&externalId=..%26", paths.external "..&")
+    assert.equal("/data/foundation/catalog/batches?limit=100&externalId=..%26", paths.external "..&")
     assert.equal("/data/foundation/export/batches/b/meta?path=row_errors%2Fx&start=0",
       paths.export("b", "row_errors/x", "&start=0"))
     local place = { base_url = "http://127.0.0.1", batch = "b/1", dataset = "d#1" }

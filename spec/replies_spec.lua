@@ -291,7 +291,8 @@ describe("a reply", function()
       return client:batch("b"):wait { timeout = 0.01 }
     end)
     assert.is_nil(done)
-    assert.equal("timeout", err.kind)
+    assert.equal("protocol", err.kind)
+    assert.matches("the catalog gives no status of the batch b", err.message, 1, true)
     for _, status in ipairs { "null", "1", "{}" } do
       err = select(2, with_answer("200 OK", ('{"b":{"status":%s}}'):format(status), function(client)
         return client:batch("b"):get()
@@ -302,13 +303,17 @@ describe("a reply", function()
   end)
 
   it("with another id than was asked for is none", function()
-    for _, id in ipairs { '"a"', "null", "1" } do
+    for _, id in ipairs { '"a"', '""', "1", "{}" } do
       local err = select(2, with_answer("200 OK", ('{"b":{"id":%s,"status":"success"}}'):format(id), function(client)
         return client:batch("b"):get()
       end))
       assert.equal("protocol", err.kind)
       assert.matches("another id under that of the batch b", err.message, 1, true)
     end
+    local batch = with_answer("200 OK", '{"b":{"id":null,"status":"success"}}', function(client)
+      return assert(client:batch("b"):get())
+    end)
+    assert.equal("b", batch.id)
   end)
 
   it("that lists files without names is none", function()
