@@ -175,8 +175,31 @@ describe("a reply", function()
   end)
 
   it("that is anything at any place does not raise: the batch with an external id", function()
-    each_fault({}, { path = "externalId=" }, FOUND, 200, function(client)
-      check_batch(client:create_batch { dataset = "5c8c", external_id = "mine", once = true })
+    local listing = '{"01K":{"id":"01K","externalId":"mine","status":"loading"},"01L":{"status":"loading","created":1}}'
+    for _, id in ipairs { "01K", "none" } do
+      each_fault({}, { path = "externalId=" }, listing:gsub("01K", id), 200, function(client)
+        local made = check_batch(client:create_batch { dataset = "5c8c", external_id = "mine", once = true })
+        if made then check(made:complete()) end
+      end)
+    end
+  end)
+
+  it("that is anything at any place does not raise: other batches with the external id of one whose answer was lost", function()
+    service.run({}, function(server)
+      for i, value in ipairs { "null", "true", "0", "-1", "1e300", '""', '"x"', "[]", "{}" } do
+        local text = ('{"01K":{},"01L":{"created":%s,"status":%s}}'):format(value, value)
+        server:set_faults {
+          { match = { method = "POST", path = "/batches$" }, times = 1, action = { drop = "after" } },
+          { match = { path = "externalId=", nth = 2 }, action = { status = 200, body = text } },
+        }
+        local ok, why = pcall(function()
+          local given = { dataset = "5c8c", external_id = "mine" .. i, once = true }
+          local made = check_batch(client_for(server.url):create_batch(given))
+          assert(made and made.id == "01K", "the other was taken")
+          check(made:complete())
+        end)
+        assert(ok, text .. ": " .. tostring(why))
+      end
     end)
   end)
 
@@ -310,10 +333,10 @@ describe("a reply", function()
       assert.equal("protocol", err.kind)
       assert.matches("another id under that of the batch b", err.message, 1, true)
     end
-    local batch = with_answer("200 OK", '{"b":{"id":null,"status":"success"}}', function(client)
+    local found = with_answer("200 OK", '{"b":{"id":null,"status":"success"}}', function(client)
       return assert(client:batch("b"):get())
     end)
-    assert.equal("b", batch.id)
+    assert.equal("b", found.id)
   end)
 
   it("that lists files without names is none", function()

@@ -1,4 +1,5 @@
---- Batches: plain tables with every field the service sent; what can be done with them is in the metatable.
+--- Batches: plain tables with every field the service sent; what can be done with them is in the metatable. A field
+-- that has the name of a method is found with an underscore behind it (`wait_`).
 -- @classmod catalog.batch
 local core = require "catalog.core"
 local entry = require "catalog.entry"
