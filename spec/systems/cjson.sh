@@ -20,7 +20,7 @@ ${CC:-cc} -O2 -shared -fPIC $(pkg-config --cflags "${LUA_PKG:-lua5.4}") -o "$bui
 export LUA_CPATH="$build/?.so;$PWD/build/?.so;;"
 named=$($LUA -e 'print("lua-cjson " .. require("cjson")._VERSION)')
 if make -s specs SPECS="${SPECS:-spec}" PRELOAD="LUA_CPATH='$LUA_CPATH'" >"$build/log" 2>&1 </dev/null; then
-  echo "ok: $named: $(grep -o '[0-9]* successes / [0-9]* failures / [0-9]* errors' "$build/log")"
+  echo "ok: $named: $(tail -n 1 "$build/log")"
 else
   tail -n 200 "$build/log"
   echo "failed: $named"
