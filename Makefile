@@ -248,6 +248,7 @@ torture: deps-dev
 
 # What takes too long for each change. Each script ends with a line of `ok`, `pending` (it cannot run here) or `failed`.
 systems: deps-dev
+	@.ci/deps debootstrap
 	@failed=0; for script in spec/systems/*.sh; do \
 	    if [ -x $$script ]; then $$script || failed=1; fi; \
 	done; exit $$failed
