@@ -44,7 +44,7 @@ static CURLcode with_string(CURL *easy, const char *method, const cat_source *so
 /* CURLOPT_READFUNCTION */
 static size_t feed(char *room, size_t unit, size_t count, void *user) {
     cat_source *source = user;
-    size_t size = unit * count, left = source->length - source->fed; /* unit is always 1 */
+    size_t size = unit * count, left = source->length - source->at; /* unit is always 1 */
     size = size < left ? size : left;
     if (size == 0) {
         return 0;
@@ -53,27 +53,28 @@ static size_t feed(char *room, size_t unit, size_t count, void *user) {
         return CURL_READFUNC_ABORT; /* nothing that is fed */
     }
     if (source->kind == CAT_SOURCE_MEMORY) {
-        memcpy(room, source->text + source->fed, size);
-        source->fed += size;
+        memcpy(room, source->text + source->at, size);
+        source->fed = source->at += size;
         return size;
     }
-    ssize_t got = pread(source->descriptor, room, size, source->offset + (int64_t)source->fed);
+    ssize_t got = pread(source->descriptor, room, size, source->offset + (int64_t)source->at);
     if (got <= 0) {
         source->error = got < 0 ? errno : 0;
         source->ended = got == 0;
         return CURL_READFUNC_ABORT;
     }
-    source->fed += (size_t)got;
+    source->fed = source->at += (size_t)got;
     return (size_t)got;
 }
 
-/* CURLOPT_SEEKFUNCTION: libcurl sends again from the start. */
+/* CURLOPT_SEEKFUNCTION: libcurl sends again from the start, or would if it was let; until it does,
+ * what has been fed counts. */
 static int rewind_to(void *user, curl_off_t offset, int origin) {
     cat_source *source = user;
     if (origin != SEEK_SET || offset < 0 || (size_t)offset > source->length) {
         return CURL_SEEKFUNC_FAIL;
     }
-    source->fed = (size_t)offset;
+    source->at = (size_t)offset;
     return CURL_SEEKFUNC_OK;
 }
 

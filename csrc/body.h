@@ -22,6 +22,7 @@ typedef struct {
     int descriptor;
     int64_t offset; /* in the file */
     size_t length;
+    size_t at;  /* where in the range libcurl reads next */
     size_t fed; /* bytes libcurl has taken */
     int error;  /* an errno: the file cannot be read */
     bool ended; /* the file ended before the range did */

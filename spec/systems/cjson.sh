@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 LUA=${LUA:-lua5.4}
 if [ ! -f "${CJSON_DIR:-}/lua_cjson.c" ]; then
   echo "pending: another lua-cjson (its sources are to lie in CJSON_DIR)"
-  exit 0
+  exit 77
 fi
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
@@ -20,7 +20,7 @@ ${CC:-cc} -O2 -shared -fPIC $(pkg-config --cflags "${LUA_PKG:-lua5.4}") -o "$bui
 export LUA_CPATH="$build/?.so;$PWD/build/?.so;;"
 named=$($LUA -e 'print("lua-cjson " .. require("cjson")._VERSION)')
 if make -s specs SPECS="${SPECS:-spec}" PRELOAD="LUA_CPATH='$LUA_CPATH'" >"$build/log" 2>&1 </dev/null; then
-  echo "ok: $named: $(tail -n 1 "$build/log")"
+  echo "ok: $named: $(grep -o '^[0-9]* passed, 0 failed' "$build/log" | tail -n 1)"
 else
   tail -n 200 "$build/log"
   echo "failed: $named"

@@ -28,4 +28,8 @@ for compiler in $(compilers); do
   done
   done="$done, ${compiler##*/} $("$compiler" -dumpversion)"
 done
-[ -n "$done" ] && echo "ok: compilers: ${done#, }" || echo "pending: compilers (there is neither gcc nor clang)"
+if [ -z "$done" ]; then
+  echo "pending: compilers (there is neither gcc nor clang)"
+  exit 77
+fi
+echo "ok: compilers: ${done#, }"

@@ -11,7 +11,7 @@ chmod 755 "$work"
 
 pending() {
   echo "pending: $name ($1)"
-  exit 0
+  exit 77
 }
 
 failed() {
