@@ -72,9 +72,9 @@ describe("the example nightly.lua", function()
 
   it("goes on with what a kill has left, as one batch", function()
     for _, options in ipairs {
-      { faults = { { match = { method = "PUT" }, times = 1, action = { delay_ms = 5000 } } } },
-      { faults = { { match = { path = "action=COMPLETE" }, times = 1, action = { delay_ms = 5000 } } } },
-      { stage_ms = 2000 },
+      { faults = { { match = { method = "PUT" }, times = 1, action = { delay_ms = 2500 } } } },
+      { faults = { { match = { path = "action=COMPLETE" }, times = 1, action = { delay_ms = 2500 } } } },
+      { stage_ms = 700 },
     } do
       with_server(options, function(path, server, directory)
         settle(path .. "/a.json", '{"n":1}\n')
@@ -186,7 +186,7 @@ describe("the example nightly.lua", function()
   end)
 
   it("ends at Ctrl-C, and the next run goes on", function()
-    with_server({ stage_ms = 2000 }, function(path, server, directory)
+    with_server({ stage_ms = 700 }, function(path, server, directory)
       settle(path .. "/a.json", "{}\n")
       local running <close> = program.start(server.url, NIGHTLY:format(path))
       wait_for(function() return count(directory, COMPLETED) == 1 end)
