@@ -90,8 +90,10 @@ local function ingest(client, name)
   }
   local again = not report and not is_for_good(err)
   if report then
-    local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
-    print(("%s: %s records in batch %s"):format(name, tonumber(metrics.outputRecordCount) or "all", report.id))
+    -- the service may leave the counts out
+    local metrics = type(report.metrics) == "table" and report.metrics or {}
+    local count = tonumber(metrics.outputRecordCount) or "an unknown number of"
+    print(("%s: %s records in batch %s"):format(name, count, report.id))
   else
     print(("%s: %s%s"):format(name, tostring(err), again and "; it will be tried again" or ""))
   end

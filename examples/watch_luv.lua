@@ -81,8 +81,10 @@ local function ingest(name)
   }
   progress[name] = nil
   if report then
-    local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
-    say(("%s: %s records in batch %s"):format(name, tonumber(metrics.outputRecordCount) or "all", report.id))
+    -- the service may leave the counts out
+    local metrics = type(report.metrics) == "table" and report.metrics or {}
+    local count = tonumber(metrics.outputRecordCount) or "an unknown number of"
+    say(("%s: %s records in batch %s"):format(name, count, report.id))
     put_away(name, "done")
   elseif is_for_good(err) then
     say(("%s: %s"):format(name, tostring(err)))

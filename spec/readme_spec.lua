@@ -221,7 +221,7 @@ describe("the example watch.lua", function()
     shell.with_directory(function(directory)
       service.run({ faults = { { action = { leave_out = "metrics" } } } }, function(server)
         shell.write(directory .. "/good.json", '{"a":1}\n{"a":2}\n')
-        local output, status = shell.run(("%s %s examples/watch.lua %s d 2"):format(environment(server.url), shell.LUA,
+        local output, status = shell.run(("%s %s examples/watch.lua %s d 0 1"):format(environment(server.url), shell.LUA,
           directory))
         assert.equal(0, status, output)
         assert.matches("good.json: an unknown number of records in batch %w+\n", output)

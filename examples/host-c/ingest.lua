@@ -20,7 +20,8 @@ return function(path)
     dataset = dataset, format = "json", files = { path }, journal = path .. ".journal",
     on_progress = function(state) tell(path, state) end,
   })
-  local metrics = type(report.metrics) == "table" and report.metrics or {} -- the service may leave them out
-  print(("%s: %s records are in batch %s, %d lines answered"):format(path, tonumber(metrics.outputRecordCount) or "all",
-    report.id, host.answered()))
+  -- the service may leave the counts out
+  local metrics = type(report.metrics) == "table" and report.metrics or {}
+  local count = tonumber(metrics.outputRecordCount) or "an unknown number of"
+  print(("%s: %s records are in batch %s, %d lines answered"):format(path, count, report.id, host.answered()))
 end
