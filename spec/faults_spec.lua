@@ -99,20 +99,38 @@ end
 
 local UNTOUCHED <const> = 11 -- requests of an ingest without a fault
 
+-- A creation whose answer is lost is looked for for some seconds: all faults at that step at the same time.
+local function at_once(faults, check)
+  local names = {}
+  for name in pairs(faults) do names[#names + 1] = name end
+  assert(catalog.map(names, function(name)
+    check(STEPS[1], name, faults[name])
+    return true
+  end, { parallel = #names }))
+end
+
+local function for_later_steps(check)
+  for i = 2, #STEPS do check(STEPS[i]) end
+end
+
 describe("a fault that passes", function()
+  local function check(step, fault, action)
+    with_files(function(directory, server, files)
+      server:set_faults { { match = step.match, times = 1, action = action } }
+      local report, err = ingest(client_for(server, 5), files)
+      local where = ("%s, %s: %s"):format(step.name, fault, tostring(err))
+      assert.is_table(report, where)
+      assert.equal("success", report.status, where)
+      assert_whole(directory, report, files)
+      assert.same({ "success" }, look(server), where)
+    end)
+  end
+
+  it("leaves every file whole, and one batch, whatever befalls the creation", function() at_once(PASSING, check) end)
+
   for fault, action in pairs(PASSING) do
-    it(("(%s) leaves every file whole, and one batch, at each step"):format(fault), function()
-      for _, step in ipairs(STEPS) do
-        with_files(function(directory, server, files)
-          server:set_faults { { match = step.match, times = 1, action = action } }
-          local report, err = ingest(client_for(server, 5), files)
-          local where = ("%s: %s"):format(step.name, tostring(err))
-          assert.is_table(report, where)
-          assert.equal("success", report.status, where)
-          assert_whole(directory, report, files)
-          assert.same({ "success" }, look(server), where)
-        end)
-      end
+    it(("(%s) leaves every file whole, and one batch, at each later step"):format(fault), function()
+      for_later_steps(function(step) check(step, fault, action) end)
     end)
   end
 
@@ -142,24 +160,28 @@ describe("a fault that stays", function()
   -- Steps whose work may be done although no answer says so.
   local LATE <const> = { ["complete the batch"] = true, wait = true }
 
-  for fault, action in pairs(STAYING) do
-    it(("(%s) is an error at each step, and nothing is completed by halves"):format(fault), function()
-      for _, step in ipairs(STEPS) do
-        with_files(function(directory, server, files)
-          server:set_faults { { match = { method = step.match.method, path = step.match.path }, action = action } }
-          local report, err, partial = ingest(client_for(server, 2), files)
-          local statuses = look(server)
-          local where = ("%s: %s, %s"):format(step.name, tostring(err), table.concat(statuses, " "))
-          assert.is_true(#statuses <= 1, where)
-          if report then -- it found out all the same
-            assert.equal("success", report.status, where)
-          else
-            assert.is_string(err.kind, where)
-            assert.is_true(LATE[step.name] or statuses[1] == nil or statuses[1] == "aborted", where)
-          end
-          if statuses[1] == "success" then assert_whole(directory, report or partial, files) end
-        end)
+  local function check(step, fault, action)
+    with_files(function(directory, server, files)
+      server:set_faults { { match = { method = step.match.method, path = step.match.path }, action = action } }
+      local report, err, partial = ingest(client_for(server, 2), files)
+      local statuses = look(server)
+      local where = ("%s, %s: %s, %s"):format(step.name, fault, tostring(err), table.concat(statuses, " "))
+      assert.is_true(#statuses <= 1, where)
+      if report then -- it found out all the same
+        assert.equal("success", report.status, where)
+      else
+        assert.is_string(err.kind, where)
+        assert.is_true(LATE[step.name] or statuses[1] == nil or statuses[1] == "aborted", where)
       end
+      if statuses[1] == "success" then assert_whole(directory, report or partial, files) end
+    end)
+  end
+
+  it("is an error at the creation, whatever it is, and nothing is completed", function() at_once(STAYING, check) end)
+
+  for fault, action in pairs(STAYING) do
+    it(("(%s) is an error at each later step, and nothing is completed by halves"):format(fault), function()
+      for_later_steps(function(step) check(step, fault, action) end)
     end)
   end
 end)
