@@ -5,8 +5,16 @@
 -- @module catalog
 local Client = require "catalog.client"
 local core = require "catalog.core"
-local tasks = require "catalog.tasks"
+local later = require "catalog.later"
 local version = require "catalog.version"
+
+-- What is not needed to create a batch.
+for _, name in ipairs {
+  "actions", "ingest", "journal", "journal_line", "once", "pool", "problems", "resume", "rows", "states", "tasks",
+  "upload", "writer",
+} do
+  later("catalog." .. name)
+end
 
 local catalog = {
   --- The version of the module.
@@ -20,9 +28,12 @@ local catalog = {
   -- @tparam[opt={}] table list
   -- @treturn table the same table
   array = core.json.array,
-  -- documented in `catalog.tasks`
-  map = tasks.map, run = tasks.run, spawn = tasks.spawn,
 }
+
+-- Documented in `catalog.tasks`. The calls are tail calls: who is to blame for a mistake is who has made it.
+for _, name in ipairs { "map", "run", "spawn" } do
+  catalog[name] = function(...) return require "catalog.tasks"[name](...) end
+end
 
 -- The default client, made when it is first needed, or by `configure`.
 local default

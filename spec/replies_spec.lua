@@ -12,6 +12,7 @@ local ACTIONS <const> = { "complete", "abort", "fail", "revert" }
 -- All there are.
 for _, name in ipairs { "actions", "rows", "upload", "writer" } do require("catalog." .. name) end
 local METHODS <const> = {}
+for _, name in ipairs { "actions", "rows", "upload", "writer" } do require("catalog." .. name) end
 for name in pairs(batch.methods) do METHODS[#METHODS + 1] = name end
 
 -- The replies, as the emulator gives them.

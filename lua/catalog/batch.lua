@@ -9,9 +9,19 @@ local paths = require "catalog.paths"
 
 local batch = {}
 
--- The methods, to which other files add theirs. None may have the name of a field the service knows; should it learn of
--- one, that field gets out of the way (`typed`).
-local methods = {}
+-- The files that add methods, each read when one of its own is first used (`catalog.later`).
+local HOMES <const> = {
+  complete = "actions", abort = "actions", fail = "actions", revert = "actions", problems = "actions", wait = "actions",
+  input_files = "rows", failed_rows = "rows", upload = "upload", writer = "writer",
+}
+
+-- The methods. None may have the name of a field the service knows; should it learn of one, that field gets out of the
+-- way (`typed`).
+local methods = setmetatable({}, { __index = function(methods, name)
+  if not HOMES[name] then return nil end
+  require("catalog." .. HOMES[name])
+  return rawget(methods, name)
+end })
 
 -- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
 local states = setmetatable({}, { __mode = "k" })

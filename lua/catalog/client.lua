@@ -6,17 +6,11 @@ local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local governor = require "catalog.governor"
-local ingest = require "catalog.ingest"
 local loop = require "catalog.loop"
-local once = require "catalog.once"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
 local retry = require "catalog.retry"
 local version = require "catalog.version"
--- Methods of batches. All is read at once: a program that has opened as many files as it may must not find out then.
-require "catalog.actions"
-require "catalog.rows"
-require "catalog.writer"
 
 local clock <const> = core.engine.now
 
@@ -392,7 +386,7 @@ end
 -- @usage local batch = assert(client:create_batch { dataset = "5c8c3c555033b814b69f947f" })
 function Client:create_batch(given)
   local checked = batch.check(given, 3)
-  if checked.once then return once.create(self, checked) end
+  if checked.once then return require "catalog.once".create(self, checked) end
   return batch.create(self, checked)
 end
 
@@ -430,7 +424,7 @@ end
 -- @raise an option is unknown or has a wrong type; what a callback raises, after the batch was aborted
 -- @usage local report = assert(client:ingest { dataset = id, format = "json", files = { "/data/a.json" } })
 function Client:ingest(given)
-  return ingest(self, given, 2)
+  return require "catalog.ingest"(self, given, 2)
 end
 
 --- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.
