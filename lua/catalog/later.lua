@@ -1,4 +1,4 @@
---- Modules for later: read with the first `require "catalog"`, and compiled when they are first needed. So a program
+--- Modules for later: read when the program begins, and compiled when they are first needed. So a program
 -- that only creates batches starts the sooner, and one that is out of descriptors by then finds them all the same.
 -- @module catalog.later
 
