@@ -209,6 +209,17 @@ describe("a journal", function()
     end)
   end)
 
+  it("that was damaged says so, also in its first line", function()
+    with_run(function(run)
+      local text = stop_in_the_middle(run, 8)
+      for number, at in ipairs { 60, text:find("\n", 1, true) + 30 } do
+        shell.write(run.given.journal, text:sub(1, at - 1) .. "#" .. text:sub(at + 1))
+        assert_error("data", ("line %d is not as it was written: the file was damaged, or edited"):format(number),
+          run.client:ingest(run.given))
+      end
+    end)
+  end)
+
   it("with a bit flipped never leads to a success with a hole", function()
     local succeeded, refused = 0, 0
     for trial = 1, 60 do

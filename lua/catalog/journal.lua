@@ -133,7 +133,7 @@ function journal.read(text)
     local fields, has_sum = line.decode(number + 1, content, checked)
     local is_torn = not fields and checked and after > #text
     if is_torn then break end
-    if not fields and checked then
+    if not fields and (checked or line.is_beginning(content)) then
       return failure("data", "line %d is not as it was written: the file was damaged, or edited", number + 1)
     end
     if not fields or not note(state, fields) then
