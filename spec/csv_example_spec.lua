@@ -180,8 +180,9 @@ for number, (quoting, end) in enumerate((q, e) for q in (csv.QUOTE_MINIMAL, csv.
       end
       file:close()
       local server <close> = assert(emulator.start {})
-      local output, code = shell.run(("ulimit -v 262144; AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t"
-        .. " lua5.4 examples/csv_to_json.lua %s/large.csv d"):format(server.url, directory))
+      local limit = os.getenv "LD_PRELOAD" and "" or "ulimit -v 262144;" -- a sanitizer takes terabytes of addresses
+      local output, code = shell.run(("%s AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t %s"
+        .. " examples/csv_to_json.lua %s/large.csv d"):format(limit, server.url, shell.LUA, directory))
       assert.matches("^500000 rows in batch", output)
       assert.equal(0, code)
     end)

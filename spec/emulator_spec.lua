@@ -457,15 +457,15 @@ describe("the emulator's handle", function()
   end)
 
   it("in the foreground goes on after a hang-up that was ignored before, as nohup does", function()
-    local output = in_foreground("", "TERM", "kill -HUP $!; sleep 0.2; curl -sS -o /dev/null -w '%{http_code} ' $url",
-      "trap '' HUP")
+    local output = in_foreground("", "TERM", [[kill -HUP $!; sleep 0.2
+      curl -sS --noproxy '*' -o /dev/null -w '%{http_code} ' $url]], "trap '' HUP")
     assert.equal("403 0\n", output)
   end)
 
   it("in the foreground knows the data sets that are named on its command line, and others not", function()
     local output = in_foreground("--dataset a --dataset 'b=A name'", "TERM", [[for id in a b c; do
-      curl -sS -o /dev/null -w '%{http_code} ' -H 'Authorization: Bearer t' -H 'x-api-key: k' -H 'x-gw-ims-org-id: o' \
-        -d "{\"datasetId\":\"$id\"}" $url/data/foundation/import/batches
+      curl -sS --noproxy '*' -o /dev/null -w '%{http_code} ' -H 'Authorization: Bearer t' -H 'x-api-key: k' \
+        -H 'x-gw-ims-org-id: o' -d "{\"datasetId\":\"$id\"}" $url/data/foundation/import/batches
       done
       grep ': A name' $out >/dev/null && echo named]])
     assert.equal("201 201 400 named\n0\n", output)
@@ -475,11 +475,10 @@ describe("the emulator's handle", function()
   end)
 
   it("runs in the foreground until a signal, and says how to use it", function()
-    local output, status = shell.run("timeout -s INT 1 env " .. shell.LUA .. " lua/catalog/emulator/main.lua --port 0; echo $?")
-    assert.equal(0, status)
+    local output = in_foreground("", "INT", "cat $out")
     assert.matches("The emulator listens on http://127.0.0.1:%d+ until Ctrl%-C", output)
     assert.matches("export AEP_BASE_URL=http://127.0.0.1:%d+ AEP_IMS_URL=", output)
-    assert.matches("\n124\n$", output) -- timeout's own status: it had to send the signal
+    assert.matches("\n0\n$", output)
     assert.is_nil(output:find "traceback")
     local usage, wrong = shell.run(shell.LUA .. " lua/catalog/emulator/main.lua --prot 1")
     assert.equal(2, wrong)
