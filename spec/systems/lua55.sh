@@ -85,9 +85,18 @@ make -s BUILD="$work/build" LUA="$LUA" LUA_PKG=lua55 all host-c "$work/build/hos
 LUA_PATH="$PWD/lua/?.lua;$PWD/spec/?.lua;$(lua5.4 -e 'print(package.path)')"
 LUA_CPATH="$work/build/?.so;$work/?.so"
 export LUA_PATH LUA_CPATH
+: >"$work/log" # what was built is of no interest any more
+wrong=
 for spec in ${SPECS:-spec/*_spec.lua}; do
-  case $spec in */lighttpd_spec.lua | */loop_examples_spec.lua) continue ;; esac # Lua 5.4's hosts, and luv
-  timeout 900 "$LUA" spec/support/runner.lua "$spec" >>"$work/results" 2>>"$work/log" </dev/null || failed "$spec"
+  # What has to have Lua 5.4: luv, lighttpd, busted itself, and the README's commands, which use the build tree.
+  case ${spec##*/} in
+  directory_examples_* | lighttpd_* | loop_examples_* | progress_* | readme_*)
+    echo "$spec: passed over, it has to have Lua 5.4" >>"$work/results"
+    continue
+    ;;
+  esac
+  timeout 900 "$LUA" spec/support/runner.lua "$spec" >>"$work/results" 2>>"$work/log" </dev/null || wrong="$wrong $spec"
 done
+[ -z "$wrong" ] || failed "${wrong# }"
 grep -v "passed, 0 failed" "$work/results" | sed 's/^/  /'
 echo "ok: $($LUA -v | cut -c 1-9): $(awk '{ all += $2 * ($3 == "passed,") } END { print all }' "$work/results") passed"
