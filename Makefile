@@ -120,7 +120,10 @@ $(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Ma
 DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev pkg-config
 DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
              lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git
-DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light lua-ldoc
+# Where a compiler finds libc's headers for 32 bits.
+BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
+DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
+             lua-ldoc $(BITS32)
 
 deps:
 	@.ci/deps $(DEPS)
@@ -204,6 +207,11 @@ check: deps-dev
 	@echo gcc -fanalyzer
 	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
 	    gcc $(C_FLAGS) $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $$f; done
+ifneq ($(BITS32),)
+	@echo gcc -m32
+	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
+	    gcc -m32 $(C_FLAGS) -I/usr/include/$$(gcc -print-multiarch) $(WARNINGS) -fsyntax-only $$f; done
+endif
 	luacheck --quiet csrc lua spec examples
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
