@@ -358,6 +358,24 @@ describe("a creation that is to happen once", function()
     end)
   end)
 
+  it("is aborted with the others that its lost answers have left", function()
+    local function listed(id) return ('"%s":{"id":"%s","status":"loading"}'):format(id, id) end
+    local done = { send = raw.answer("200 OK", "") }
+    local server <close> = raw.start {
+      { { close = true } },
+      { { send = raw.answer("200 OK", "{" .. listed "b1" .. "}") }, done,
+        { send = raw.answer("200 OK", "{" .. listed "b1" .. "," .. listed "b2" .. "}") }, done },
+    }
+    local batch = assert(service.client(server.url):create_batch { dataset = DATASET, once = true })
+    assert.equal("b1", batch.id)
+    assert(batch:abort())
+    local aborted = {}
+    for _, request in ipairs(server:stop()) do
+      aborted[#aborted + 1] = request:match "^POST /data/foundation/import/batches/(%w+)%?action=ABORT"
+    end
+    assert.same({ "b1", "b2" }, aborted)
+  end)
+
   it("takes the oldest of several, and aborts the others, whoever looks", function()
     local function listing(...)
       local members = {}

@@ -34,6 +34,7 @@ local function act(self, action, given, call)
   request.ends = client:ends()
   ok, err = client:send(request)
   if not ok and not is_done(self, action, err, request.ends) then return nil, err end
+  once.abort_others(self)
   return self
 end
 
@@ -44,9 +45,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function batch.methods:complete(given)
-  local ok, err = act(self, "COMPLETE", given, "complete")
-  if ok then once.abort_others(self) end
-  return ok, err
+  return act(self, "COMPLETE", given, "complete")
 end
 
 --- Gives the batch up; nothing of it is ingested.
