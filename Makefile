@@ -134,11 +134,12 @@ deps-dev:
 
 install: all
 	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LUADIR)/catalog/loop \
-	    $(DESTDIR)$(INST_LIBDIR)/catalog/emulator $(DESTDIR)$(INST_BINDIR)
+	    $(DESTDIR)$(INST_LUADIR)/catalog/scheduler $(DESTDIR)$(INST_LIBDIR)/catalog/emulator $(DESTDIR)$(INST_BINDIR)
 	install -m 644 lua/catalog.lua $(DESTDIR)$(INST_LUADIR)
 	install -m 644 lua/catalog/*.lua $(DESTDIR)$(INST_LUADIR)/catalog
 	install -m 644 lua/catalog/emulator/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/emulator
 	install -m 644 lua/catalog/loop/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/loop
+	install -m 644 lua/catalog/scheduler/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/scheduler
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
 	install -m 755 lua/catalog/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi

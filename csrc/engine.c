@@ -23,13 +23,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define ENGINE "catalog.engine"
-#define NEVER  INT64_MAX
-#define LATE   100000000 /* nanoseconds */
-
-/* How often a host may come too late before a deadline holds all the same: one that always does
- * would never see it. A request takes some steps. */
-#define MOST_FORGIVEN 10
+#define ENGINE  "catalog.engine"
+#define NEVER   INT64_MAX
+#define AT_ONCE 1          /* zero would disarm a timer */
+#define SECOND  1000000000 /* nanoseconds */
+#define LATE    100000000
 
 /* Connections kept for reuse; libcurl would keep four for each transfer in flight. */
 #define IDLE_CONNECTIONS 128L
@@ -69,21 +67,13 @@ struct cat_engine {
     int changes; /* the descriptor whose `wanted` changed last, the first of a list; -1: none */
     int64_t curl_due;  /* when libcurl wants to be called, on the real clock; NEVER: not at all */
     int64_t alarm;     /* when the host wants to be woken, on the real clock; NEVER: not at all */
-    bool roused;       /* the descriptor is to be readable, whatever there is to do */
+    bool awake;        /* the descriptor is to be readable, whatever there is to do */
+    bool shared;       /* the descriptor was asked for, and is kept up to date */
     int64_t armed_for; /* what `timer` is set to, on the real clock; NEVER: nothing */
     cat_heap deadlines;
     queue flying, finished;
     size_t finish_count; /* grows with each flight that ends */
-
-    /* The engine's clock: it stands still while the host neither steps nor waits on the descriptor,
-     * so that a host busy with other work does not use up the time a server has to answer. */
-    int64_t skew;      /* the real clock minus the engine's, while it runs */
-    int64_t left;      /* real time at which `step` was left */
-    int64_t wait_from; /* real time at which the host began to wait; NEVER: it does not */
-    int64_t horizon;   /* on the engine's clock: beyond it a waiting host is late, and that is not
-                          counted */
-    bool stepping;
-    int forgiven; /* how often the host came too late for the next deadline */
+    int64_t entered;     /* when the last step began */
 };
 
 /* The key of the engine in the registry. */
@@ -116,45 +106,7 @@ static bool at_home(const cat_engine *e) {
     return e->here && *e->here;
 }
 
-/* --- the clock --- */
-
-static int64_t engine_now(const cat_engine *e, int64_t real) {
-    if (e->stepping) {
-        return real - e->skew;
-    }
-    int64_t stood = e->left - e->skew;
-    if (e->wait_from == NEVER || e->horizon <= stood) {
-        return stood;
-    }
-    int64_t waited = real - e->wait_from;
-    if (waited >= e->horizon - stood) {
-        /* The descriptor was readable then: who comes much later was not waiting, but busy. */
-        bool late = waited - (e->horizon - stood) >= LATE;
-        return late && e->forgiven < MOST_FORGIVEN ? stood : e->horizon;
-    }
-    return stood + waited;
-}
-
-/* What the clock shows when a wait ends, if it was one. That it came too late is forgiven once
- * more. */
-static int64_t end_wait(cat_engine *e, int64_t real) {
-    int64_t now = engine_now(e, real);
-    bool waited = !e->stepping && e->wait_from != NEVER && now < e->horizon;
-    e->forgiven += waited && real - e->wait_from > e->horizon - now;
-    return now;
-}
-
-static void clock_start(cat_engine *e) {
-    int64_t real = cat_monotonic();
-    e->skew = real - end_wait(e, real);
-    e->stepping = true;
-    e->wait_from = NEVER;
-}
-
-static void clock_stop(cat_engine *e) {
-    e->left = cat_monotonic();
-    e->stepping = false;
-}
+/* --- time --- */
 
 static int64_t add_time(int64_t at, int64_t more) {
     return more > NEVER - at ? NEVER : at + more;
@@ -274,7 +226,9 @@ int cat_engine_close_socket(void *user, curl_socket_t socket) {
 static int note_timer(CURLM *multi, long milliseconds, void *user) {
     (void)multi;
     cat_engine *e = user;
-    e->curl_due = milliseconds < 0 ? NEVER : cat_monotonic() + (int64_t)milliseconds * 1000000;
+    e->curl_due = milliseconds < 0    ? NEVER
+                  : milliseconds == 0 ? AT_ONCE
+                                      : cat_monotonic() + (int64_t)milliseconds * 1000000;
     return 0;
 }
 
@@ -282,10 +236,9 @@ static int64_t next_deadline(const cat_engine *e) {
     return e->deadlines.count ? e->deadlines.entries[0]->at : NEVER;
 }
 
-/* When something is due at the latest, on the real clock, given that the engine's clock runs. */
-static int64_t next_due(const cat_engine *e, int64_t skew) {
-    int64_t due = next_deadline(e) == NEVER ? NEVER : next_deadline(e) + skew;
-    due = due < e->curl_due ? due : e->curl_due;
+/* When something is due at the latest. */
+static int64_t next_due(const cat_engine *e) {
+    int64_t due = next_deadline(e) < e->curl_due ? next_deadline(e) : e->curl_due;
     return due < e->alarm ? due : e->alarm;
 }
 
@@ -295,7 +248,7 @@ static bool arm(cat_engine *e, int64_t due) {
         return true;
     }
     if (due != NEVER) {
-        due = due > 0 ? due : 1; /* zero would disarm it */
+        due = due > 0 ? due : AT_ONCE;
         setting.it_value.tv_sec = (time_t)(due / 1000000000);
         setting.it_value.tv_nsec = (long)(due % 1000000000);
     }
@@ -304,6 +257,16 @@ static bool arm(cat_engine *e, int64_t due) {
     }
     e->armed_for = due;
     return true;
+}
+
+/* Brings the descriptor up to date, once a host has asked for it: it is readable while there is
+ * something to do. */
+static bool expose(cat_engine *e) {
+    if (!e->shared) {
+        return true;
+    }
+    apply_changes(e);
+    return arm(e, e->finished.first || e->awake ? AT_ONCE : next_due(e));
 }
 
 /* --- flights --- */
@@ -322,9 +285,6 @@ static void unlink_flight(queue *q, cat_flight *flight) {
 }
 
 static void land(cat_engine *e, cat_flight *flight, CURLcode result) {
-    if (!flight->late && flight->deadline.at == e->horizon) {
-        e->forgiven = 0;
-    }
     curl_multi_remove_handle(e->multi, flight->easy);
     cat_heap_remove(&e->deadlines, &flight->deadline);
     unlink_flight(&e->flying, flight);
@@ -371,26 +331,41 @@ static void land_finished(cat_engine *e) {
     }
 }
 
+static void put_off(cat_engine *e, cat_flight *flight, int64_t at) {
+    cat_heap_remove(&e->deadlines, &flight->deadline);
+    flight->deadline.at = at;
+    cat_heap_push(&e->deadlines, &flight->deadline);
+}
+
 /* A flight that is given up only for standing still is looked at four times in its time. */
 static bool goes_on(cat_engine *e, cat_flight *flight, int64_t now) {
     if (!flight->moving) {
         return false;
     }
-    flight->quiet = *flight->moving == flight->seen ? flight->quiet + 1 : 0;
+    bool moved = *flight->moving != flight->seen;
+    flight->quiet = moved ? 0 : flight->quiet + 1;
+    flight->extended = flight->extended && !moved;
     flight->seen = *flight->moving;
     if (flight->quiet >= QUARTERS) {
         return false;
     }
-    cat_heap_remove(&e->deadlines, &flight->deadline);
-    flight->deadline.at = add_time(now, flight->allowed / QUARTERS);
-    cat_heap_push(&e->deadlines, &flight->deadline);
+    put_off(e, flight, add_time(now, flight->allowed / QUARTERS));
     return true;
 }
 
-static void land_late(cat_engine *e, int64_t now) {
+/* Ends the flights whose deadline has passed, once what had happened before was acted on. A host
+ * that came back long after a deadline was busy with other work, and so the server may have had no
+ * chance: such a deadline is extended once, by a second at the most. */
+static void expire(cat_engine *e, int64_t now) {
     while (next_deadline(e) <= now) {
         cat_flight *flight = (cat_flight *)(void *)e->deadlines.entries[0];
+        bool late = flight->deadline.at <= e->entered - LATE;
         if (goes_on(e, flight, now)) {
+            continue;
+        }
+        if (late && !flight->extended) {
+            flight->extended = true;
+            put_off(e, flight, now + (flight->allowed < SECOND ? flight->allowed : SECOND));
             continue;
         }
         flight->late = true;
@@ -451,15 +426,16 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
                            curl_multi_strerror(code));
     }
     flight->engine = e;
-    flight->done = flight->late = false;
+    flight->done = flight->late = flight->extended = false;
     flight->socket_error = 0;
     flight->allowed = nanoseconds(seconds);
     flight->quiet = 0;
     flight->seen = 0;
-    flight->deadline.at = add_time(engine_now(e, cat_monotonic()),
-                                   flight->moving ? flight->allowed / QUARTERS : flight->allowed);
+    flight->deadline.at =
+        add_time(cat_monotonic(), flight->moving ? flight->allowed / QUARTERS : flight->allowed);
     append(&e->flying, flight);
     cat_heap_push(&e->deadlines, &flight->deadline);
+    expose(e);
     return 0;
 }
 
@@ -479,6 +455,7 @@ bool cat_engine_forget(cat_flight *flight) {
     curl_multi_remove_handle(e->multi, flight->easy);
     cat_heap_remove(&e->deadlines, &flight->deadline);
     unlink_flight(&e->flying, flight);
+    expose(e);
     return true;
 }
 
@@ -492,6 +469,7 @@ void cat_engine_cancel(cat_engine *e, const void *owner) {
             land(e, flight, CURLE_ABORTED_BY_CALLBACK);
         }
     }
+    expose(e);
 }
 
 /* --- one step --- */
@@ -536,7 +514,7 @@ static int turn(cat_engine *e, int64_t limit, int *most) {
         return 0;
     }
     apply_changes(e);
-    int64_t due = next_due(e, e->skew);
+    int64_t due = next_due(e);
     int wait = milliseconds_to(due < limit ? due : limit, real);
     int count = epoll_wait(e->epoll, events, wanted, wait);
     if (count < 0) {
@@ -547,7 +525,11 @@ static int turn(cat_engine *e, int64_t limit, int *most) {
         act_on(e, &events[i]);
     }
     land_finished(e);
-    land_late(e, cat_monotonic() - e->skew);
+    real = cat_monotonic();
+    /* There may be more that has happened, but not for ever: an upload can always go on. */
+    if (count < wanted || add_time(next_deadline(e), SECOND) <= real) {
+        expire(e, real);
+    }
     return 0;
 }
 
@@ -598,11 +580,13 @@ static int engine_step(lua_State *L) {
     cat_engine *e = check_usable(L);
     int64_t wait = nanoseconds(luaL_optnumber(L, 2, 0));
     size_t before = e->finish_count;
-    int64_t began = cat_monotonic(), limit = add_time(began, wait);
+    e->entered = cat_monotonic();
+    int64_t limit = add_time(e->entered, wait);
     limit = limit < e->alarm ? limit : e->alarm;
-    clock_start(e);
-    int error = wait > 0 ? run(e, limit) : run_briefly(e, began);
-    clock_stop(e);
+    int error = wait > 0 ? run(e, limit) : run_briefly(e, e->entered);
+    if (!expose(e)) {
+        return luaL_error(L, "cannot set the timer: %s", strerror(errno));
+    }
     if (error != 0 && error != EINTR) { /* EINTR: a signal handler of the host wants its turn */
         return luaL_error(L, "cannot wait for transfers: %s", strerror(error));
     }
@@ -611,20 +595,16 @@ static int engine_step(lua_State *L) {
 }
 
 /*** The descriptor a host polls for reading; when it is readable, `step` has work. It stays
- * readable until every finished transfer was collected. To be asked for before each wait: that is
- * when it is brought up to date.
+ * readable until every finished transfer was collected. Once it was asked for it is kept up to
+ * date.
  * @function engine:fd
  * @treturn integer
  * @raise as `step` */
 static int engine_fd(lua_State *L) {
     cat_engine *e = check_usable(L);
-    int64_t real = cat_monotonic(), now = end_wait(e, real);
-    e->skew = real - now;
-    e->left = e->wait_from = real;
-    e->horizon = next_deadline(e);
-    apply_changes(e);
-    if (!arm(e, e->finished.first || e->roused ? 1 : next_due(e, e->skew))) {
-        return luaL_error(L, "cannot set the timer: %s", strerror(errno));
+    if (!e->shared) {
+        e->shared = true;
+        expose(e);
     }
     lua_pushinteger(L, e->epoll);
     return 1;
@@ -636,16 +616,28 @@ static int engine_fd(lua_State *L) {
 static int engine_alarm(lua_State *L) {
     cat_engine *e = check_engine(L);
     e->alarm = lua_isnoneornil(L, 2) ? NEVER : nanoseconds(luaL_checknumber(L, 2));
+    expose(e);
     return 0;
 }
 
 /*** Makes the descriptor readable, or no longer for this reason. For those who wait on it and have
  * something else to hear of; `step` does not mind.
- * @function engine:rouse
+ * @function engine:wake
  * @tparam boolean on */
-static int engine_rouse(lua_State *L) {
-    check_engine(L)->roused = lua_toboolean(L, 2);
+static int engine_wake(lua_State *L) {
+    cat_engine *e = check_engine(L);
+    e->awake = lua_toboolean(L, 2);
+    expose(e);
     return 0;
+}
+
+/*** Whether no transfer is in flight, nor finished and not collected.
+ * @function engine:idle
+ * @treturn boolean */
+static int engine_idle(lua_State *L) {
+    const cat_engine *e = check_engine(L);
+    lua_pushboolean(L, !e->flying.first && !e->finished.first);
+    return 1;
 }
 
 /*** Gives a finished transfer nobody has asked for its reply yet, each once, in the order they were
@@ -662,6 +654,7 @@ static int engine_collect(lua_State *L) {
         }
         lua_pop(L, 1); /* dropped, and about to be collected */
     }
+    expose(e);
     lua_pushnil(L);
     return 1;
 }
@@ -723,8 +716,7 @@ static cat_engine *push_closed(lua_State *L) {
     cat_engine *e = lua_newuserdatauv(L, sizeof *e, 1);
     memset(e, 0, sizeof *e);
     e->epoll = e->timer = e->changes = -1;
-    e->curl_due = e->alarm = e->armed_for = e->wait_from = NEVER;
-    e->left = cat_monotonic();
+    e->curl_due = e->alarm = e->armed_for = NEVER;
     e->L = cat_main_thread(L);
     luaL_setmetatable(L, ENGINE);
     lua_newtable(L);
@@ -789,28 +781,14 @@ static int engine_get(lua_State *L) {
     return cat_engine_push(L) ? 1 : 2;
 }
 
-/*** What the clock of this state's engine shows. It stands still while the host neither steps nor
- * waits on the descriptor: what a server had time for, not what the host has done meanwhile.
- * @function now
- * @treturn[1] number seconds
- * @treturn[2] nil
- * @treturn[2] table error of kind `limit`: no descriptors are left */
-static int engine_clock(lua_State *L) {
-    const cat_engine *e = cat_engine_push(L);
-    if (!e) {
-        return 2;
-    }
-    lua_pushnumber(L, (lua_Number)engine_now(e, cat_monotonic()) / 1e9);
-    return 1;
-}
-
 int cat_engine_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"step", engine_step},       {"fd", engine_fd},
-                                       {"alarm", engine_alarm},     {"rouse", engine_rouse},
-                                       {"collect", engine_collect}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"step", engine_step}, {"fd", engine_fd},           {"alarm", engine_alarm},
+        {"wake", engine_wake}, {"collect", engine_collect}, {"idle", engine_idle},
+        {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", engine_gc}, {"__close", engine_gc}, {"__tostring", engine_tostring}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"get", engine_get}, {"now", engine_clock}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"get", engine_get}, {NULL, NULL}};
     cat_handle(L, ENGINE, events, methods);
     luaL_newlib(L, functions);
     return 1;

@@ -20,6 +20,7 @@ typedef struct cat_flight {
     bool done;
     bool late;        /* it was ended by its deadline */
     int socket_error; /* an errno: the last socket that it wanted cannot be opened */
+    bool extended;    /* its deadline was, since it moved last */
     /* A transfer that may take as long as it moves: what grows while it does, or NULL; what it was
      * when it was looked at last; and for how many quarters of its time it has stood still. */
     const size_t *moving;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 typedef struct {
-    int64_t at;   /* nanoseconds of the engine's clock */
+    int64_t at;   /* nanoseconds of the monotonic clock */
     size_t place; /* where it is in the heap, from 1; 0: it is in none */
 } cat_deadline;
 

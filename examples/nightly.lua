@@ -10,9 +10,9 @@
 -- as two. Of two runs at a time the second is refused.
 --
 -- Exit codes: 0 all is ingested, or there is nothing; 1 it is not, and the log says why; 2 usage; 130 interrupted.
-local await = require "catalog.await"
 local catalog = require "catalog"
 local core = require "catalog.core"
+local scheduler = require "catalog.scheduler.scheduler"
 
 local HOURS <const>, LONGEST_PAUSE <const> = 6, 900 -- seconds
 
@@ -75,7 +75,7 @@ local function ingest(client)
     if report then return report end
     log("try ", try, ": ", tostring(err))
     if not (err.retryable or err.ambiguous) or os.time() + pause > ends then return nil, err, partial end
-    await.pause(pause)
+    scheduler.sleep(pause)
     pause = math.min(2 * pause, LONGEST_PAUSE)
   end
 end

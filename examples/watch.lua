@@ -10,9 +10,9 @@
 --
 -- The platform takes few batches a day of some kinds of data (of profiles about 90). Many small files are better
 -- gathered by nightly.lua, as often as it may.
-local await = require "catalog.await"
 local catalog = require "catalog"
 local core = require "catalog.core"
+local scheduler = require "catalog.scheduler.scheduler"
 
 local LONGEST_PAUSE <const> = 300 -- seconds between looks, while the platform cannot be reached
 
@@ -114,7 +114,7 @@ local function watch()
     take()
     for _, name in ipairs(files_in(WORK)) do all_done = ingest(client, name) and all_done end
     pause = all_done and usual or math.min(2 * pause, LONGEST_PAUSE)
-    await.pause(pause)
+    scheduler.sleep(pause)
   end
 end
 

@@ -10,8 +10,8 @@ local version = require "catalog.version"
 
 -- What is not needed to create a batch.
 for _, name in ipairs {
-  "actions", "ingest", "journal", "journal_line", "once", "pool", "problems", "resume", "rows", "states", "tasks",
-  "upload", "writer",
+  "actions", "ingest", "journal", "journal_line", "once", "problems", "resume", "rows", "scheduler.group",
+  "scheduler.tasks", "states", "upload", "writer",
 } do
   later("catalog." .. name)
 end
@@ -30,9 +30,9 @@ local catalog = {
   array = core.json.array,
 }
 
--- Documented in `catalog.tasks`. The calls are tail calls: who is to blame for a mistake is who has made it.
+-- Documented in `catalog.scheduler.tasks`. The calls are tail calls: who is to blame for a mistake is who has made it.
 for _, name in ipairs { "map", "run", "spawn" } do
-  catalog[name] = function(...) return require "catalog.tasks"[name](...) end
+  catalog[name] = function(...) return require("catalog.scheduler.tasks")[name](...) end
 end
 
 -- The default client, made when it is first needed, or by `configure`.

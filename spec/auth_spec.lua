@@ -161,7 +161,7 @@ describe("the fetching of a token", function()
       for i = 1, 3 do
         catalog.spawn(function() kinds[i] = select(2, client:create_batch { dataset = DATASET }).kind end)
       end
-      require("catalog.await").pause(0.1)
+      require("catalog.scheduler.scheduler").sleep(0.1)
       client:close()
     end)
     assert.same({ "cancelled", "cancelled", "cancelled" }, kinds)

@@ -56,6 +56,7 @@ describe("the engine", function()
     assert.is_true(readable(0))
     assert.is_true(readable(0))
     assert.is_true(rawequal(transfer, client.connection:engine():collect()))
+    assert.is_nil(client.connection:engine():collect())
     assert.is_false(readable(0))
   end)
 
@@ -72,7 +73,49 @@ describe("the engine", function()
     assert.equal("timeout", err.kind)
   end)
 
-  it("does not count the time in which its host does other work", function()
+  it("keeps its descriptor up to date once it was asked for", function()
+    local server <close> = raw.start { { { send = CREATED } } }
+    local client = service.client(server.url)
+    local engine = client.connection:engine()
+    local fd = engine:fd()
+    assert.is_false(poll(fd, 0))
+    local transfer = start(client)
+    while not transfer:done() do
+      assert.is_true(poll(fd, 10))
+      engine:step(0)
+    end
+    assert.is_true(poll(fd, 0))
+    assert.is_true(rawequal(transfer, engine:collect()))
+    assert.is_nil(engine:collect())
+    assert.is_false(poll(fd, 0))
+    engine:wake(true)
+    assert.is_true(poll(fd, 0))
+    engine:wake(false)
+    assert.is_false(poll(fd, 0))
+    engine:alarm(core.system.monotonic())
+    assert.is_true(poll(fd, 10))
+    engine:alarm(nil)
+    assert.is_false(poll(fd, 0))
+  end)
+
+  it("gives a transfer at most a second more when its host did other work", function()
+    local server <close> = raw.start { { { hang = true } } }
+    local client = service.client(server.url, { timeout = 5 })
+    local transfer = assert(client.connection:transfer("GET", server.url .. "/",
+      core.client.headers {}, nil, 0.2))
+    client.connection:engine():step(0.05)
+    require "cqueues".sleep(0.5)
+    for i = 1, 2 do -- once at the first step after its deadline
+      client.connection:engine():step(0)
+      assert.is_false(transfer:done(), i)
+    end
+    require "cqueues".sleep(0.5)
+    client.connection:engine():step(0)
+    assert.is_true(transfer:done())
+    assert.equal("timeout", select(2, transfer:reply()).kind)
+  end)
+
+  it("passes over what has happened before it looks at deadlines, when its host did other work", function()
     local cqueues = require "cqueues"
     local server <close> = raw.start { { { send = CREATED, pause = 0.3 } } }
     local client = service.client(server.url, { timeout = 0.2 })

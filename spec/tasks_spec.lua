@@ -4,6 +4,7 @@ local emulator = require "catalog.emulator"
 local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
+local sleep = require("catalog.scheduler.scheduler").sleep
 
 local DATASET <const> = service.DATASET
 local SILENT <const> = { { { hang = true } } } -- a server that never answers
@@ -182,13 +183,24 @@ describe("run", function()
     assert.equal(1, closed)
   end)
 
-  it("passes on what a task yields to a scheduler above", function()
+  it("raises where a task yields to somebody else, with the place, and closes what the task has to close", function()
+    local closed, sibling = false, nil
+    local function yielder()
+      local _ <close> = setmetatable({}, { __close = function() closed = true end })
+      coroutine.yield "for you"
+    end
     local thread = coroutine.create(function()
-      return catalog.run(function() return coroutine.yield "for you" end)
+      catalog.run(function()
+        catalog.spawn(function() sibling = select(2, sleep(3600)).kind end)
+        yielder()
+      end)
     end)
-    assert.same({ true, "for you" }, { coroutine.resume(thread) })
-    assert.same({ true, "back" }, { coroutine.resume(thread, "back") })
-    assert.error_matches(function() catalog.run(function() coroutine.yield() end) end, "a scheduler that is not there")
+    local fine, message = coroutine.resume(thread)
+    assert.is_false(fine)
+    assert.matches("a task yielded to something else than this module's scheduler", message, 1, true)
+    assert.matches("in upvalue 'yielder'", message, 1, true)
+    assert.is_true(closed)
+    assert.equal("cancelled", sibling)
   end)
 end)
 
@@ -210,7 +222,7 @@ describe("a task", function()
   end)
 
   it("lets a task be awaited within a map that holds it up", function()
-    local pause, value = require("catalog.await").pause, nil
+    local pause, value = require("catalog.scheduler.scheduler").sleep, nil
     catalog.run(function()
       local task = catalog.spawn(function()
         pause(0.01)
@@ -222,7 +234,7 @@ describe("a task", function()
   end)
 
   it("raises once what a task raised that was awaited where one cannot yield", function()
-    local pause = require("catalog.await").pause
+    local pause = require("catalog.scheduler.scheduler").sleep
     for _, body in ipairs {
       function(task) ("a"):gsub(".", function() task:await() end) end,
       function(task) coroutine.wrap(function() task:await() end)() end,
@@ -240,7 +252,7 @@ describe("a task", function()
   end)
 
   it("raises what was raised first, and nothing that was raised because of it", function()
-    local pause = require("catalog.await").pause
+    local pause = require("catalog.scheduler.scheduler").sleep
     local fine, message = pcall(catalog.run, function()
       for _ = 1, 3000 do
         catalog.spawn(function() assert(pause(3600)) end)
@@ -253,7 +265,7 @@ describe("a task", function()
   end)
 
   it("ends what is spawned after something was raised", function()
-    local pause, kind = require("catalog.await").pause, nil
+    local pause, kind = require("catalog.scheduler.scheduler").sleep, nil
     assert.error_matches(function()
       catalog.run(function()
         catalog.spawn(function() error "on purpose" end)
@@ -264,7 +276,7 @@ describe("a task", function()
   end)
 
   it("says of a task whose coroutine somebody has closed that it is so", function()
-    local pause, thread = require("catalog.await").pause, nil
+    local pause, thread = require("catalog.scheduler.scheduler").sleep, nil
     assert.error_matches(function()
       catalog.run(function()
         catalog.spawn(function()
@@ -281,7 +293,7 @@ describe("a task", function()
       catalog.run(function()
         local task
         task = catalog.spawn(function()
-          require("catalog.await").pause(0.001)
+          require("catalog.scheduler.scheduler").sleep(0.001)
           catalog.spawn(function() task:await() end):await()
         end)
         task:await()
@@ -304,7 +316,7 @@ describe("a task", function()
       assert.equal("catalog.task (under way)", tostring(task))
       assert.is_string(task:await().id)
       assert.equal("catalog.task (over)", tostring(task))
-      assert.error_matches(function() catalog.spawn(error, "on purpose") end, "on purpose")
+      assert.matches("^on purpose\n", (select(2, pcall(catalog.spawn, error, "on purpose"))))
       local late = catalog.spawn(function()
         create(client)
         error "on purpose"
@@ -326,7 +338,7 @@ describe("a task", function()
       catalog.run(function()
         local task
         task = catalog.spawn(function()
-          require("catalog.await").pause(0.001)
+          require("catalog.scheduler.scheduler").sleep(0.001)
           catalog.map({ 1 }, function() task:await() end)
         end)
       end)
@@ -356,7 +368,7 @@ describe("a task", function()
   end)
 
   it("that is cancelled where it awaits and cannot yield ends, and not the others", function()
-    local pause, ends = require("catalog.await").pause, {}
+    local pause, ends = require("catalog.scheduler.scheduler").sleep, {}
     catalog.run(function()
       catalog.spawn(function() ends.sibling = pause(0.1) end)
       local task = catalog.spawn(function() ends.awaited = pause(0.1) end)
@@ -384,7 +396,7 @@ describe("a task", function()
           catalog.spawn(batch.upload, batch, "f", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 }),
           catalog.spawn(nobody.create_batch, nobody, { dataset = DATASET }),
         }
-        catalog.run(function() require("catalog.await").pause(0.05) end)
+        catalog.run(function() require("catalog.scheduler.scheduler").sleep(0.05) end)
         local kinds = {}
         for i, task in ipairs(list) do
           task:cancel()
@@ -403,7 +415,7 @@ describe("a task", function()
     local kinds = catalog.run(function()
       local one = catalog.spawn(function() return client:batch("b"):get() end)
       local two = catalog.spawn(function() return nobody:batch("b"):get() end)
-      catalog.run(function() require("catalog.await").pause(0.05) end)
+      catalog.run(function() require("catalog.scheduler.scheduler").sleep(0.05) end)
       client:close()
       nobody:close()
       return { select(2, one:await()).kind, select(2, two:await()).kind }
@@ -423,7 +435,7 @@ describe("a task", function()
         end
         catalog.run(function()
           local task = catalog.spawn(fill)
-          require("catalog.await").pause(0.1)
+          require("catalog.scheduler.scheduler").sleep(0.1)
           task:cancel()
           assert.equal("cancelled", select(2, task:await()).kind)
         end)
@@ -461,7 +473,7 @@ describe("a task", function()
     local kind = catalog.run(function()
       local own
       own = catalog.spawn(function()
-        require("catalog.await").pause(0.001)
+        require("catalog.scheduler.scheduler").sleep(0.001)
         own:cancel()
         return select(2, client:batch("b"):get()).kind
       end)
@@ -514,30 +526,46 @@ describe("a callback", function()
     end)
   end)
 
-  it("runs on the coroutine that called, also where parts are sent by jobs", function()
+  it("that is a reader or on_progress runs on the coroutine that called, and what it raises is raised there", function()
     shell.with_directory(function(directory)
-      shell.write(directory .. "/f", ('{"a":1}\n'):rep(500))
-      service.run({}, function(server)
-        server:set_faults { { match = { method = "PATCH" }, times = 2, action = { status = 503, body = "{}" } } }
-        local callers, count
+      for i = 1, 4 do shell.write(directory .. "/f" .. i, ('{"a":1}\n'):rep(100)) end
+      service.run({ latency_ms = 60 }, function(_, client)
+        local callers, count, chunks = {}, 0, 40
         local function note()
-          if not callers then return end
           callers[coroutine.running()] = true
           count = count + 1
         end
-        local client = service.client(server.url, { retry = { base = 0.01 }, on_retry = note, on_request = note })
-        local batch = create(client)
-        callers, count = {}, 0
+        local function ingest(on_progress)
+          return client:ingest {
+            dataset = DATASET, format = "json", dir = directory, parallel = 1, part_size = 100, part_threshold = 100,
+            on_progress = on_progress,
+          }
+        end
         local thread = coroutine.create(function()
-          assert(batch:upload("f", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 }))
+          local batch = create(client)
+          assert(batch:upload("f", { reader = function()
+            note()
+            chunks = chunks - 1
+            return chunks > 0 and ("x"):rep(10) or nil
+          end }, { part_size = 100 }))
+          assert(ingest(note))
         end)
         assert(coroutine.resume(thread))
         assert.equal("dead", coroutine.status(thread))
         assert.same({ [thread] = true }, callers)
-        assert.is_true(count > 6)
-        -- and what it raises is raised there
+        assert.is_true(count > 42)
+        assert.error_matches(function() ingest(function() error "on purpose" end) end, "on purpose")
+      end)
+    end)
+  end)
+
+  it("that raises within an internal task raises out of the call", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/f", ('{"a":1}\n'):rep(500))
+      service.run({}, function(server)
+        local client = service.client(server.url, { retry = { base = 0.01 }, on_retry = function() error "on purpose" end })
+        local batch = create(client)
         server:set_faults { { match = { method = "PATCH" }, times = 1, action = { status = 503, body = "{}" } } }
-        client.on_retry = function() error "on purpose" end
         assert.error_matches(function()
           batch:upload("g", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 })
         end, "on purpose")

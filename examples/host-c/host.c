@@ -31,14 +31,12 @@
 
 typedef struct host host;
 
-/* A coroutine of the loop. It lives in the registry, with its thread, until it is over: the module
- * holds on to nobody who waits. */
+/* A coroutine of the loop. It lives in the registry, with its thread, until it is over. */
 typedef struct task {
     host *host;
     lua_State *thread;
-    enum { RUNNING, READY, POLLING, SUSPENDED } state;
-    int descriptor;    /* while POLLING */
-    struct task *next; /* in the list of those that are READY, or of those that are POLLING */
+    enum { RUNNING, READY, SUSPENDED } state;
+    struct task *next; /* in the list of those that are READY */
 } task;
 
 struct host {
@@ -46,7 +44,8 @@ struct host {
     char **files; /* those that are not begun, and NULL */
     int tasks;    /* not over */
     bool failed;  /* a task */
-    task *ready, **ready_end, *polling;
+    task *ready, **ready_end;
+    int watched; /* the module's descriptor, while it wants to be called; -1: it does not */
     lines service;
     struct pollfd *polled;
 };
@@ -128,27 +127,23 @@ static void run_ready(lua_State *L, host *h) {
 
 /* --- the adapter: what the module calls where it waits, as lua/catalog/loop.lua says --- */
 
-static task *check_task(lua_State *L) {
-    task *t = *task_of(L);
-    if (!t || !lua_isyieldable(L)) {
-        luaL_error(L, "this is no coroutine of the host's that can wait");
-    }
-    return t;
-}
-
-/* wait(fd, seconds): the seconds are not needed, since the descriptor can be read when they are
- * over. */
-static int loop_wait(lua_State *L) {
-    task *t = check_task(L);
-    t->descriptor = (int)luaL_checkinteger(L, 1);
-    t->state = POLLING;
-    t->next = t->host->polling;
-    t->host->polling = t;
-    return lua_yieldk(L, 0, 0, NULL);
+/* watch(fd, callback): `turn` calls it whenever the descriptor can be read, until it returns false.
+ * The module has one descriptor, for all of its transfers and timers. */
+static int loop_watch(lua_State *L) {
+    host *h = lua_touserdata(L, lua_upvalueindex(1));
+    int descriptor = (int)luaL_checkinteger(L, 1);
+    lua_settop(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &h->watched);
+    h->watched = descriptor;
+    return 0;
 }
 
 static int loop_suspend(lua_State *L) {
-    check_task(L)->state = SUSPENDED;
+    task *t = *task_of(L);
+    if (!t || !lua_isyieldable(L)) {
+        return luaL_error(L, "this is no coroutine of the host's that can wait");
+    }
+    t->state = SUSPENDED;
     return lua_yieldk(L, 0, 0, NULL);
 }
 
@@ -163,17 +158,11 @@ static int loop_resume(lua_State *L) {
     return 0;
 }
 
-static int loop_yieldable(lua_State *L) {
-    lua_pushboolean(L, *task_of(L) && lua_isyieldable(L));
-    return 1;
-}
-
-static int loop_spawn(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_pushnil(L);
-    lua_pushvalue(L, 1);
-    begin(L, lua_touserdata(L, lua_upvalueindex(1)));
-    return 0;
+/* current(): this loop runs whenever Lua does; and whether the coroutine is one of its own. */
+static int loop_current(lua_State *L) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushboolean(L, *task_of(L) != NULL);
+    return 2;
 }
 
 /* --- the script --- */
@@ -209,9 +198,11 @@ static void push_module(lua_State *L, const host *h) {
 }
 
 static void push_host(lua_State *L, host *h) {
-    static const luaL_Reg loop[] = {{"wait", loop_wait},     {"suspend", loop_suspend},
-                                    {"resume", loop_resume}, {"yieldable", loop_yieldable},
-                                    {"spawn", loop_spawn},   {NULL, NULL}};
+    static const luaL_Reg loop[] = {{"watch", loop_watch},
+                                    {"suspend", loop_suspend},
+                                    {"resume", loop_resume},
+                                    {"current", loop_current},
+                                    {NULL, NULL}};
     static const luaL_Reg functions[] = {{"answered", answered}, {NULL, NULL}};
     luaL_newlibtable(L, functions);
     lua_pushlightuserdata(L, h);
@@ -240,14 +231,24 @@ static void load_script(lua_State *L, host *h) {
 
 /* --- the loop --- */
 
-/* Waits until something happens, unless a task is ready, and acts on it. What is polled: the
- * service's descriptors, then what tasks wait for, which is one descriptor of the module's for all
- * of its transfers. */
-static void turn(lua_State *L, host *h) {
-    size_t served = lines_count(&h->service), count = served;
-    for (const task *t = h->polling; t; t = t->next) {
-        count++;
+/* The module's descriptor can be read. What its callback raises is what a task has raised that
+ * nobody waits for. */
+static void call_watch(lua_State *L, host *h) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &h->watched);
+    if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+        fprintf(stderr, "host-c: %s\n", luaL_tolstring(L, -1, NULL));
+        lua_pop(L, 1);
+        h->failed = true;
+    } else if (!lua_toboolean(L, -1)) {
+        h->watched = -1;
     }
+    lua_pop(L, 1);
+}
+
+/* Waits until something happens, unless a task is ready, and acts on it. What is polled: the
+ * service's descriptors, then the module's; poll(2) passes over one that is -1. */
+static void turn(lua_State *L, host *h) {
+    size_t served = lines_count(&h->service), count = served + 1;
     struct pollfd *p = realloc(h->polled, count * sizeof *p);
     if (!p) {
         luaL_error(L, "not enough memory");
@@ -255,10 +256,7 @@ static void turn(lua_State *L, host *h) {
     }
     h->polled = p;
     int patience = lines_list(&h->service, p);
-    p += served;
-    for (const task *t = h->polling; t; t = t->next) {
-        *p++ = (struct pollfd){.fd = t->descriptor, .events = POLLIN};
-    }
+    p[served] = (struct pollfd){.fd = h->watched, .events = POLLIN};
     if (poll(h->polled, count, h->ready ? 0 : patience) < 0) {
         if (errno != EINTR) {
             luaL_error(L, "poll: %s", strerror(errno));
@@ -266,15 +264,8 @@ static void turn(lua_State *L, host *h) {
         return;
     }
     lines_serve(&h->service, h->polled);
-    p = h->polled + served;
-    for (task **at = &h->polling; *at; p++) {
-        task *t = *at;
-        if (p->revents) {
-            *at = t->next;
-            make_ready(t);
-        } else {
-            at = &t->next;
-        }
+    if (h->polled[served].revents) {
+        call_watch(L, h);
     }
 }
 
@@ -330,6 +321,7 @@ int main(int count, char **words) {
               .script = words[2],
               .dataset = words[4],
               .files = words + 5,
+              .watched = -1,
               .service = {.listener = -1}};
     h.ready_end = &h.ready;
     /* A line at a time, also into a pipe. A server that is gone is an error, not a signal: the

@@ -1,6 +1,5 @@
 --- What can be done with a batch as a whole.
 -- @module catalog.actions
-local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
@@ -8,6 +7,7 @@ local once = require "catalog.once"
 local options = require "catalog.options"
 local problems = require "catalog.problems"
 local retry = require "catalog.retry"
+local scheduler = require "catalog.scheduler.scheduler"
 local states = require "catalog.states"
 
 -- Pauses between look-ups, in seconds: the first, the longest, and how they grow.
@@ -148,11 +148,11 @@ function batch.methods:wait(given)
   local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
-  local ends = checked.timeout and core.engine.now() + checked.timeout
+  local ends = checked.timeout and core.system.monotonic() + checked.timeout
   local client, pause, failures, status, last = batch.home(self), FIRST_PAUSE, 0, nil, nil
   while true do
     local fields, err = look(self, ends)
-    local left, asked = ends and ends - core.engine.now() or math.huge, 0
+    local left, asked = ends and ends - core.system.monotonic() or math.huge, 0
     last = err and telling(last, err)
     if not fields and left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     if not fields then
@@ -169,7 +169,7 @@ function batch.methods:wait(given)
     if left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     -- jittered, so that many waiters do not ask at once
     local jittered = math.max(asked, pause * (0.5 + math.random() / 2))
-    local paused, stopped = await.pause(math.min(left, jittered), client.loop, client)
+    local paused, stopped = scheduler.sleep(math.min(left, jittered), client.loop, client)
     if not paused then return nil, stopped end
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)
   end

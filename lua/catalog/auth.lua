@@ -1,17 +1,15 @@
 --- Where the access token comes from. No other part sees a token or a secret for longer than a call.
 -- @module catalog.auth
-local await = require "catalog.await"
+local Group = require "catalog.scheduler.group"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
+local scheduler = require "catalog.scheduler.scheduler"
 
 local auth = {}
 
 -- Seconds before its end at which a token is no longer used: a request takes a while to arrive. Of a token that is good
 -- for a short time only, half of that.
 local MARGIN <const> = 60
-
--- How long one waits for another's fetching before fetching itself where nobody else can go on, in seconds.
-local PATIENCE <const> = 1
 
 -- Sources of tokens: `token(client, ends)` gives one, or nil and an error; `renew(token)` is told that the service does
 -- not take it, and says whether another may be had.
@@ -67,7 +65,7 @@ end
 
 -- Asks the host's function: gives a token and how many seconds it is good for, or nil and an error.
 local function ask(self)
-  local ok, token, seconds = pcall(await.call, self.ask)
+  local ok, token, seconds = pcall(self.ask)
   if not ok then
     local message = tostring(token) -- one line of it is enough
     return failure("auth", "the token function failed: %s", message:match "^(.-)\nstack traceback:" or message)
@@ -90,72 +88,48 @@ end
 local Obtained = {}
 Obtained.__index = Obtained
 
--- A fetching under way, which others wait for. However it ends, they hear of it.
-local Fetching = {}
-
-function Fetching:__close()
-  if self.source.fetching == self then self.source.fetching = nil end
-  await.tell(self)
-end
-
--- Whose each is. Weak: one whose coroutine was dropped is nobody's.
-local fetchers = setmetatable({}, { __mode = "kv" })
-
 local function fetch(self, client, ends)
-  local mine <close> = setmetatable({ source = self, listening = {}, ends = ends }, Fetching)
-  self.fetching, fetchers[mine] = mine, coroutine.running()
   local token, seconds = self.obtain(self, client, ends)
-  if not token then
-    mine.failure = seconds
-    return nil, seconds
-  end
-  mine.token, self.value = token, token
+  if not token then return nil, seconds end
+  self.value = token
   self.ends = core.system.monotonic() + seconds - math.min(MARGIN, seconds / 2)
   return token
 end
 
--- How long another's fetching is waited for, in seconds: as long as a try of it may take, as long as it can go on.
-local function patience_of(other, client)
-  local fetcher = fetchers[other]
-  if not fetcher or not await.lets_go_on(fetcher, client.loop) then return PATIENCE end
-  return client.timeout + client.policy.cap
+-- Begins a fetching, which is a task of its own: it goes on whatever becomes of the calls that wait for it.
+local function begin(self, client)
+  local group = Group.new()
+  group.detached = true
+  self.fetching = group:new_task(function() return fetch(self, client, client:ends()) end)
+  scheduler.begin(self.fetching)
+  return self.fetching
 end
 
--- Whether what another's fetching failed for holds for this call too. That it was cancelled does not, nor that it had
--- less time.
-local function concerns(other, ends)
-  local kind = other.failure.kind
-  return kind ~= "cancelled" and (kind ~= "timeout" or other.ends >= ends)
-end
-
--- Waits for another's fetching. Gives its token, or nil and its failure, or that of the wait; nothing when this call
--- has to fetch one itself.
-local function wait_for(other, client, ends)
-  local left = math.max(ends - core.engine.now(), 0)
-  local heard, err = await.hear(other, math.min(patience_of(other, client), left), client.loop, client)
-  if not heard then return nil, err end
-  if other.token or not other.failure or not concerns(other, ends) then return other.token end
+-- Waits for a fetching, as long as the call has time. What it failed for is told to each caller in an error of its own.
+local function wait_for(task, client, ends)
+  if not task.over then
+    task:wait(math.max(ends - core.system.monotonic(), 0), client.loop, client)
+    local cancelled = scheduler.cancelled()
+    if cancelled then return nil, cancelled end
+    if not task.over and client.closed then return failure("cancelled", "the client is closed; there is no token") end
+    if not task.over then return failure("timeout", "the deadline of the call is over, and there is no token yet") end
+  end
+  local token, err = task:await()
+  if token then return token end
   local copy = {}
-  for name, value in pairs(other.failure) do copy[name] = value end
+  for name, value in pairs(err) do copy[name] = value end
   return nil, core.failure.new(copy)
 end
 
--- The fetching of another; nil when there is none. Who is called within it, by a callback, cannot wait for it.
-local function other_fetching(self)
-  local fetcher = fetchers[self.fetching]
-  return fetcher and not await.serves(fetcher) and self.fetching or nil
-end
-
--- One fetches, the others wait for it.
+-- One fetching for all calls that need a token. What is called within it, by a callback, cannot wait for it.
 function Obtained:token(client, ends)
-  local other = other_fetching(self)
-  if other then
-    local token, err = wait_for(other, client, ends)
-    if token or err then return token, err end
-    if self.fetching and self.fetching ~= other then return self:token(client, ends) end
+  local fetching = self.fetching
+  if fetching and not fetching.over then
+    if fetching:is_around() then return fetch(self, client, ends) end
+    return wait_for(fetching, client, ends)
   end
   if self.value and core.system.monotonic() < self.ends then return self.value end
-  return fetch(self, client, ends)
+  return wait_for(begin(self, client), client, ends)
 end
 
 function Obtained:renew(token)

@@ -113,7 +113,7 @@ local function leave_now(self)
   if not request then return end
   request.repeatable = nil
   request.once = true
-  request.ends = core.engine.now() + ABORT_TIMEOUT -- the fetching of a token included
+  request.ends = core.system.monotonic() + ABORT_TIMEOUT -- the fetching of a token included
   client:send(request)
 end
 

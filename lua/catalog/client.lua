@@ -1,7 +1,6 @@
 --- A client: one configuration, and the one place that sends.
 -- @classmod catalog.client
 local auth = require "catalog.auth"
-local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
@@ -10,9 +9,10 @@ local loop = require "catalog.loop"
 local options = require "catalog.options"
 local reply = require "catalog.reply"
 local retry = require "catalog.retry"
+local scheduler = require "catalog.scheduler.scheduler"
 local version = require "catalog.version"
 
-local clock <const> = core.engine.now
+local clock <const> = core.system.monotonic
 
 local Client = { __name = "catalog.client" }
 Client.__index = Client
@@ -202,13 +202,13 @@ end
 local function observe(client, exchange)
   if client.logs then log(exchange) end
   if client.on_request then
-    local ok, message = pcall(await.call, client.on_request, exchange)
+    local ok, message = pcall(client.on_request, exchange)
     if not ok then warn("catalog: on_request failed: ", tostring(message)) end
   end
 end
 
 --- When the call that begins now has to be over.
--- @treturn number seconds on the engine's clock, on which the time a host does not step does not count
+-- @treturn number seconds on the monotonic clock
 function Client:ends()
   return clock() + self.policy.deadline
 end
@@ -297,12 +297,12 @@ end
 local function keep_pace(client, ends)
   local pause, too_long = client.governor:pause(ends - clock())
   if not pause then return nil, too_long end
-  return await.pause(pause, client.loop, client)
+  return scheduler.sleep(pause, client.loop, client)
 end
 
 -- Sends a request once.
 local function exchange(client, request, tries)
-  local cancelled = await.cancelled()
+  local cancelled = scheduler.cancelled()
   if cancelled then return nil, cancelled end
   if request.governed and not tries.paced and client.governor:limits() then
     local kept, stopped = keep_pace(client, tries.ends)
@@ -314,7 +314,7 @@ local function exchange(client, request, tries)
   tries.paced = nil
   local transfer, err = client:start(request, tries.ends)
   if not transfer then return nil, err end
-  local ended, stopped = await.transfer(transfer, client.loop)
+  local ended, stopped = scheduler.transfer(transfer, client.loop)
   if not ended then
     stopped.ambiguous = transfer:ambiguous() or nil
     transfer:close()
@@ -365,8 +365,8 @@ function Client:send(request)
     end
     local pause, failed = pause_before(self, request, tries, err)
     if not pause then return retry.finished(tries, failed) end
-    if self.on_retry then await.call(self.on_retry, { attempt = tries.attempt, error = err, pause = pause }) end
-    local paused, stopped = await.pause(pause, self.loop, self)
+    if self.on_retry then self.on_retry { attempt = tries.attempt, error = err, pause = pause } end
+    local paused, stopped = scheduler.sleep(pause, self.loop, self)
     if not paused then return retry.finished(tries, stopped) end
   end
 end
@@ -431,7 +431,7 @@ end
 function Client:close()
   self.closed = true
   self.connection:close()
-  await.interrupt(self)
+  scheduler.interrupt(self)
 end
 
 Client.__close = Client.close

@@ -1,12 +1,12 @@
 --- Files into the platform, all steps at once: create, upload, complete, wait, report.
 -- @module catalog.ingest
+local Group = require "catalog.scheduler.group"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local journal = require "catalog.journal"
 local once = require "catalog.once"
 local options = require "catalog.options"
-local pool = require "catalog.pool"
 local resume = require "catalog.resume"
 local upload = require "catalog.upload"
 
@@ -232,9 +232,9 @@ local function upload_all(run, groups)
     places[i] = place
   end
   local tell = teller(run)
-  run.jobs = pool.new(run.given.parallel or run.client.parallel, run.client.loop, run.given.on_progress and tell)
-  run.jobs:add(source_of_jobs(run, groups, places))
-  local ok, err = run.jobs:advance()
+  run.jobs = Group.new(run.given.parallel or run.client.parallel)
+  run.jobs:add(source_of_jobs(run, groups, places), run.files_total)
+  local ok, err = run.jobs:wait(nil, run.given.on_progress and tell)
   if not ok then return nil, err end
   run.jobs = nil
   tell(true)

@@ -3,13 +3,13 @@
 -- that has it is the one, and the others are aborted. Nothing here relies on the service to refuse an id that it has
 -- seen: no guide promises that it does; the description of its API says "expected to be unique".
 -- @module catalog.once
-local await = require "catalog.await"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local entry = require "catalog.entry"
 local failure = require "catalog.failure"
 local paths = require "catalog.paths"
 local retry = require "catalog.retry"
+local scheduler = require "catalog.scheduler.scheduler"
 local states = require "catalog.states"
 
 -- Pauses between look-ups, in seconds, while it is open whether a batch exists: the catalog may lag behind so long. A
@@ -137,7 +137,7 @@ end
 -- Looks until a batch is there, or the pauses are used up; first when what the service asked for is over.
 local function find(call, pauses, asked)
   for pause in pauses do
-    local paused, stopped = await.pause(math.max(pause, asked), call.client.loop, call.client)
+    local paused, stopped = scheduler.sleep(math.max(pause, asked), call.client.loop, call.client)
     asked = 0
     if not paused then return nil, stopped end
     local found, err = choose(call)
@@ -150,7 +150,7 @@ local function some_pauses(ends)
   local i = 0
   return function()
     i = i + 1
-    return OPEN[i] and core.engine.now() + OPEN[i] < ends and OPEN[i] or nil
+    return OPEN[i] and core.system.monotonic() + OPEN[i] < ends and OPEN[i] or nil
   end
 end
 
@@ -158,7 +158,7 @@ local function pauses_until(ends)
   local pause = FIRST_PAUSE / GROWTH
   return function()
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)
-    return core.engine.now() + pause < ends and pause or nil
+    return core.system.monotonic() + pause < ends and pause or nil
   end
 end
 
@@ -222,7 +222,7 @@ local function create_and_look(call)
     end
     call.open, call.doubtful = true, true
     local asked = retry.asked(err)
-    if core.engine.now() + asked > call.ends then
+    if core.system.monotonic() + asked > call.ends then
       err.ambiguous = true
       return retry.too_late(err, asked)
     end

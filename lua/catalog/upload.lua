@@ -1,11 +1,11 @@
 --- Files into a batch: small ones whole, large ones in parts, a bounded number of requests in flight.
 -- @module catalog.upload
 local batch = require "catalog.batch"
+local Group = require "catalog.scheduler.group"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
 local paths = require "catalog.paths"
-local pool = require "catalog.pool"
 
 local upload = {}
 
@@ -268,7 +268,7 @@ local function send_in_parts(task, jobs)
     sent = sent + 1
     local first = firsts[sent]
     return first and function() return send_piece(task, first) end
-  end)
+  end, #firsts)
   return true
 end
 
@@ -307,7 +307,7 @@ end
 local UNHEARD <const> = { __index = function() return function() return true end end }
 
 --- The job that sends one file. It is opened when its turn comes.
--- @tparam pool jobs what runs the job, and gets the parts of a large file
+-- @tparam table jobs the group that runs the job, and gets the parts of a large file
 -- @tparam table place
 -- @tparam string name in the batch
 -- @tparam table source `file` (a path), with `offset` and `length`; or `data`
@@ -386,7 +386,7 @@ function batch.methods:upload(name, source, given)
   local place, err = upload.place(self, given)
   if not place then return nil, err end
   local began, bytes = core.system.monotonic(), 0
-  local jobs = pool.new(given.parallel or place.client.parallel, place.client.loop)
+  local jobs = Group.new(given.parallel or place.client.parallel)
   local job, unfit = upload.job(jobs, place, name, source, given, {
     done = function(total)
       bytes = total
@@ -395,7 +395,7 @@ function batch.methods:upload(name, source, given)
   })
   if not job then return nil, unfit end
   jobs:add_one(job)
-  local sent, failed = jobs:advance()
+  local sent, failed = jobs:wait()
   if not sent then return nil, failed end
   return { name = name, bytes = bytes, seconds = core.system.monotonic() - began }
 end

@@ -1,11 +1,12 @@
 --- Records from Lua into a file of a batch, sent while more are produced.
 -- @classmod catalog.writer
+local Group = require "catalog.scheduler.group"
 local batch = require "catalog.batch"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
 local paths = require "catalog.paths"
-local pool = require "catalog.pool"
+local scheduler = require "catalog.scheduler.scheduler"
 local upload = require "catalog.upload"
 
 local writer = {}
@@ -60,7 +61,7 @@ local function dispatch(self)
     self.idle[#self.idle + 1], self.dispatched = buffer, self.dispatched - 1
     return true
   end)
-  local ok, err = self.jobs:advance(function() return self.dispatched <= self.parallel end)
+  local ok, err = self.jobs:wait(function() return self.dispatched <= self.parallel end)
   if not ok then return nil, err end
   self.buffer = take_buffer(self)
   return true
@@ -93,7 +94,7 @@ end
 local function see_to_transfers(self, length)
   local _ <close> = begin(self)
   self.next_turn = length + POKE
-  self.jobs:poke()
+  scheduler.poke()
   self.busy = nil
   if self.jobs.failure then return give_up(self, self.jobs.failure) end
   return true
@@ -171,7 +172,7 @@ local function finish(self)
     local ok, err = dispatch(self)
     if not ok then return nil, err end
   end
-  local ok, err = self.jobs:advance()
+  local ok, err = self.jobs:wait()
   if not ok then return nil, err end
   return upload.complete(self.place, self.target, self.sent)
 end
@@ -239,9 +240,11 @@ function writer.open(self, name, given)
   if state.writing[name] then return failure("data", "%s is being written already", name) end
   state.writing[name] = true
   local parallel, part_size = given.parallel or place.client.parallel, given.part_size or upload.STREAM_PART
+  local jobs = Group.new(parallel)
+  jobs.detached = true -- they go on between the calls of the writer's
   return setmetatable({
     of = self, name = name, place = place, target = target, parallel = parallel, part_size = part_size,
-    jobs = pool.new(parallel, place.client.loop), buffer = core.buffer.new(part_size), idle = {}, dispatched = 0,
+    jobs = jobs, buffer = core.buffer.new(part_size), idle = {}, dispatched = 0,
     -- nothing is under way before the first part has left
     sent = 0, records = 0, next_turn = math.huge, began = core.system.monotonic(),
   }, Writer)

@@ -2,7 +2,7 @@
 -- and the head of a reply as it goes over the wire.
 local fuzz = ...
 
-local await = require "catalog.await"
+local scheduler = require "catalog.scheduler.scheduler"
 local core = require "catalog.core"
 local reply = require "catalog.reply"
 local retry = require "catalog.retry"
@@ -52,6 +52,6 @@ return function(data)
   check_header(data)
   local request = { method = "GET", url = ("http://127.0.0.1:%d/"):format(fuzz.serve(data)) }
   local transfer <close> = assert(client:transfer(request.method, request.url, headers, nil, 5))
-  await.transfer(transfer, client:engine())
+  scheduler.transfer(transfer, client:engine())
   check_reply(transfer, request)
 end

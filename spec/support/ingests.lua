@@ -3,7 +3,7 @@
 return function(url, path)
   local catalog = require "catalog"
   pin(package.searchpath("cjson", package.cpath))
-  local await = require "catalog.await"
+  local scheduler = require "catalog.scheduler.scheduler"
   local pause = await.pause
   await.pause = function(seconds, ...) return pause(math.min(seconds, 0.001), ...) end -- this catalog does not lag
   local journal = path .. ".journal"

@@ -12,7 +12,8 @@ return function(url)
 
   return function()
     local clients = {
-      client_with { wait = yield }, client_with { wait = yield, suspend = yield, resume = function() end },
+      client_with { wait = yield },
+      client_with { watch = function() end, suspend = yield, resume = function() end },
     }
     for i = 1, 10 do
       held[i] = coroutine.create(function() return clients[1 + i % 2]:create_batch { dataset = "d" } end)

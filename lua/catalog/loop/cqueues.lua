@@ -8,16 +8,18 @@ local adapter = {}
 
 local conditions = setmetatable({}, { __mode = "k" }) -- thread -> what it waits for
 
--- What cqueues polls; it is asked again each time, so one is enough for a descriptor.
-local polled = {}
-
-function adapter.wait(fd, seconds)
-  local object = polled[fd]
-  if not object then
-    object = { pollfd = fd, events = "r" }
-    polled[fd] = object
+function adapter.watch(fd, callback)
+  local object, over = { pollfd = fd, events = "r" }, false
+  cqueues.running():wrap(function()
+    while not over do
+      cqueues.poll(object)
+      over = not callback()
+    end
+  end)
+  return function()
+    over = true
+    cqueues.cancel(fd)
   end
-  cqueues.poll(object, seconds)
 end
 
 function adapter.suspend()
@@ -34,17 +36,8 @@ function adapter.resume(thread)
   conditions[thread]:signal()
 end
 
--- Not in a coroutine that one of the controller's has made for itself.
-function adapter.yieldable()
-  local _, is_controllers = cqueues.running()
-  return is_controllers == true
-end
-
--- A state may have several controllers.
-function adapter.current() return (cqueues.running()) end
-
-function adapter.spawn(body)
-  cqueues.running():wrap(body)
-end
+-- The controller, of which a state may have several; and whether the coroutine is the controller's own, and not one
+-- that a coroutine of the controller's has made for itself.
+adapter.current = cqueues.running
 
 return adapter

@@ -13,33 +13,13 @@ local function go_on(thread)
   if not fine then error(type(message) == "string" and debug.traceback(thread, message) or message, 0) end
 end
 
-local handles = {} -- fd -> what luv polls it with; luv takes a descriptor once
-
--- Polls no more, whatever ends the wait.
-local Stop = {}
-
-function Stop:__close() self.handle:stop() end
-
-function adapter.wait(fd)
-  local thread, handle = coroutine.running(), handles[fd]
-  if not handle then
-    handle = assert(uv.new_poll(fd))
-    handles[fd] = handle
-  end
-  local _ <close> = setmetatable({ handle = handle }, Stop)
-  assert(handle:start("r", function() go_on(thread) end))
-  coroutine.yield()
-end
-
-adapter.suspend = coroutine.yield
-
-local queue, bell = {}, nil
+local queue, idle = {}, nil -- threads that are to go on; a handle whose callback is called when the loop turns
+local inside = false -- whether the callback of a watch runs, which goes on with them at its end
 
 -- Goes on with those that were to be, each from here and not from within another.
-local function answer()
+local function flush()
   local threads = queue
   queue = {}
-  bell:stop()
   for i, thread in ipairs(threads) do
     local fine, message = pcall(go_on, thread)
     if not fine then
@@ -49,14 +29,32 @@ local function answer()
   end
 end
 
-function adapter.resume(thread)
-  bell = bell or assert(uv.new_idle())
-  queue[#queue + 1] = thread
-  if #queue == 1 then bell:start(answer) end
+local handles = {} -- fd -> what luv polls it with; luv takes a descriptor once
+
+function adapter.watch(fd, callback)
+  local handle = handles[fd] or assert(uv.new_poll(fd))
+  handles[fd] = handle
+  assert(handle:start("r", function()
+    inside = true
+    local fine, more = pcall(callback)
+    inside = false
+    if fine and not more then handle:stop() end
+    if queue[1] then flush() end
+    if not fine then error(more, 0) end
+  end))
+  return function() handle:stop() end
 end
 
-function adapter.spawn(body)
-  coroutine.wrap(body)()
+adapter.suspend = coroutine.yield
+
+function adapter.resume(thread)
+  queue[#queue + 1] = thread
+  if inside or queue[2] then return end
+  idle = idle or assert(uv.new_idle())
+  idle:start(function()
+    idle:stop()
+    flush()
+  end)
 end
 
 return adapter

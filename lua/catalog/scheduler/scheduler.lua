@@ -1,0 +1,545 @@
+--- The one place that waits. A Lua state has one scheduler: a queue of tasks that are ready, a heap of timers, the
+-- engine.
+--
+-- An *operation* is what one call of `await` waits for: a transfer, a timer, the end of a task. It is over once. A
+-- *task* (`catalog.scheduler.group`) is a coroutine of ours. `await` waits in one of three ways: a task yields to the
+-- scheduler; a coroutine of a host's loop is suspended by the loop's adapter (`catalog.loop`); elsewhere the scheduler
+-- is turned until the operation is over. Whoever turns the scheduler turns it for all.
+-- @module catalog.scheduler.scheduler
+local core = require "catalog.core"
+local new_timers = require "catalog.scheduler.timers"
+
+local scheduler = {}
+
+local get_engine <const>, monotonic <const> = core.engine.get, core.system.monotonic
+local isyieldable <const>, resume <const>, running <const> = coroutine.isyieldable, coroutine.resume, coroutine.running
+local yield <const> = coroutine.yield
+
+-- A step ends when anything is done, so how long it may last does not matter, in seconds.
+local FOREVER <const> = 3600
+
+-- How long a coroutine pauses where another waits on the descriptor, in seconds.
+local PAUSE <const> = 0.01
+
+-- How long the descriptor is kept readable for who is to come back; and how often, and for how long, from then on, in
+-- seconds: one whose loop does not turn must not let another's spin.
+local SHOWN <const>, SHOWN_AGAIN <const>, MOMENT <const> = 0.1, 0.02, 0.002
+
+-- So many tasks may resume one another; each takes some of Lua's limit of nested C calls.
+local DEEPEST <const> = 60
+
+-- What a task yields, to tell a wait and its end from a yield that is meant for somebody else.
+local WAIT <const>, DONE <const> = {}, {}
+
+-- Coroutines that are kept for other tasks.
+local MOST_IDLE <const> = 64
+
+local KEYS <const>, VALUES <const> = { __mode = "k" }, { __mode = "v" }
+
+local task_of = setmetatable({}, KEYS) -- thread -> task
+local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
+local watches = setmetatable({}, KEYS) -- key of a loop -> its watch
+local holder = setmetatable({}, VALUES) -- `thread` waits on the descriptor for `operation`, where there is only `wait`
+local timers = new_timers()
+local first, last, count = false, false, 0 -- the queue of ready tasks, linked by `next`
+local depth = 0 -- how many tasks are being resumed, one within the other
+local idle, idle_count = {}, 0 -- coroutines whose tasks are done
+for i = 1, MOST_IDLE do idle[i] = false end
+
+local any_cancelled = false -- most programs cancel nothing
+
+local armed -- the deadline the engine knows
+local awake = false -- whether the engine keeps the descriptor readable for us
+local returning = false -- the operation of the holder is over, and the holder has not come back
+local shown_until, reminder = 0, nil -- until when the descriptor is readable for these; when it is so again
+
+-- --- the engine ---
+
+-- One engine a state.
+local function engine()
+  local found, err = get_engine()
+  return found or error(err, 0)
+end
+
+-- Whether somebody is to come back: the holder, or a watch that is to be called to end.
+local function is_awaited()
+  if returning and holder.thread then return true end
+  for _, watch in next, watches do
+    if watch.ending then return true end
+  end
+  return false
+end
+
+-- Whether the descriptor is readable for who is to come back.
+local function is_shown()
+  if not is_awaited() then
+    if reminder then timers:remove(reminder.timer) end
+    reminder = nil
+    return false
+  end
+  local now = monotonic()
+  if now < shown_until then return true end
+  if not reminder or reminder.over then
+    reminder = { over = false }
+    reminder.timer = timers:add(reminder, now + SHOWN_AGAIN)
+  end
+  return false
+end
+
+-- Makes the descriptor what the loops need: it is readable while there is something to do for one of them.
+local function arm(of)
+  of = of or engine()
+  local wake = first and true or is_shown()
+  local soonest = timers:soonest()
+  if soonest ~= armed then
+    of:alarm(soonest)
+    armed = soonest
+  end
+  if wake ~= awake then
+    of:wake(wake)
+    awake = wake
+  end
+end
+
+-- --- tasks that are ready ---
+
+local function make_ready(task)
+  if last then last.next = task else first = task end
+  last, count = task, count + 1
+end
+
+-- The coroutine of one task after another.
+local function serve(task)
+  task:run()
+  return serve(yield(DONE))
+end
+
+--- Gives a task its coroutine.
+-- @tparam table task
+-- @treturn thread
+function scheduler.take_thread(task)
+  local thread = idle_count > 0 and idle[idle_count] or coroutine.create(serve)
+  task_of[thread] = task
+  if idle_count > 0 then
+    idle[idle_count] = false
+    idle_count = idle_count - 1
+  end
+  return thread
+end
+
+local function keep_thread(thread)
+  task_of[thread] = nil
+  if idle_count == MOST_IDLE then return coroutine.close(thread) end
+  idle_count = idle_count + 1
+  idle[idle_count] = thread
+end
+
+local FOREIGN <const> = "a task yielded to something else than this module's scheduler: within run, map and spawn, wait"
+  .. " only by calls of this module, or call the loop's own waits in a coroutine of the loop"
+
+--- Closes the coroutine of a task, which is over then.
+-- @tparam table task
+function scheduler.close(task)
+  coroutine.close(task.thread)
+  task.group:note_end(task)
+end
+
+-- Lets a task go on until it waits or is done.
+local function resume_task(task)
+  if task.over then return end -- it was closed
+  local thread = task.thread
+  depth = depth + 1
+  local alive, mark = resume(thread, task)
+  depth = depth - 1
+  if mark == WAIT then return end
+  if mark == DONE and alive then
+    task.group:note_end(task)
+    keep_thread(thread)
+  else
+    if alive then mark = debug.traceback(thread, FOREIGN) end
+    task.raised, task.has_raised = mark, true
+    scheduler.close(task)
+  end
+end
+
+-- Resumes the tasks that are ready now; those that become so meanwhile have the next turn.
+local function run_ready()
+  for _ = 1, count do
+    local task = first
+    if not task then return end -- a task has turned the scheduler
+    first, count = task.next, count - 1
+    if not first then last = false end
+    task.next = false
+    resume_task(task)
+  end
+end
+
+--- Lets a task begin: at once, or in its turn where that would nest too many.
+-- @tparam table task
+-- @tparam ?boolean at_once true: also within a task
+function scheduler.begin(task, at_once)
+  if depth == 0 or at_once and depth < DEEPEST then resume_task(task) else make_ready(task) end
+  if depth == 0 then arm() end
+end
+
+--- Resumes the tasks that were woken outside of a turn.
+function scheduler.settle()
+  while first do run_ready() end
+  arm()
+end
+
+--- The task that runs, or nil.
+-- @treturn ?table
+function scheduler.current_task() return task_of[running()] end
+
+--- Whether what runs is no part of a task.
+-- @treturn boolean
+function scheduler.is_outside() return depth == 0 end
+
+-- --- operations ---
+
+-- A watch that nobody needs is called once more, to end; or it is stopped at once.
+local function end_watch(watch)
+  local has_faults = watch.faults[1] ~= nil
+  if watch.calling or next(watch.held) and not has_faults then return end
+  if watch.stop and not has_faults then
+    watches[watch.key] = nil
+    local fine, message = pcall(watch.stop)
+    if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
+  elseif not watch.ending then
+    watch.ending = true
+    shown_until = monotonic() + SHOWN
+    arm()
+  end
+end
+
+-- A fault of one's adapter is not another's.
+local function resume_host(operation)
+  local watch, thread = operation.watch, operation.thread
+  operation.thread = false
+  watch.held[operation] = nil
+  local fine, message = pcall(watch.loop.resume, thread)
+  if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
+  end_watch(watch)
+end
+
+--- Says that an operation is over, which wakes who waits for it. It needs no memory.
+-- @tparam table operation
+function scheduler.complete(operation)
+  if operation.over then return end
+  operation.over = true
+  if operation.timer then timers:remove(operation.timer) end
+  if operation.task then
+    make_ready(operation.task)
+  elseif operation.thread then
+    resume_host(operation)
+  elseif operation == holder.operation then
+    returning = true
+    shown_until = monotonic() + SHOWN
+    arm()
+  elseif operation == reminder then
+    shown_until = monotonic() + MOMENT
+  end
+end
+local complete <const> = scheduler.complete
+
+-- Completes the operations whose transfers are done.
+local function collect(of)
+  for transfer in of.collect, of do
+    local operation = operation_of[transfer]
+    if operation then
+      operation_of[transfer] = nil
+      complete(operation)
+    end
+  end
+end
+
+local function expire_timers()
+  local now = monotonic()
+  local operation = timers:expired(now)
+  while operation do
+    if operation ~= true then complete(operation) end
+    operation = timers:expired(now)
+  end
+end
+
+-- One turn: the engine works, what is over is noted, and the tasks that are ready are resumed.
+local function turn(seconds, with_tasks)
+  local of = engine()
+  of:step(seconds)
+  collect(of)
+  if timers.count > 0 then expire_timers() end
+  if with_tasks and first then run_ready() end
+  arm(of)
+end
+
+--- Lets everything go on without waiting. Tasks are resumed unless this is called by one.
+function scheduler.poke() turn(0, depth == 0) end
+
+-- --- hosts' loops ---
+
+-- The key of a loop that runs here, or nil; and whether the running coroutine is one that it can suspend.
+local function key_of(loop)
+  if not loop.current then return loop, true end
+  local key, own = loop.current()
+  return key, own ~= false
+end
+
+local watch_of
+
+-- What nobody awaits is raised to the loop, which may end the watch: it begins anew before.
+local function raise(watch, message)
+  watches[watch.key] = nil
+  if next(watch.held) or watch.faults[1] then
+    local other = watch_of(watch.loop, watch.key)
+    other.held, other.faults = watch.held, watch.faults
+    for thing in pairs(other.held) do thing.watch = other end
+  end
+  error(message, 0)
+end
+
+-- What a loop calls when the descriptor is readable. False: nobody needs that any more.
+local function on_readable(watch)
+  if watches[watch.key] ~= watch then return false end
+  watch.calling = true
+  local fine, message = pcall(turn, 0, true)
+  watch.calling = false
+  if watch.ending then
+    watch.ending = false
+    arm()
+  end
+  if not fine then return raise(watch, message) end
+  local fault = table.remove(watch.faults, 1)
+  if fault then return raise(watch, fault.raised) end
+  if next(watch.held) then return true end
+  watches[watch.key] = nil
+  return false
+end
+
+-- The watch of a loop, which calls us for as long as somebody waits there. It holds who waits: a loop may not.
+function watch_of(loop, key)
+  local watch = watches[key]
+  if watch then return watch end
+  watch = { loop = loop, key = key, held = {}, faults = {}, calling = false, ending = false }
+  watches[key] = watch
+  local fine, stop = pcall(loop.watch, engine():fd(), function() return on_readable(watch) end)
+  if not fine then
+    watches[key] = nil
+    error(stop, 0)
+  end
+  watch.stop = stop
+  return watch
+end
+
+-- Groups that nobody has to wait for, and so nobody else may hold.
+local detached = {} -- luacheck: ignore 241
+
+--- Keeps a group alive until it is over.
+-- @tparam table group
+function scheduler.hold(group) detached[group] = true end
+
+-- Keeps a loop turning the scheduler until a group is over.
+local function keep_watched(group, loop)
+  local key = loop.watch and key_of(loop)
+  if not key or group.watch or group.active == 0 then return end
+  group.watch = watch_of(loop, key)
+  group.watch.held[group] = true
+end
+
+--- Says that a group that was held is over.
+-- @tparam table group
+-- @tparam ?table fault a task that has raised something which is for the loop
+function scheduler.release(group, fault)
+  detached[group] = nil
+  local watch = group.watch
+  if not watch then return end
+  group.watch = false
+  if fault then table.insert(watch.faults, fault) end
+  watch.held[group] = nil
+  end_watch(watch)
+end
+
+-- A coroutine leaves its loop's watch, however its wait ends.
+local Suspended = {}
+
+function Suspended.__close(operation)
+  if not operation.thread then return end
+  operation.thread = false
+  operation.watch.held[operation] = nil
+  end_watch(operation.watch)
+end
+
+local function suspend(loop, key, operation)
+  local watch = watch_of(loop, key)
+  watch.held[operation] = true
+  operation.watch, operation.thread = watch, running()
+  local _ <close> = setmetatable(operation, Suspended)
+  loop.suspend()
+end
+
+-- The one that waits on the descriptor has come back, however.
+local Holding = {}
+
+function Holding:__close()
+  if holder.thread ~= self.thread then return end
+  holder.thread, holder.operation, returning = nil, nil, false
+end
+
+-- Pauses once in a loop that has only `wait`. Most such hosts take a descriptor once, so one coroutine is given it.
+local function pause(loop, operation)
+  if holder.thread then
+    loop.wait(nil, PAUSE)
+  else
+    holder.thread, holder.operation = running(), operation
+    local _ <close> = setmetatable({ thread = holder.thread }, Holding)
+    loop.wait(engine():fd(), FOREVER)
+  end
+  turn(0, true)
+end
+
+-- --- waiting ---
+
+local STUCK <const> = "this would wait for ever: what it waits for is below it on the same stack, or waits for it"
+
+-- Turns the scheduler once, in place. Tasks are resumed outside of tasks, and where one is waited for: elsewhere their
+-- stacks would grow into one another.
+local function turn_here(operation)
+  local with_tasks = depth == 0 or operation.group
+  if depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
+  if with_tasks and first then run_ready() end
+  if operation.over then return end
+  if not operation.transfer and not first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
+  turn(with_tasks and first and 0 or FOREVER, with_tasks)
+end
+
+-- The groups that a task is part of learn the loop it waits in.
+local function learn_loop(group, loop)
+  while group and group.loop ~= loop do
+    group.loop = loop
+    if group.detached then keep_watched(group, loop) end
+    group = group.parent and group.parent.group
+  end
+end
+
+--- Waits until an operation is over.
+-- @tparam table operation `over`; `loop`: the adapter of the client, or false; `group`: where a task is waited for, of
+--   which that is part
+function scheduler.await(operation)
+  local task = task_of[running()]
+  if task then task.operation = operation end
+  while not operation.over do
+    local loop = operation.loop or operation.group and operation.group.loop
+    if task and isyieldable() then
+      operation.task = task
+      if loop then learn_loop(task.group, loop) end
+      yield(WAIT)
+    else
+      local key, own
+      if loop and depth == 0 and isyieldable() then key, own = key_of(loop) end
+      if not key or not own then
+        turn_here(operation)
+      elseif loop.watch then
+        suspend(loop, key, operation)
+      else
+        pause(loop, operation)
+      end
+    end
+  end
+  if task then task.operation = false end
+end
+local await <const> = scheduler.await
+
+--- An operation that nothing has begun.
+-- @tparam ?table loop an adapter
+-- @tparam ?table group
+-- @treturn table
+local function new_operation(loop, group)
+  return {
+    over = false, loop = loop or false, group = group or false, task = false, thread = false, watch = false,
+    timer = false, transfer = false, owner = false, next = false,
+  }
+end
+scheduler.new_operation = new_operation
+
+--- Lets an operation be over after some seconds at the latest.
+-- @tparam table operation
+-- @tparam number seconds
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
+function scheduler.add_timer(operation, seconds, owner)
+  operation.owner = owner or false
+  operation.timer = timers:add(operation, monotonic() + seconds)
+  arm()
+end
+
+--- Takes note that tasks are cancelled from now on.
+function scheduler.note_cancelling() any_cancelled = true end
+
+--- Whether what runs is a task that was cancelled.
+-- @treturn[1] nil it was not
+-- @treturn[2] table error of kind `cancelled`
+function scheduler.cancelled()
+  if not any_cancelled then return nil end
+  local task = task_of[running()]
+  if task and task.cancelled then
+    return core.failure.new { kind = "cancelled", message = "the task was cancelled" }
+  end
+end
+local cancelled <const> = scheduler.cancelled
+
+-- Most calls of most programs: outside of tasks and loops.
+local function turn_until_done(transfer)
+  while not transfer:done() do turn(first and 0 or FOREVER, depth == 0) end
+  return true
+end
+
+--- Waits for a transfer, which goes on with all others of the engine.
+-- @tparam transfer transfer one in flight
+-- @tparam ?table loop the adapter of the client
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `cancelled`
+function scheduler.transfer(transfer, loop)
+  if transfer:done() then return true end
+  if not loop and not task_of[running()] then return turn_until_done(transfer) end
+  local operation = new_operation(loop)
+  operation.transfer = transfer
+  operation_of[transfer] = operation
+  await(operation)
+  if transfer:done() then return true end
+  operation_of[transfer] = nil
+  return nil, cancelled()
+end
+
+--- Lets some time pass, in which everything else goes on.
+-- @tparam number seconds
+-- @tparam ?table loop the adapter of the client
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `cancelled`
+function scheduler.sleep(seconds, loop, owner)
+  if seconds <= 0 or owner and owner.closed then return true end
+  local err = cancelled()
+  if err then return nil, err end
+  local operation = new_operation(loop)
+  scheduler.add_timer(operation, seconds, owner)
+  await(operation)
+  err = cancelled()
+  if err then return nil, err end
+  return true
+end
+
+--- Ends the waits of an owner: those that have a timer, and those of its transfers, which it has ended.
+-- @tparam table owner
+function scheduler.interrupt(owner)
+  local operations = {}
+  for i = 1, timers.count do
+    local operation = timers[i].operation
+    if operation and operation.owner == owner then operations[#operations + 1] = operation end
+  end
+  for _, operation in ipairs(operations) do complete(operation) end
+  collect(engine())
+  arm()
+end
+
+return scheduler
