@@ -80,6 +80,7 @@ static cat_slot *make_slot(cat_client *client) {
     slot->sink.L = client->L;
     slot->sink.most = client->max_reply;
     slot->flight.owner = client;
+    slot->engine = client->engine;
     slot->flight.easy = curl_easy_duphandle(client->model);
     if (!slot->flight.easy || bind_slot(slot) != CURLE_OK) {
         free_slot(client, slot);
@@ -125,7 +126,8 @@ void cat_client_give(cat_client *client, cat_slot *slot) {
     size_t most = slot->source.kind >= CAT_SOURCE_MEMORY ? IDLE_UPLOADS : IDLE_SLOTS;
     /* The headers of a proxy's own answer, to CONNECT, cannot be looked at. */
     bool spent = client->guards && client->proxied;
-    if (!client->model || spent || client->idle_count >= most) {
+    bool usable = client->model && slot->engine == client->engine;
+    if (!usable || spent || client->idle_count >= most) {
         free_slot(client, slot);
         return;
     }
@@ -179,17 +181,21 @@ static cat_client *check_client(lua_State *L) {
     return luaL_checkudata(L, 1, CAT_CLIENT);
 }
 
+static void free_idle(cat_client *client) {
+    for (cat_slot *slot; (slot = client->idle);) {
+        client->idle = slot->next;
+        free_slot(client, slot);
+    }
+    client->idle_count = 0;
+}
+
 /* Its transfers in flight end, as cancelled; they keep their slots until they are closed. */
 static int client_gc(lua_State *L) {
     cat_client *client = check_client(L);
     if (client->model) {
         cat_engine_cancel(client->engine, client);
     }
-    for (cat_slot *slot; (slot = client->idle);) {
-        client->idle = slot->next;
-        free_slot(client, slot);
-    }
-    client->idle_count = 0;
+    free_idle(client);
     curl_easy_cleanup(client->model);
     client->model = NULL;
     return 0;
@@ -312,6 +318,29 @@ static int client_engine(lua_State *L) {
     return 1;
 }
 
+/*** Makes the client use the engine of this process: it was made by the one that this was forked
+ * from. What that has in flight is left to it.
+ * @function client:adopt
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `limit`
+ * @raise no memory */
+static int client_adopt(lua_State *L) {
+    cat_client *client = check_client(L);
+    cat_engine *engine = cat_engine_push(L);
+    if (!engine) {
+        return 2;
+    }
+    if (client->model && set_sockets(client->model, engine) != CURLE_OK) {
+        return luaL_error(L, "not enough memory");
+    }
+    lua_setiuservalue(L, 1, 1);
+    client->engine = engine;
+    free_idle(client);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int client_tostring(lua_State *L) {
     cat_client *client = check_client(L);
     lua_pushfstring(L, "catalog.client (%s)", client->model ? "open" : "closed");
@@ -362,6 +391,7 @@ static int client_headers(lua_State *L) {
 int cat_client_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"transfer", client_transfer},
                                        {"engine", client_engine},
+                                       {"adopt", client_adopt},
                                        {"close", client_gc},
                                        {NULL, NULL}};
     static const luaL_Reg events[] = {

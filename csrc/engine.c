@@ -405,8 +405,8 @@ int cat_engine_submit(lua_State *L, cat_engine *e, cat_flight *flight, int index
         return cat_failure(L, "cancelled", "the engine is closed");
     }
     if (!at_home(e)) {
-        return cat_failure(L, "config",
-                           "this client was made before a fork; make a new Lua state in the child");
+        return cat_failure(L, "cancelled",
+                           "this call belongs to the process that this one was forked from");
     }
     index = lua_absindex(L, index);
     if (!cat_heap_reserve(e->L, &e->deadlines) || (e->spoilt && !renew(e))) {
@@ -565,7 +565,7 @@ static cat_engine *check_usable(lua_State *L) {
         luaL_error(L, "the engine is closed");
     }
     if (!at_home(e)) {
-        luaL_error(L, "this engine was made before a fork; use a new Lua state in the child");
+        luaL_error(L, "this engine was made before a fork; the child has another");
     }
     return e;
 }

@@ -124,7 +124,7 @@ end
 -- One fetching for all calls that need a token. What is called within it, by a callback, cannot wait for it.
 function Obtained:token(client, ends)
   local fetching = self.fetching
-  if fetching and not fetching.over then
+  if fetching and not fetching.over and scheduler.is_home(fetching.group.home) then
     if fetching:is_around() then return fetch(self, client, ends) end
     return wait_for(fetching, client, ends)
   end

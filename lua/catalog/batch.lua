@@ -6,6 +6,7 @@ local entry = require "catalog.entry"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
 local paths = require "catalog.paths"
+local scheduler = require "catalog.scheduler.scheduler"
 
 local batch = {}
 
@@ -102,7 +103,7 @@ function batch.action(self, action, timeout)
   local _, sandbox = batch.home(self)
   return {
     method = "POST", path = path, body = "", sandbox = sandbox, timeout = timeout, repeatable = true,
-    read = batch.accept,
+    read = batch.accept, home = batch.state(self).home,
   }
 end
 
@@ -204,7 +205,7 @@ end
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
   local created = typed(fields, type_of(client, given.sandbox or client.sandbox))
-  states[created] = { dataset = given.dataset, made = true }
+  states[created] = { dataset = given.dataset, made = true, home = scheduler.home() }
   return created
 end
 
@@ -230,7 +231,8 @@ end
 -- @treturn catalog.batch
 function batch.attach(client, id, sandbox, dataset)
   local attached = setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
-  batch.state(attached).dataset = dataset
+  local state = batch.state(attached)
+  state.dataset, state.home = dataset, scheduler.home()
   return attached
 end
 
@@ -281,7 +283,7 @@ function batch.fetch(self, timeout, ends)
   if not path then return nil, err end
   local fields, failed = kind.client:send {
     method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, ends = ends,
-    read = function(body) return look_up(self.id, body) end,
+    home = batch.state(self).home, read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
   local fresh = typed(fields, kind)

@@ -132,6 +132,7 @@ function Client.new(config, level)
   local connection, no_connection = core.client.new(settings)
   if not connection then return nil, no_connection end
   return setmetatable({
+    home = scheduler.home(),
     base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
     on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
@@ -226,16 +227,18 @@ end
 --- Submits a request: the first half of `send`.
 -- @tparam table request as in `send`
 -- @tparam ?number ends when the call has to be over, as of `ends`; nil: the call begins now
+-- @tparam[opt] userdata home of the call, as of `scheduler.home`; what a fork has left behind is not sent
 -- @treturn[1] transfer in flight
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
-function Client:start(request, ends)
+function Client:start(request, ends, home)
   ends = ends or self:ends()
   local headers, err = headers_of(self, request, ends)
   if not headers then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
   local seconds, late = time_of(self, request, ends)
   if not seconds then return nil, late end
+  if home and not scheduler.is_home(home) then return nil, scheduler.left_behind() end -- a callback has forked
   return self.connection:transfer(request.method, request.url, headers, request.body, seconds, request.upload,
     request.offset, request.length, request.into)
 end
@@ -312,7 +315,7 @@ local function exchange(client, request, tries)
     end
   end
   tries.paced = nil
-  local transfer, err = client:start(request, tries.ends)
+  local transfer, err = client:start(request, tries.ends, tries.home)
   if not transfer then return nil, err end
   local ended, stopped = scheduler.transfer(transfer, client.loop)
   if not ended then
@@ -342,6 +345,16 @@ local function pause_before(client, request, tries, err)
   return client.governor:pause(tries.ends - clock())
 end
 
+-- The process that a call begins in. After a fork a client goes on in the child, with the child's engine.
+local function enter(client)
+  local home = scheduler.home()
+  if client.home ~= home then
+    client.connection:adopt()
+    client.home = home
+  end
+  return home
+end
+
 --- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
 -- (`catalog.retry`).
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
@@ -351,12 +364,15 @@ end
 --   (the value of Content-Range), `final` (a function that is given an error, and says whether the caller knows better
 --   than to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
 --   of the io library. Of a call of several requests: `ends`, when all of it has to be over, as of the function `ends`;
---   otherwise the deadline begins now
+--   otherwise the deadline begins now. Of what belongs to a process: `home`, as of `scheduler.home`
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)
+  local home = enter(self)
+  if request.home and request.home ~= home then return nil, scheduler.left_behind() end
   local tries = retry.tries(self.policy, request.ends or self:ends())
+  tries.home = home
   while true do
     local value, err = try(self, request, tries)
     if value ~= nil then

@@ -98,7 +98,7 @@ local function look(call)
   local answered
   local list, err = call.client:send {
     method = "GET", ends = call.ends, sandbox = call.options.sandbox, timeout = call.options.timeout, repeatable = true,
-    path = paths.external(call.options.external_id),
+    path = paths.external(call.options.external_id), home = call.home,
     read = function(body, transfer)
       answered = time_of(transfer)
       return read_listing(body, call.options.external_id)
@@ -205,6 +205,7 @@ end
 local function create_one(call)
   local request, err = batch.creation(call.options, call.ends)
   if not request then return nil, err end
+  request.home = call.home
   return call.client:send(request)
 end
 
@@ -264,7 +265,7 @@ function once.create(client, given, known)
   if not possible then return nil, unfit end
   local call = {
     client = client, options = with_id(given), ends = client:ends(), since = known.since, open = known.open,
-    doubtful = known.open or known.look,
+    doubtful = known.open or known.look, home = scheduler.home(),
   }
   local fields, err = find_or_create(call, known)
   if not fields then return nil, err end
@@ -292,7 +293,7 @@ function once.abort_others(chosen)
   state.others = nil
   local options = { external_id = others.external_id, sandbox = sandbox }
   local call = {
-    client = client, options = options, since = others.since, till = others.till, ends = client:ends(),
+    home = state.home, client = client, options = options, since = others.since, till = others.till, ends = client:ends(),
   }
   local list = look(call)
   if list then abort_others(call, list, chosen.id) end

@@ -29,6 +29,7 @@ local function list_page(self, path, start)
   local client, sandbox = batch.home(self)
   local page, err = client:send {
     method = "GET", repeatable = true, path = target, sandbox = sandbox, read = read_listing,
+    home = batch.state(self).home,
   }
   if page then return page end
   if err.status == 404 and start == 0 then return {} end
@@ -79,7 +80,7 @@ local function download(self, name)
   if not file then return failure("data", "no temporary file can be made: %s", why) end
   local client, sandbox = batch.home(self)
   local ok, err = client:send {
-    method = "GET", repeatable = true, path = path, sandbox = sandbox, into = file,
+    method = "GET", repeatable = true, path = path, sandbox = sandbox, into = file, home = batch.state(self).home,
     read = function() return true end,
   }
   if not ok then

@@ -89,7 +89,7 @@ function upload.place(self, given)
   local client, sandbox = batch.home(self)
   return {
     client = client, sandbox = sandbox, base_url = client.base_url, batch = self.id, dataset = dataset,
-    timeout = given.timeout,
+    timeout = given.timeout, home = batch.state(self).home,
   }
 end
 
@@ -108,7 +108,7 @@ function upload.send(place, method, path, body, more)
     method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
     upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
     sandbox = place.sandbox, timeout = place.timeout, ends = more.ends, final = more.final, repeatable = true,
-    read = batch.accept,
+    read = batch.accept, home = place.home,
   }
 end
 
@@ -191,7 +191,7 @@ function upload.complete(place, path, total)
   if ok then return true end
   if not (err.ambiguous and err.kind == "http" and err.status < 500) then return nil, err end
   local extent = place.client:send {
-    method = "HEAD", path = path, sandbox = place.sandbox, timeout = place.timeout, ends = ends, repeatable = true,
+    method = "HEAD", path = path, sandbox = place.sandbox, home = place.home, timeout = place.timeout, ends = ends, repeatable = true,
     read = read_extent,
   }
   if extent == total then return true end

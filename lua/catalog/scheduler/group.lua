@@ -38,7 +38,7 @@ function Group.new(limit)
   return setmetatable({
     limit = limit or 0, tasks = {}, active = 0, sources = {}, cancelled = false, failure = nil, raised = nil,
     has_raised = false, operation = false, enough = false, parent = false, loop = false, watch = false,
-    detached = false, open = false,
+    detached = false, open = false, home = scheduler.home(),
   }, Group)
 end
 
@@ -148,8 +148,9 @@ end
 
 -- --- waiting ---
 
---- Ends all tasks, and returns when they are over.
+--- Ends all tasks, and returns when they are over. Those of another process are left alone.
 function Group:abandon()
+  if self.home ~= scheduler.home() then return end
   self:cancel()
   scheduler.settle()
   -- what cannot go on, since it waits for somebody else than us, or is below on the stack
@@ -174,7 +175,10 @@ local function wait_once(group, enough, tick)
   if tick then scheduler.add_timer(operation, TICK) end
   scheduler.await(operation)
   group.operation = false
-  if tick and not scheduler.cancelled() then tick() end
+  if tick and not scheduler.cancelled() then
+    tick()
+    scheduler.home() -- it may have forked
+  end
 end
 
 --- Waits until all tasks are over.
@@ -182,21 +186,24 @@ end
 -- @tparam ?function tick called about ten times a second, on the coroutine that waits
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] table the error of the first job that failed, when all that had begun are over
+-- @treturn[2] table the error of the first job that failed, when all that had begun are over; of kind `cancelled` where
+--   the group is another process's
 -- @raise what a task raised, with its traceback, when all others, which it cancelled, are over
 function Group:wait(enough, tick)
   if self.active > 0 then
     local task = scheduler.current_task()
+    if task and not scheduler.is_home(task.group.home) then self.home = false end -- what a task left behind begins
     local guard <close> = setmetatable({ group = self, task = task }, Guard)
     self.parent = task or false
     if task then task.within = self end
     if scheduler.cancelled() then self:cancel() end
-    while self.active > 0 and not (enough and not self.failure and not self.has_raised and enough()) do
+    while scheduler.is_home(self.home) and self.active > 0 and not (enough and not self.failure and not self.has_raised and enough()) do
       wait_once(self, enough, tick)
     end
     if task then task.within = false end
     guard.group = nil
   end
+  if not scheduler.is_home(self.home) then return nil, scheduler.left_behind() end
   if self.has_raised then error(self.raised, 0) end
   if self.failure then return nil, self.failure end
   return true
@@ -253,7 +260,7 @@ function Task:wait(seconds, loop, owner)
     error("a task cannot await itself, nor one that awaits it or is below it on the same stack", 3)
   end
   self.awaited = true
-  if self.over or scheduler.cancelled() then return end
+  if self.over or self.group.home ~= scheduler.home() or scheduler.cancelled() then return end
   local operation = scheduler.new_operation(loop, self.group)
   operation.next, self.waiting = self.waiting, operation
   if seconds then scheduler.add_timer(operation, seconds, owner) end
@@ -271,6 +278,7 @@ function Task:await()
   if self.has_raised and not self.group.open then error(self.raised, 0) end
   local results = self.results
   if results then return table.unpack(results, 2, results.n) end
+  if not scheduler.is_home(self.group.home) then return nil, scheduler.left_behind() end
   return nil, scheduler.cancelled()
     or core.failure.new { kind = "cancelled", message = "the task did not come to its end" }
 end
@@ -279,7 +287,7 @@ end
 -- makes. A batch it was filling is left to be abandoned by the service.
 -- @function catalog.task:cancel
 function Task:cancel()
-  if self.over then return end
+  if self.over or self.group.home ~= scheduler.home() then return end
   self:interrupt()
   if scheduler.is_outside() then scheduler.settle() end
 end

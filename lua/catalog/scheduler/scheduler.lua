@@ -46,7 +46,8 @@ local depth = 0 -- how many tasks are being resumed, one within the other
 local idle, idle_count = {}, 0 -- coroutines whose tasks are done
 for i = 1, MOST_IDLE do idle[i] = false end
 
-local any_cancelled = false -- most programs cancel nothing
+local home -- the engine of this process: a fork makes another
+local any_stopped = false -- whether a task was ever cancelled, or left behind by a fork: most programs do neither
 
 local armed -- the deadline the engine knows
 local awake = false -- whether the engine keeps the descriptor readable for us
@@ -55,10 +56,47 @@ local shown_until, reminder = 0, nil -- until when the descriptor is readable fo
 
 -- --- the engine ---
 
--- One engine a state.
+-- What waits belongs to the process that this one was forked from. The coroutines of loops are told.
+local function leave_behind()
+  local old = watches
+  watches, operation_of = setmetatable({}, KEYS), setmetatable({}, KEYS)
+  timers, first, last, count = new_timers(), false, false, 0
+  holder.thread, holder.operation, returning, reminder = nil, nil, false, nil
+  armed, awake, any_stopped = nil, false, true
+  for _, watch in pairs(old) do
+    for thing in pairs(watch.held) do
+      if thing.thread then pcall(watch.loop.resume, thing.thread) end
+      thing.thread = false
+    end
+  end
+end
+
+-- One engine a state, and after a fork another.
 local function engine()
   local found, err = get_engine()
-  return found or error(err, 0)
+  if found == home then return found end
+  if not found then error(err, 0) end
+  local forked = home
+  home = found
+  if forked then leave_behind() end
+  return found
+end
+
+--- What tells this process from the one that it was forked from.
+-- @function scheduler.home
+-- @treturn userdata
+scheduler.home = engine
+
+--- Whether something was made by this process, as far as is known: `scheduler.home` looks.
+-- @tparam userdata of its home
+-- @treturn boolean
+function scheduler.is_home(of) return of == home end
+
+--- The error of what belongs to another process.
+-- @treturn table of kind `cancelled`
+function scheduler.left_behind()
+  return core.failure.new { kind = "cancelled", message = "this belongs to the process that this one was forked from,"
+    .. " which goes on with it; make it anew here" }
 end
 
 -- Whether somebody is to come back: the holder, or a watch that is to be called to end.
@@ -146,7 +184,7 @@ end
 
 -- Lets a task go on until it waits or is done.
 local function resume_task(task)
-  if task.over then return end -- it was closed
+  if task.over or task.group.home ~= home then return end -- it was closed, or is another process's
   local thread = task.thread
   depth = depth + 1
   local alive, mark = resume(thread, task)
@@ -300,6 +338,7 @@ end
 
 -- What a loop calls when the descriptor is readable. False: nobody needs that any more.
 local function on_readable(watch)
+  engine()
   if watches[watch.key] ~= watch then return false end
   watch.calling = true
   local fine, message = pcall(turn, 0, true)
@@ -404,10 +443,10 @@ local STUCK <const> = "this would wait for ever: what it waits for is below it o
 -- Turns the scheduler once, in place. Tasks are resumed outside of tasks, and where one is waited for: elsewhere their
 -- stacks would grow into one another.
 local function turn_here(operation)
-  local with_tasks = depth == 0 or operation.group
+  local with_tasks, began = depth == 0 or operation.group, home
   if depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
   if with_tasks and first then run_ready() end
-  if operation.over then return end
+  if operation.over or began ~= home then return end
   if not operation.transfer and not first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
   turn(with_tasks and first and 0 or FOREVER, with_tasks)
 end
@@ -421,13 +460,13 @@ local function learn_loop(group, loop)
   end
 end
 
---- Waits until an operation is over.
+--- Waits until an operation is over, or was left behind by a fork.
 -- @tparam table operation `over`; `loop`: the adapter of the client, or false; `group`: where a task is waited for, of
 --   which that is part
 function scheduler.await(operation)
-  local task = task_of[running()]
+  local task, began = task_of[running()], home
   if task then task.operation = operation end
-  while not operation.over do
+  while not operation.over and began == home and not (task and task.group.home ~= home) do
     local loop = operation.loop or operation.group and operation.group.loop
     if task and isyieldable() then
       operation.task = task
@@ -466,20 +505,22 @@ scheduler.new_operation = new_operation
 -- @tparam number seconds
 -- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
 function scheduler.add_timer(operation, seconds, owner)
+  local of = engine() -- after a fork that makes another heap
   operation.owner = owner or false
   operation.timer = timers:add(operation, monotonic() + seconds)
-  arm()
+  arm(of)
 end
 
 --- Takes note that tasks are cancelled from now on.
-function scheduler.note_cancelling() any_cancelled = true end
+function scheduler.note_cancelling() any_stopped = true end
 
---- Whether what runs is a task that was cancelled.
--- @treturn[1] nil it was not
+--- Whether what runs is a task that was cancelled, or that another process has begun.
+-- @treturn[1] nil it is not
 -- @treturn[2] table error of kind `cancelled`
 function scheduler.cancelled()
-  if not any_cancelled then return nil end
+  if not any_stopped then return nil end
   local task = task_of[running()]
+  if task and task.group.home ~= home then return scheduler.left_behind() end
   if task and task.cancelled then
     return core.failure.new { kind = "cancelled", message = "the task was cancelled" }
   end
@@ -488,7 +529,11 @@ local cancelled <const> = scheduler.cancelled
 
 -- Most calls of most programs: outside of tasks and loops.
 local function turn_until_done(transfer)
-  while not transfer:done() do turn(first and 0 or FOREVER, depth == 0) end
+  local began = home
+  while not transfer:done() do
+    turn(first and 0 or FOREVER, depth == 0)
+    if began ~= home then return nil, scheduler.left_behind() end
+  end
   return true
 end
 
@@ -507,7 +552,7 @@ function scheduler.transfer(transfer, loop)
   await(operation)
   if transfer:done() then return true end
   operation_of[transfer] = nil
-  return nil, cancelled()
+  return nil, cancelled() or scheduler.left_behind()
 end
 
 --- Lets some time pass, in which everything else goes on.
@@ -524,7 +569,7 @@ function scheduler.sleep(seconds, loop, owner)
   local operation = new_operation(loop)
   scheduler.add_timer(operation, seconds, owner)
   await(operation)
-  err = cancelled()
+  err = cancelled() or not operation.over and scheduler.left_behind()
   if err then return nil, err end
   return true
 end

@@ -33,7 +33,7 @@ end
 -- @function catalog.run
 -- @tparam function body
 -- @param ... its arguments
--- @return what it returned
+-- @return what it returned; or nil and an error of kind `cancelled`, in a child that was forked within it
 -- @raise what it or one of the tasks raised, with the traceback of where that was, when the others, which it cancels,
 --   are over
 function tasks.run(body, ...)
@@ -41,7 +41,8 @@ function tasks.run(body, ...)
   local group = open_group()
   local main = group:new_task(body, ...)
   scheduler.begin(main)
-  group:wait()
+  local fine, err = group:wait()
+  if not fine then return nil, err end
   return main:await()
 end
 
@@ -121,7 +122,8 @@ function tasks.map(list, body, given)
     index = index + 1
     if index <= length then return call, index end
   end, length)
-  group:wait()
+  local fine, err = group:wait()
+  if not fine then return nil, err, results.values end
   -- those that were not begun when the map was cancelled
   for i = index + 1, length do call(i) end
   if results.failed then return nil, results.first, results.values end

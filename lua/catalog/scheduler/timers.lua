@@ -45,11 +45,11 @@ function Timers:add(operation, deadline)
   return timer
 end
 
---- Takes a timer out; one that is not in the heap is left alone.
+--- Takes a timer out; one that is not in this heap is left alone.
 -- @tparam table timer
 function Timers:remove(timer)
   local index, last = timer.index, self[self.count]
-  if index == 0 then return end
+  if self[index] ~= timer then return end
   self[self.count] = nil
   self.count = self.count - 1
   timer.index = 0
