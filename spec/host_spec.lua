@@ -87,7 +87,8 @@ describe("a host program", function()
 
   it("may fork: a client goes on in the child, on connections of its own, and the parent's live on", function()
     local created = { send = raw.answer("201 Created", '{"id":"b1"}') }
-    local server <close> = raw.start { { created, created }, { created }, { { send = raw.answer("500 Another connection", "") } } }
+    local another = { send = raw.answer("500 Another connection", "") }
+    local server <close> = raw.start { { created, created }, { created }, { another } }
     assert.equal("child: ok\nok the parent goes on\n", host("fork spec/support/creates_one.lua " .. server.url))
   end)
 

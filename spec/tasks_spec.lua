@@ -310,6 +310,80 @@ describe("a task", function()
     end, "a task cannot await itself")
   end)
 
+  it("that waits for one below it on the same stack raises, and hangs nowhere", function()
+    -- `below` waits in place; the tasks that are resumed meanwhile stand above it
+    local function above_and_below(wait)
+      local below, value
+      local _, message = pcall(catalog.run, function()
+        below = catalog.spawn(function()
+          sleep(0.001)
+          catalog.spawn(function()
+            sleep(0.001)
+            value = wait(below)
+          end)
+          local other = catalog.spawn(function() return sleep(0.02) end)
+          ;("a"):gsub(".", function() other:await() end)
+          return "its value"
+        end)
+      end)
+      return message, value
+    end
+    local in_place = above_and_below(function(below) ("a"):gsub(".", function() below:await() end) end)
+    assert.matches("is below it on the same stack", in_place, 1, true)
+    local within = above_and_below(function(below)
+      ("a"):gsub(".", function() catalog.map({ 1 }, function() return below:await() end) end)
+    end)
+    assert.matches("this would wait for ever", within, 1, true)
+    -- where it can yield, the one below goes on
+    local message, value = above_and_below(function(below) return below:await() end)
+    assert.is_nil(message)
+    assert.equal("its value", value)
+  end)
+
+  it("may be one of 10,000, all of which are cancelled in the middle", function()
+    local server <close> = raw.start(SILENT)
+    local client, kinds, before = service.client(server.url), {}, nil
+    local function count(kind) kinds[kind] = (kinds[kind] or 0) + 1 end
+    catalog.run(function()
+      local list, elements = {}, {}
+      for i = 1, 10000 do
+        list[i] = catalog.spawn(function()
+          local ok, err = sleep(3600)
+          if not ok then _, err = client:batch("b"):get() end -- nor is anything sent
+          count(err.kind)
+        end)
+      end
+      for i = 1, 1000 do elements[i] = i end
+      list[#list + 1] = catalog.spawn(function()
+        local values, err, all = catalog.map(elements, function() return sleep(3600) end, { parallel = 500 })
+        assert.is_nil(values)
+        assert.equal(1000, #all)
+        for _, one in ipairs(all) do assert.equal("cancelled", one.error.kind) end
+        count("map " .. err.kind)
+      end)
+      sleep(0.01)
+      for _, task in ipairs(list) do task:cancel() end
+      before = next(kinds)
+    end)
+    assert.is_nil(before) -- each goes on in its turn, and not within the one that cancels
+    assert.same({ cancelled = 10000, ["map cancelled"] = 1 }, kinds)
+  end)
+
+  it("may run others within itself, many levels deep", function()
+    local function nest(level)
+      if level == 0 then return "the bottom" end
+      return catalog.run(nest, level - 1)
+    end
+    assert.equal("the bottom", nest(1000))
+    local count = 0
+    local function chain(level)
+      count = count + 1
+      if level > 0 then catalog.spawn(chain, level - 1) end
+    end
+    catalog.run(chain, 1000)
+    assert.equal(1001, count)
+  end)
+
   it("outside of a run goes on while it is awaited", function()
     service.run({ latency_ms = 5 }, function(_, client)
       local task = catalog.spawn(create, client)

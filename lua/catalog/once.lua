@@ -293,7 +293,8 @@ function once.abort_others(chosen)
   state.others = nil
   local options = { external_id = others.external_id, sandbox = sandbox }
   local call = {
-    home = state.home, client = client, options = options, since = others.since, till = others.till, ends = client:ends(),
+    client = client, options = options, since = others.since, till = others.till, ends = client:ends(),
+    home = state.home,
   }
   local list = look(call)
   if list then abort_others(call, list, chosen.id) end

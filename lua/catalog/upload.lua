@@ -191,8 +191,8 @@ function upload.complete(place, path, total)
   if ok then return true end
   if not (err.ambiguous and err.kind == "http" and err.status < 500) then return nil, err end
   local extent = place.client:send {
-    method = "HEAD", path = path, sandbox = place.sandbox, home = place.home, timeout = place.timeout, ends = ends, repeatable = true,
-    read = read_extent,
+    method = "HEAD", path = path, sandbox = place.sandbox, timeout = place.timeout, ends = ends, repeatable = true,
+    read = read_extent, home = place.home,
   }
   if extent == total then return true end
   return nil, err

@@ -159,6 +159,12 @@ function Group:abandon()
   end
 end
 
+-- Whether there is something to wait for.
+local function goes_on(group, enough)
+  if group.active == 0 or not scheduler.is_home(group.home) then return false end
+  return not enough or group.failure or group.has_raised or not enough()
+end
+
 -- Who leaves a group in the middle ends it.
 local Guard = {}
 
@@ -197,9 +203,7 @@ function Group:wait(enough, tick)
     self.parent = task or false
     if task then task.within = self end
     if scheduler.cancelled() then self:cancel() end
-    while scheduler.is_home(self.home) and self.active > 0 and not (enough and not self.failure and not self.has_raised and enough()) do
-      wait_once(self, enough, tick)
-    end
+    while goes_on(self, enough) do wait_once(self, enough, tick) end
     if task then task.within = false end
     guard.group = nil
   end
