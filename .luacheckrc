@@ -1,7 +1,7 @@
 std = "lua54"
 max_line_length = 120
 files["spec"] = { std = "+busted", max_line_length = 130 }
-files["spec/support/forks.lua"] = { read_globals = { "fork", "wait_for" } }
+files["spec/support/forks.lua"] = { read_globals = { "fork", "leave", "wait_for" } }
 files["spec/support/ingests.lua"] = { read_globals = { "pin" } }
 files["spec/support/leaves.lua"] = { read_globals = { "pin" } }
 files["spec/support/runs.lua"] = { read_globals = { "pin" } }

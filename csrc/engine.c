@@ -570,27 +570,57 @@ static cat_engine *check_usable(lua_State *L) {
     return e;
 }
 
+/* Pushes the transfer of the first finished flight, which is forgotten; false when there is none.
+ * The table of transfers is on the top. */
+static bool push_finished(lua_State *L, cat_engine *e) {
+    for (cat_flight *flight; (flight = e->finished.first);) {
+        cat_engine_forget(flight);
+        if (lua_rawgetp(L, -1, flight) != LUA_TNIL) {
+            return true;
+        }
+        lua_pop(L, 1); /* dropped, and about to be collected */
+    }
+    return false;
+}
+
+/* Moves finished transfers into the list at 3, as many as it has room for: that takes no memory, so
+ * none is lost. Returns how many. */
+static lua_Integer collect_into(lua_State *L, cat_engine *e) {
+    lua_Integer count = 0, room = (lua_Integer)lua_rawlen(L, 3);
+    lua_getiuservalue(L, 1, 1);
+    while (count < room && push_finished(L, e)) {
+        lua_rawseti(L, 3, ++count);
+    }
+    lua_pop(L, 1);
+    return count;
+}
+
 /*** Lets the transfers in flight go on, until one is done, the time is over, the alarm is due, or a
  * signal arrives.
  * @function engine:step
  * @tparam[opt=0] number seconds how long to wait at the most; 0: only what can be done at once
- * @treturn integer how many transfers were done in this step
+ * @tparam ?table list whose elements are replaced by finished transfers, as by `collect`; there is
+ * no wait where some were finished before
+ * @treturn integer how many transfers were done in this step, or how many are in the list
  * @raise the engine is closed, or belongs to the process this one was forked from */
 static int engine_step(lua_State *L) {
     cat_engine *e = check_usable(L);
-    int64_t wait = nanoseconds(luaL_optnumber(L, 2, 0));
+    bool listed = lua_type(L, 3) == LUA_TTABLE;
+    bool waits = !listed || !e->finished.first;
+    int64_t wait = waits ? nanoseconds(luaL_optnumber(L, 2, 0)) : 0;
     size_t before = e->finish_count;
     e->entered = cat_monotonic();
     int64_t limit = add_time(e->entered, wait);
     limit = limit < e->alarm ? limit : e->alarm;
     int error = wait > 0 ? run(e, limit) : run_briefly(e, e->entered);
+    lua_Integer count = listed ? collect_into(L, e) : (lua_Integer)(e->finish_count - before);
     if (!expose(e)) {
         return luaL_error(L, "cannot set the timer: %s", strerror(errno));
     }
     if (error != 0 && error != EINTR) { /* EINTR: a signal handler of the host wants its turn */
         return luaL_error(L, "cannot wait for transfers: %s", strerror(error));
     }
-    lua_pushinteger(L, (lua_Integer)(e->finish_count - before));
+    lua_pushinteger(L, count);
     return 1;
 }
 
@@ -647,15 +677,10 @@ static int engine_idle(lua_State *L) {
 static int engine_collect(lua_State *L) {
     cat_engine *e = check_engine(L);
     lua_getiuservalue(L, 1, 1);
-    for (cat_flight *flight; (flight = e->finished.first);) {
-        cat_engine_forget(flight);
-        if (lua_rawgetp(L, -1, flight) != LUA_TNIL) {
-            return 1;
-        }
-        lua_pop(L, 1); /* dropped, and about to be collected */
+    if (!push_finished(L, e)) {
+        expose(e);
+        lua_pushnil(L);
     }
-    expose(e);
-    lua_pushnil(L);
     return 1;
 }
 

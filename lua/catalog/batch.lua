@@ -205,7 +205,7 @@ end
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
   local created = typed(fields, type_of(client, given.sandbox or client.sandbox))
-  states[created] = { dataset = given.dataset, made = true, home = scheduler.home() }
+  states[created] = { dataset = given.dataset, made = true, home = scheduler.last_home() }
   return created
 end
 

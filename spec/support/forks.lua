@@ -1,4 +1,4 @@
--- For the C host, which gives us `fork` and `wait_for`: forks in the middle of things, at the server whose URL it is
+-- For the C host, which gives us `fork`, `wait_for` and `leave`: forks in the middle of things, at the server whose URL it is
 -- given. The child is to use nothing that its parent has begun, and the parent is to notice nothing.
 return function(url, path, what)
   local catalog = require "catalog"
@@ -18,12 +18,12 @@ return function(url, path, what)
     assert(err.message:find("the process that this one was forked from", 1, true), err.message)
   end
 
-  -- The end of a child: what it has copies of is collected and closed.
-  local function leave(client)
+  -- A child goes on with its client, and ends: what it has copies of is collected and closed.
+  local function go_on(client)
     assert(client:create_batch { dataset = "child" })
     assert(#assert(catalog.map({ 1, 2 }, function() return client:create_batch { dataset = "child" } end)) == 2)
     collectgarbage()
-    os.exit(true, true)
+    leave()
   end
 
   function scenarios.on_progress()
@@ -35,7 +35,7 @@ return function(url, path, what)
     }
     if child == 0 then
       assert_left(report, err)
-      leave(client)
+      go_on(client)
     end
     assert(report and report.status == "success", tostring(err))
     return child
@@ -71,7 +71,7 @@ return function(url, path, what)
         assert(untouched:complete())
       end
     end
-    if child == 0 then leave(client) end
+    if child == 0 then go_on(client) end
     return child
   end
 
@@ -95,7 +95,7 @@ return function(url, path, what)
     if child == 0 then
       assert_left(result, err)
       assert(seen[1] == nil)
-      leave(client)
+      go_on(client)
     end
     assert(result == "its value" and seen[1] == true)
     return child
@@ -115,7 +115,7 @@ return function(url, path, what)
       local batch, err = nobody:create_batch { dataset = "parent" }
       if child == 0 then
         assert_left(batch, err)
-        leave(client)
+        go_on(client)
       end
       assert(name == "on_retry" or batch, tostring(err))
       assert(wait_for(child) == 0)

@@ -4,8 +4,8 @@ return function(url, path)
   local catalog = require "catalog"
   pin(package.searchpath("cjson", package.cpath))
   local scheduler = require "catalog.scheduler.scheduler"
-  local pause = await.pause
-  await.pause = function(seconds, ...) return pause(math.min(seconds, 0.001), ...) end -- this catalog does not lag
+  local sleep = scheduler.sleep
+  scheduler.sleep = function(seconds, ...) return sleep(math.min(seconds, 0.001), ...) end -- this catalog does not lag
   local journal = path .. ".journal"
 
   return function()

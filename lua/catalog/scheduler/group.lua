@@ -50,7 +50,7 @@ function Group:new_task(body, ...)
   local task = setmetatable({
     group = self, body = body, given = table.pack(...), thread = false, operation = false, within = false,
     awaits = false, waiting = false, next = false, over = false, cancelled = self.cancelled, awaited = false,
-    results = false, raised = nil, has_raised = false,
+    results = false, transferring = false, raised = nil, has_raised = false,
   }, Task)
   task.thread = scheduler.take_thread(task)
   self.tasks[task] = true

@@ -44,7 +44,8 @@ local timers = new_timers()
 local first, last, count = false, false, 0 -- the queue of ready tasks, linked by `next`
 local depth = 0 -- how many tasks are being resumed, one within the other
 local idle, idle_count = {}, 0 -- coroutines whose tasks are done
-for i = 1, MOST_IDLE do idle[i] = false end
+local finished = {} -- transfers that a step has ended; there is room for so many
+for i = 1, MOST_IDLE do idle[i], finished[i] = false, false end
 
 local home -- the engine of this process: a fork makes another
 local any_stopped = false -- whether a task was ever cancelled, or left behind by a fork: most programs do neither
@@ -52,6 +53,7 @@ local any_stopped = false -- whether a task was ever cancelled, or left behind b
 local armed -- the deadline the engine knows
 local awake = false -- whether the engine keeps the descriptor readable for us
 local returning = false -- the operation of the holder is over, and the holder has not come back
+local owing = false -- whether somebody may be to come back
 local shown_until, reminder = 0, nil -- until when the descriptor is readable for these; when it is so again
 
 -- --- the engine ---
@@ -92,6 +94,10 @@ scheduler.home = engine
 -- @treturn boolean
 function scheduler.is_home(of) return of == home end
 
+--- The home of a call that has just been made: `scheduler.home` without looking.
+-- @treturn userdata
+function scheduler.last_home() return home end
+
 --- The error of what belongs to another process.
 -- @treturn table of kind `cancelled`
 function scheduler.left_behind()
@@ -111,6 +117,7 @@ end
 -- Whether the descriptor is readable for who is to come back.
 local function is_shown()
   if not is_awaited() then
+    owing = false
     if reminder then timers:remove(reminder.timer) end
     reminder = nil
     return false
@@ -127,7 +134,7 @@ end
 -- Makes the descriptor what the loops need: it is readable while there is something to do for one of them.
 local function arm(of)
   of = of or engine()
-  local wake = first and true or is_shown()
+  local wake = first and true or owing and is_shown()
   local soonest = timers:soonest()
   if soonest ~= armed then
     of:alarm(soonest)
@@ -245,7 +252,7 @@ local function end_watch(watch)
     local fine, message = pcall(watch.stop)
     if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
   elseif not watch.ending then
-    watch.ending = true
+    watch.ending, owing = true, true
     shown_until = monotonic() + SHOWN
     arm()
   end
@@ -272,7 +279,7 @@ function scheduler.complete(operation)
   elseif operation.thread then
     resume_host(operation)
   elseif operation == holder.operation then
-    returning = true
+    returning, owing = true, true
     shown_until = monotonic() + SHOWN
     arm()
   elseif operation == reminder then
@@ -281,15 +288,11 @@ function scheduler.complete(operation)
 end
 local complete <const> = scheduler.complete
 
--- Completes the operations whose transfers are done.
-local function collect(of)
-  for transfer in of.collect, of do
-    local operation = operation_of[transfer]
-    if operation then
-      operation_of[transfer] = nil
-      complete(operation)
-    end
-  end
+local function note_done(transfer)
+  local operation = operation_of[transfer]
+  if not operation then return end
+  operation_of[transfer] = nil
+  complete(operation)
 end
 
 local function expire_timers()
@@ -304,8 +307,11 @@ end
 -- One turn: the engine works, what is over is noted, and the tasks that are ready are resumed.
 local function turn(seconds, with_tasks)
   local of = engine()
-  of:step(seconds)
-  collect(of)
+  for i = 1, of:step(seconds, finished) do
+    local transfer = finished[i]
+    finished[i] = false
+    note_done(transfer)
+  end
   if timers.count > 0 then expire_timers() end
   if with_tasks and first then run_ready() end
   arm(of)
@@ -527,6 +533,16 @@ function scheduler.cancelled()
 end
 local cancelled <const> = scheduler.cancelled
 
+-- An operation for a transfer. A task has one for all of its transfers: when such a wait ends, nobody else holds it.
+local function operation_for(loop)
+  local task = task_of[running()]
+  if not task then return new_operation(loop) end
+  local operation = task.transferring or new_operation(false)
+  task.transferring = operation
+  operation.over, operation.task, operation.loop = false, false, loop or false
+  return operation
+end
+
 -- Most calls of most programs: outside of tasks and loops.
 local function turn_until_done(transfer)
   local began = home
@@ -546,10 +562,11 @@ end
 function scheduler.transfer(transfer, loop)
   if transfer:done() then return true end
   if not loop and not task_of[running()] then return turn_until_done(transfer) end
-  local operation = new_operation(loop)
+  local operation = operation_for(loop)
   operation.transfer = transfer
   operation_of[transfer] = operation
   await(operation)
+  operation.transfer = false
   if transfer:done() then return true end
   operation_of[transfer] = nil
   return nil, cancelled() or scheduler.left_behind()
@@ -583,8 +600,9 @@ function scheduler.interrupt(owner)
     if operation and operation.owner == owner then operations[#operations + 1] = operation end
   end
   for _, operation in ipairs(operations) do complete(operation) end
-  collect(engine())
-  arm()
+  local of = engine()
+  for transfer in of.collect, of do note_done(transfer) end
+  arm(of)
 end
 
 return scheduler
