@@ -1,6 +1,5 @@
 --- Where the access token comes from. No other part sees a token or a secret for longer than a call.
 -- @module catalog.auth
-local Group = require "catalog.scheduler.group"
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local scheduler = require "catalog.scheduler.scheduler"
@@ -98,7 +97,7 @@ end
 
 -- Begins a fetching, which is a task of its own: it goes on whatever becomes of the calls that wait for it.
 local function begin(self, client)
-  local group = Group.new()
+  local group = require("catalog.scheduler.group").new() -- which a program with a token of its own does without
   group.detached = true
   self.fetching = group:new_task(function() return fetch(self, client, client:ends()) end)
   scheduler.begin(self.fetching)
