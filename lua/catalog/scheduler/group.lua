@@ -2,6 +2,7 @@
 -- of it outlives that.
 -- @module catalog.scheduler.group
 local core = require "catalog.core"
+local queue = require "catalog.scheduler.queue"
 local scheduler = require "catalog.scheduler.scheduler"
 
 -- How often a host hears of progress, in seconds.
@@ -52,7 +53,7 @@ function Group:new_task(body, ...)
     awaits = false, waiting = false, next = false, over = false, cancelled = self.cancelled, awaited = false,
     results = false, transferring = false, raised = nil, has_raised = false,
   }, Task)
-  task.thread = scheduler.take_thread(task)
+  task.thread = queue.take_thread(task)
   self.tasks[task] = true
   self.active = self.active + 1
   if self.detached then scheduler.hold(self) end
@@ -155,7 +156,7 @@ function Group:abandon()
   scheduler.settle()
   -- what cannot go on, since it waits for somebody else than us, or is below on the stack
   for task in pairs(self.tasks) do
-    if coroutine.status(task.thread) == "suspended" then scheduler.close(task) end
+    if coroutine.status(task.thread) == "suspended" then queue.close(task) end
   end
 end
 

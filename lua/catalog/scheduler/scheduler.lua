@@ -7,13 +7,13 @@
 -- is turned until the operation is over. Whoever turns the scheduler turns it for all.
 -- @module catalog.scheduler.scheduler
 local core = require "catalog.core"
+local queue = require "catalog.scheduler.queue"
 local new_timers = require "catalog.scheduler.timers"
 
 local scheduler = {}
 
 local get_engine <const>, monotonic <const> = core.engine.get, core.system.monotonic
-local isyieldable <const>, resume <const>, running <const> = coroutine.isyieldable, coroutine.resume, coroutine.running
-local yield <const> = coroutine.yield
+local isyieldable <const>, running <const> = coroutine.isyieldable, coroutine.running
 
 -- A step ends when anything is done, so how long it may last does not matter, in seconds.
 local FOREVER <const> = 3600
@@ -28,24 +28,18 @@ local SHOWN <const>, SHOWN_AGAIN <const>, MOMENT <const> = 0.1, 0.02, 0.002
 -- So many tasks may resume one another; each takes some of Lua's limit of nested C calls.
 local DEEPEST <const> = 60
 
--- What a task yields, to tell a wait and its end from a yield that is meant for somebody else.
-local WAIT <const>, DONE <const> = {}, {}
-
--- Coroutines that are kept for other tasks.
-local MOST_IDLE <const> = 64
+-- How many transfers one step may end.
+local MOST_FINISHED <const> = 64
 
 local KEYS <const>, VALUES <const> = { __mode = "k" }, { __mode = "v" }
 
-local task_of = setmetatable({}, KEYS) -- thread -> task
+local task_of <const> = queue.task_of
 local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
 local watches = setmetatable({}, KEYS) -- key of a loop -> its watch
 local holder = setmetatable({}, VALUES) -- `thread` waits on the descriptor for `operation`, where there is only `wait`
 local timers = new_timers()
-local first, last, count = false, false, 0 -- the queue of ready tasks, linked by `next`
-local depth = 0 -- how many tasks are being resumed, one within the other
-local idle, idle_count = {}, 0 -- coroutines whose tasks are done
 local finished = {} -- transfers that a step has ended; there is room for so many
-for i = 1, MOST_IDLE do idle[i], finished[i] = false, false end
+for i = 1, MOST_FINISHED do finished[i] = false end
 
 local home -- the engine of this process: a fork makes another
 local any_stopped = false -- whether a task was ever cancelled, or left behind by a fork: most programs do neither
@@ -62,7 +56,7 @@ local shown_until, reminder = 0, nil -- until when the descriptor is readable fo
 local function leave_behind()
   local old = watches
   watches, operation_of = setmetatable({}, KEYS), setmetatable({}, KEYS)
-  timers, first, last, count = new_timers(), false, false, 0
+  timers = new_timers()
   holder.thread, holder.operation, returning, reminder = nil, nil, false, nil
   armed, awake, any_stopped = nil, false, true
   for _, watch in pairs(old) do
@@ -80,6 +74,7 @@ local function engine()
   if not found then error(err, 0) end
   local forked = home
   home = found
+  queue.clear(home)
   if forked then leave_behind() end
   return found
 end
@@ -134,7 +129,7 @@ end
 -- Makes the descriptor what the loops need: it is readable while there is something to do for one of them.
 local function arm(of)
   of = of or engine()
-  local wake = first and true or owing and is_shown()
+  local wake = queue.first and true or owing and is_shown()
   local soonest = timers:soonest()
   if soonest ~= armed then
     of:alarm(soonest)
@@ -146,90 +141,19 @@ local function arm(of)
   end
 end
 
--- --- tasks that are ready ---
-
-local function make_ready(task)
-  if last then last.next = task else first = task end
-  last, count = task, count + 1
-end
-
--- The coroutine of one task after another.
-local function serve(task)
-  task:run()
-  return serve(yield(DONE))
-end
-
---- Gives a task its coroutine.
--- @tparam table task
--- @treturn thread
-function scheduler.take_thread(task)
-  local thread = idle_count > 0 and idle[idle_count] or coroutine.create(serve)
-  task_of[thread] = task
-  if idle_count > 0 then
-    idle[idle_count] = false
-    idle_count = idle_count - 1
-  end
-  return thread
-end
-
-local function keep_thread(thread)
-  task_of[thread] = nil
-  if idle_count == MOST_IDLE then return coroutine.close(thread) end
-  idle_count = idle_count + 1
-  idle[idle_count] = thread
-end
-
-local FOREIGN <const> = "a task yielded to something else than this module's scheduler: within run, map and spawn, wait"
-  .. " only by calls of this module, or call the loop's own waits in a coroutine of the loop"
-
---- Closes the coroutine of a task, which is over then.
--- @tparam table task
-function scheduler.close(task)
-  coroutine.close(task.thread)
-  task.group:note_end(task)
-end
-
--- Lets a task go on until it waits or is done.
-local function resume_task(task)
-  if task.over or task.group.home ~= home then return end -- it was closed, or is another process's
-  local thread = task.thread
-  depth = depth + 1
-  local alive, mark = resume(thread, task)
-  depth = depth - 1
-  if mark == WAIT then return end
-  if mark == DONE and alive then
-    task.group:note_end(task)
-    keep_thread(thread)
-  else
-    if alive then mark = debug.traceback(thread, FOREIGN) end
-    task.raised, task.has_raised = mark, true
-    scheduler.close(task)
-  end
-end
-
--- Resumes the tasks that are ready now; those that become so meanwhile have the next turn.
-local function run_ready()
-  for _ = 1, count do
-    local task = first
-    if not task then return end -- a task has turned the scheduler
-    first, count = task.next, count - 1
-    if not first then last = false end
-    task.next = false
-    resume_task(task)
-  end
-end
+-- --- tasks ---
 
 --- Lets a task begin: at once, or in its turn where that would nest too many.
 -- @tparam table task
 -- @tparam ?boolean at_once true: also within a task
 function scheduler.begin(task, at_once)
-  if depth == 0 or at_once and depth < DEEPEST then resume_task(task) else make_ready(task) end
-  if depth == 0 then arm() end
+  if queue.depth == 0 or at_once and queue.depth < DEEPEST then queue.resume(task) else queue.add(task) end
+  if queue.depth == 0 then arm() end
 end
 
 --- Resumes the tasks that were woken outside of a turn.
 function scheduler.settle()
-  while first do run_ready() end
+  while queue.first do queue.run() end
   arm()
 end
 
@@ -239,7 +163,7 @@ function scheduler.current_task() return task_of[running()] end
 
 --- Whether what runs is no part of a task.
 -- @treturn boolean
-function scheduler.is_outside() return depth == 0 end
+function scheduler.is_outside() return queue.depth == 0 end
 
 -- --- operations ---
 
@@ -275,7 +199,7 @@ function scheduler.complete(operation)
   operation.over = true
   if operation.timer then timers:remove(operation.timer) end
   if operation.task then
-    make_ready(operation.task)
+    queue.add(operation.task)
   elseif operation.thread then
     resume_host(operation)
   elseif operation == holder.operation then
@@ -313,12 +237,12 @@ local function turn(seconds, with_tasks)
     note_done(transfer)
   end
   if timers.count > 0 then expire_timers() end
-  if with_tasks and first then run_ready() end
+  if with_tasks and queue.first then queue.run() end
   arm(of)
 end
 
 --- Lets everything go on without waiting. Tasks are resumed unless this is called by one.
-function scheduler.poke() turn(0, depth == 0) end
+function scheduler.poke() turn(0, queue.depth == 0) end
 
 -- --- hosts' loops ---
 
@@ -449,12 +373,12 @@ local STUCK <const> = "this would wait for ever: what it waits for is below it o
 -- Turns the scheduler once, in place. Tasks are resumed outside of tasks, and where one is waited for: elsewhere their
 -- stacks would grow into one another.
 local function turn_here(operation)
-  local with_tasks, began = depth == 0 or operation.group, home
-  if depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
-  if with_tasks and first then run_ready() end
+  local with_tasks, began = queue.depth == 0 or operation.group, home
+  if queue.depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
+  if with_tasks and queue.first then queue.run() end
   if operation.over or began ~= home then return end
-  if not operation.transfer and not first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
-  turn(with_tasks and first and 0 or FOREVER, with_tasks)
+  if not operation.transfer and not queue.first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
+  turn(with_tasks and queue.first and 0 or FOREVER, with_tasks)
 end
 
 -- The groups that a task is part of learn the loop it waits in.
@@ -477,10 +401,10 @@ function scheduler.await(operation)
     if task and isyieldable() then
       operation.task = task
       if loop then learn_loop(task.group, loop) end
-      yield(WAIT)
+      queue.wait()
     else
       local key, own
-      if loop and depth == 0 and isyieldable() then key, own = key_of(loop) end
+      if loop and queue.depth == 0 and isyieldable() then key, own = key_of(loop) end
       if not key or not own then
         turn_here(operation)
       elseif loop.watch then
@@ -547,7 +471,7 @@ end
 local function turn_until_done(transfer)
   local began = home
   while not transfer:done() do
-    turn(first and 0 or FOREVER, depth == 0)
+    turn(queue.first and 0 or FOREVER, queue.depth == 0)
     if began ~= home then return nil, scheduler.left_behind() end
   end
   return true
