@@ -2,6 +2,7 @@
 -- of it outlives that.
 -- @module catalog.scheduler.group
 local core = require "catalog.core"
+local hosts = require "catalog.scheduler.hosts"
 local queue = require "catalog.scheduler.queue"
 local scheduler = require "catalog.scheduler.scheduler"
 
@@ -56,7 +57,7 @@ function Group:new_task(body, ...)
   task.thread = queue.take_thread(task)
   self.tasks[task] = true
   self.active = self.active + 1
-  if self.detached then scheduler.hold(self) end
+  if self.detached then hosts.hold(self) end
   return task
 end
 
@@ -86,7 +87,7 @@ function Group:note_end(task)
     waiting = waiting.next
   end
   self:notify()
-  if self.active == 0 and self.detached then scheduler.release(self, task.has_raised and not task.awaited and task) end
+  if self.active == 0 and self.detached then hosts.release(self, task.has_raised and not task.awaited and task) end
 end
 
 --- Cancels all tasks: what they wait for ends at once, and no job is begun any more.

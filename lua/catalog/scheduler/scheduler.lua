@@ -7,6 +7,7 @@
 -- is turned until the operation is over. Whoever turns the scheduler turns it for all.
 -- @module catalog.scheduler.scheduler
 local core = require "catalog.core"
+local hosts = require "catalog.scheduler.hosts"
 local queue = require "catalog.scheduler.queue"
 local new_timers = require "catalog.scheduler.timers"
 
@@ -18,25 +19,16 @@ local isyieldable <const>, running <const> = coroutine.isyieldable, coroutine.ru
 -- A step ends when anything is done, so how long it may last does not matter, in seconds.
 local FOREVER <const> = 3600
 
--- How long a coroutine pauses where another waits on the descriptor, in seconds.
-local PAUSE <const> = 0.01
-
--- How long the descriptor is kept readable for who is to come back; and how often, and for how long, from then on, in
--- seconds: one whose loop does not turn must not let another's spin.
-local SHOWN <const>, SHOWN_AGAIN <const>, MOMENT <const> = 0.1, 0.02, 0.002
-
 -- So many tasks may resume one another; each takes some of Lua's limit of nested C calls.
 local DEEPEST <const> = 60
 
 -- How many transfers one step may end.
 local MOST_FINISHED <const> = 64
 
-local KEYS <const>, VALUES <const> = { __mode = "k" }, { __mode = "v" }
+local KEYS <const> = { __mode = "k" }
 
 local task_of <const> = queue.task_of
 local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
-local watches = setmetatable({}, KEYS) -- key of a loop -> its watch
-local holder = setmetatable({}, VALUES) -- `thread` waits on the descriptor for `operation`, where there is only `wait`
 local timers = new_timers()
 local finished = {} -- transfers that a step has ended; there is room for so many
 for i = 1, MOST_FINISHED do finished[i] = false end
@@ -46,25 +38,14 @@ local any_stopped = false -- whether a task was ever cancelled, or left behind b
 
 local armed -- the deadline the engine knows
 local awake = false -- whether the engine keeps the descriptor readable for us
-local returning = false -- the operation of the holder is over, and the holder has not come back
-local owing = false -- whether somebody may be to come back
-local shown_until, reminder = 0, nil -- until when the descriptor is readable for these; when it is so again
 
 -- --- the engine ---
 
 -- What waits belongs to the process that this one was forked from. The coroutines of loops are told.
 local function leave_behind()
-  local old = watches
-  watches, operation_of = setmetatable({}, KEYS), setmetatable({}, KEYS)
-  timers = new_timers()
-  holder.thread, holder.operation, returning, reminder = nil, nil, false, nil
+  operation_of, timers = setmetatable({}, KEYS), new_timers()
   armed, awake, any_stopped = nil, false, true
-  for _, watch in pairs(old) do
-    for thing in pairs(watch.held) do
-      if thing.thread then pcall(watch.loop.resume, thing.thread) end
-      thing.thread = false
-    end
-  end
+  hosts.leave_behind()
 end
 
 -- One engine a state, and after a fork another.
@@ -100,36 +81,10 @@ function scheduler.left_behind()
     .. " which goes on with it; make it anew here" }
 end
 
--- Whether somebody is to come back: the holder, or a watch that is to be called to end.
-local function is_awaited()
-  if returning and holder.thread then return true end
-  for _, watch in next, watches do
-    if watch.ending then return true end
-  end
-  return false
-end
-
--- Whether the descriptor is readable for who is to come back.
-local function is_shown()
-  if not is_awaited() then
-    owing = false
-    if reminder then timers:remove(reminder.timer) end
-    reminder = nil
-    return false
-  end
-  local now = monotonic()
-  if now < shown_until then return true end
-  if not reminder or reminder.over then
-    reminder = { over = false }
-    reminder.timer = timers:add(reminder, now + SHOWN_AGAIN)
-  end
-  return false
-end
-
 -- Makes the descriptor what the loops need: it is readable while there is something to do for one of them.
 local function arm(of)
   of = of or engine()
-  local wake = queue.first and true or owing and is_shown()
+  local wake = queue.first and true or hosts.is_shown(timers)
   local soonest = timers:soonest()
   if soonest ~= armed then
     of:alarm(soonest)
@@ -167,31 +122,6 @@ function scheduler.is_outside() return queue.depth == 0 end
 
 -- --- operations ---
 
--- A watch that nobody needs is called once more, to end; or it is stopped at once.
-local function end_watch(watch)
-  local has_faults = watch.faults[1] ~= nil
-  if watch.calling or next(watch.held) and not has_faults then return end
-  if watch.stop and not has_faults then
-    watches[watch.key] = nil
-    local fine, message = pcall(watch.stop)
-    if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
-  elseif not watch.ending then
-    watch.ending, owing = true, true
-    shown_until = monotonic() + SHOWN
-    arm()
-  end
-end
-
--- A fault of one's adapter is not another's.
-local function resume_host(operation)
-  local watch, thread = operation.watch, operation.thread
-  operation.thread = false
-  watch.held[operation] = nil
-  local fine, message = pcall(watch.loop.resume, thread)
-  if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
-  end_watch(watch)
-end
-
 --- Says that an operation is over, which wakes who waits for it. It needs no memory.
 -- @tparam table operation
 function scheduler.complete(operation)
@@ -200,14 +130,8 @@ function scheduler.complete(operation)
   if operation.timer then timers:remove(operation.timer) end
   if operation.task then
     queue.add(operation.task)
-  elseif operation.thread then
-    resume_host(operation)
-  elseif operation == holder.operation then
-    returning, owing = true, true
-    shown_until = monotonic() + SHOWN
-    arm()
-  elseif operation == reminder then
-    shown_until = monotonic() + MOMENT
+  else
+    hosts.wake(operation)
   end
 end
 local complete <const> = scheduler.complete
@@ -241,130 +165,10 @@ local function turn(seconds, with_tasks)
   arm(of)
 end
 
+hosts.engine, hosts.arm, hosts.turn = engine, arm, turn
+
 --- Lets everything go on without waiting. Tasks are resumed unless this is called by one.
 function scheduler.poke() turn(0, queue.depth == 0) end
-
--- --- hosts' loops ---
-
--- The key of a loop that runs here, or nil; and whether the running coroutine is one that it can suspend.
-local function key_of(loop)
-  if not loop.current then return loop, true end
-  local key, own = loop.current()
-  return key, own ~= false
-end
-
-local watch_of
-
--- What nobody awaits is raised to the loop, which may end the watch: it begins anew before.
-local function raise(watch, message)
-  watches[watch.key] = nil
-  if next(watch.held) or watch.faults[1] then
-    local other = watch_of(watch.loop, watch.key)
-    other.held, other.faults = watch.held, watch.faults
-    for thing in pairs(other.held) do thing.watch = other end
-  end
-  error(message, 0)
-end
-
--- What a loop calls when the descriptor is readable. False: nobody needs that any more.
-local function on_readable(watch)
-  engine()
-  if watches[watch.key] ~= watch then return false end
-  watch.calling = true
-  local fine, message = pcall(turn, 0, true)
-  watch.calling = false
-  if watch.ending then
-    watch.ending = false
-    arm()
-  end
-  if not fine then return raise(watch, message) end
-  local fault = table.remove(watch.faults, 1)
-  if fault then return raise(watch, fault.raised) end
-  if next(watch.held) then return true end
-  watches[watch.key] = nil
-  return false
-end
-
--- The watch of a loop, which calls us for as long as somebody waits there. It holds who waits: a loop may not.
-function watch_of(loop, key)
-  local watch = watches[key]
-  if watch then return watch end
-  watch = { loop = loop, key = key, held = {}, faults = {}, calling = false, ending = false }
-  watches[key] = watch
-  local fine, stop = pcall(loop.watch, engine():fd(), function() return on_readable(watch) end)
-  if not fine then
-    watches[key] = nil
-    error(stop, 0)
-  end
-  watch.stop = stop
-  return watch
-end
-
--- Groups that nobody has to wait for, and so nobody else may hold.
-local detached = {} -- luacheck: ignore 241
-
---- Keeps a group alive until it is over.
--- @tparam table group
-function scheduler.hold(group) detached[group] = true end
-
--- Keeps a loop turning the scheduler until a group is over.
-local function keep_watched(group, loop)
-  local key = loop.watch and key_of(loop)
-  if not key or group.watch or group.active == 0 then return end
-  group.watch = watch_of(loop, key)
-  group.watch.held[group] = true
-end
-
---- Says that a group that was held is over.
--- @tparam table group
--- @tparam ?table fault a task that has raised something which is for the loop
-function scheduler.release(group, fault)
-  detached[group] = nil
-  local watch = group.watch
-  if not watch then return end
-  group.watch = false
-  if fault then table.insert(watch.faults, fault) end
-  watch.held[group] = nil
-  end_watch(watch)
-end
-
--- A coroutine leaves its loop's watch, however its wait ends.
-local Suspended = {}
-
-function Suspended.__close(operation)
-  if not operation.thread then return end
-  operation.thread = false
-  operation.watch.held[operation] = nil
-  end_watch(operation.watch)
-end
-
-local function suspend(loop, key, operation)
-  local watch = watch_of(loop, key)
-  watch.held[operation] = true
-  operation.watch, operation.thread = watch, running()
-  local _ <close> = setmetatable(operation, Suspended)
-  loop.suspend()
-end
-
--- The one that waits on the descriptor has come back, however.
-local Holding = {}
-
-function Holding:__close()
-  if holder.thread ~= self.thread then return end
-  holder.thread, holder.operation, returning = nil, nil, false
-end
-
--- Pauses once in a loop that has only `wait`. Most such hosts take a descriptor once, so one coroutine is given it.
-local function pause(loop, operation)
-  if holder.thread then
-    loop.wait(nil, PAUSE)
-  else
-    holder.thread, holder.operation = running(), operation
-    local _ <close> = setmetatable({ thread = holder.thread }, Holding)
-    loop.wait(engine():fd(), FOREVER)
-  end
-  turn(0, true)
-end
 
 -- --- waiting ---
 
@@ -385,7 +189,7 @@ end
 local function learn_loop(group, loop)
   while group and group.loop ~= loop do
     group.loop = loop
-    if group.detached then keep_watched(group, loop) end
+    if group.detached then hosts.keep_watched(group, loop) end
     group = group.parent and group.parent.group
   end
 end
@@ -404,13 +208,13 @@ function scheduler.await(operation)
       queue.wait()
     else
       local key, own
-      if loop and queue.depth == 0 and isyieldable() then key, own = key_of(loop) end
+      if loop and queue.depth == 0 and isyieldable() then key, own = hosts.key_of(loop) end
       if not key or not own then
         turn_here(operation)
       elseif loop.watch then
-        suspend(loop, key, operation)
+        hosts.suspend(loop, key, operation)
       else
-        pause(loop, operation)
+        hosts.pause(loop, operation)
       end
     end
   end
