@@ -3,8 +3,8 @@
 -- @module catalog.scheduler.hosts
 local core = require "catalog.core"
 
--- `engine()`, `arm()` and `turn(seconds, with_tasks)` are the scheduler's.
-local hosts = {}
+-- `engine()`, `arm()` and `turn(seconds, with_tasks)` are the scheduler's. `owing`: somebody may be to come back.
+local hosts = { owing = false }
 
 local monotonic <const>, running <const> = core.system.monotonic, coroutine.running
 
@@ -23,7 +23,6 @@ local KEYS <const> = { __mode = "k" }
 local watches = setmetatable({}, KEYS) -- key of a loop -> its watch
 local holder = setmetatable({}, { __mode = "v" }) -- `thread` waits on the descriptor, where there is only `wait`
 local returning = false -- the operation of the holder is over, and the holder has not come back
-local owing = false -- whether somebody may be to come back
 local shown_until, reminder = 0, nil -- until when the descriptor is readable for these; when it is so again
 
 -- Whether somebody is to come back: the holder, or a watch that is to be called to end.
@@ -39,9 +38,8 @@ end
 -- @tparam table timers the scheduler's
 -- @treturn boolean
 function hosts.is_shown(timers)
-  if not owing then return false end
   if not is_awaited() then
-    owing = false
+    hosts.owing = false
     if reminder then timers:remove(reminder.timer) end
     reminder = nil
     return false
@@ -57,7 +55,7 @@ end
 
 -- Somebody is to come back.
 local function show()
-  owing, shown_until = true, monotonic() + SHOWN
+  hosts.owing, shown_until = true, monotonic() + SHOWN
   hosts.arm()
 end
 

@@ -84,8 +84,8 @@ end
 -- Makes the descriptor what the loops need: it is readable while there is something to do for one of them.
 local function arm(of)
   of = of or engine()
-  local wake = queue.first and true or hosts.is_shown(timers)
-  local soonest = timers:soonest()
+  local wake = queue.first and true or hosts.owing and hosts.is_shown(timers)
+  local soonest = timers[1] and timers[1].deadline
   if soonest ~= armed then
     of:alarm(soonest)
     armed = soonest

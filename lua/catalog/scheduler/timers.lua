@@ -1,4 +1,4 @@
---- A heap of timers, soonest first. Each timer knows its index, so that any can be taken out.
+--- A heap of timers, the soonest at 1. Each timer knows its index, so that any can be taken out.
 -- @module catalog.scheduler.timers
 local Timers = {}
 Timers.__index = Timers
@@ -56,12 +56,6 @@ function Timers:remove(timer)
   if last == timer then return end
   rise(self, last, index)
   if last.index == index then sink(self, last, index) end
-end
-
---- The deadline of the first timer, or nil.
--- @treturn ?number
-function Timers:soonest()
-  return self[1] and self[1].deadline
 end
 
 --- Takes the first timer out when its deadline has passed.
