@@ -436,6 +436,17 @@ describe("an adapter", function()
     assert.equal(2, #ids)
   end)
 
+  it("is not waited for by its own means within a task, which is told so", function()
+    local message, loop = nil, cqueues.new()
+    loop:wrap(function()
+      message = select(2, pcall(catalog.run, function() cqueues.sleep(0.01) end))
+    end)
+    assert(loop:loop())
+    assert.matches("a task yielded to something else than this module's scheduler", message, 1, true)
+    assert.matches("call the loop's own waits in a coroutine of the loop", message, 1, true)
+    assert.matches("spec/loop_spec.lua:", message, 1, true) -- where
+  end)
+
   it("may be one of two in a state: each has its own watch, and calls in both go on", function()
     local one, two, ids = new_loop(), new_loop(), {}
     for _, loop in ipairs { one, two, one, two } do
