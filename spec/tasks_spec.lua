@@ -293,7 +293,7 @@ describe("a task", function()
       catalog.run(function()
         local task
         task = catalog.spawn(function()
-          require("catalog.scheduler.scheduler").sleep(0.001)
+          sleep(0.001)
           catalog.spawn(function() task:await() end):await()
         end)
         task:await()
@@ -412,7 +412,7 @@ describe("a task", function()
       catalog.run(function()
         local task
         task = catalog.spawn(function()
-          require("catalog.scheduler.scheduler").sleep(0.001)
+          sleep(0.001)
           catalog.map({ 1 }, function() task:await() end)
         end)
       end)
@@ -470,7 +470,7 @@ describe("a task", function()
           catalog.spawn(batch.upload, batch, "f", { file = directory .. "/f" }, { part_size = 1000, part_threshold = 1000 }),
           catalog.spawn(nobody.create_batch, nobody, { dataset = DATASET }),
         }
-        catalog.run(function() require("catalog.scheduler.scheduler").sleep(0.05) end)
+        catalog.run(function() sleep(0.05) end)
         local kinds = {}
         for i, task in ipairs(list) do
           task:cancel()
@@ -489,7 +489,7 @@ describe("a task", function()
     local kinds = catalog.run(function()
       local one = catalog.spawn(function() return client:batch("b"):get() end)
       local two = catalog.spawn(function() return nobody:batch("b"):get() end)
-      catalog.run(function() require("catalog.scheduler.scheduler").sleep(0.05) end)
+      catalog.run(function() sleep(0.05) end)
       client:close()
       nobody:close()
       return { select(2, one:await()).kind, select(2, two:await()).kind }
@@ -500,16 +500,18 @@ describe("a task", function()
   it("that was filling a batch leaves that as it is, to be abandoned by the service", function()
     shell.with_directory(function(directory)
       service.run({ latency_ms = 20, log = directory .. "/log" }, function(_, client)
+        local uploaded = 0
         local function fill()
           local batch <close> = create(client)
-          for i = 1, 100 do
-            local ok, err = batch:upload("f" .. i, { data = "{}\n" })
+          while true do
+            local ok, err = batch:upload("f" .. uploaded, { data = "{}\n" })
             if not ok then return nil, err end
+            uploaded = uploaded + 1
           end
         end
         catalog.run(function()
           local task = catalog.spawn(fill)
-          require("catalog.scheduler.scheduler").sleep(0.1)
+          repeat sleep(0.01) until uploaded > 1
           task:cancel()
           assert.equal("cancelled", select(2, task:await()).kind)
         end)
@@ -547,7 +549,7 @@ describe("a task", function()
     local kind = catalog.run(function()
       local own
       own = catalog.spawn(function()
-        require("catalog.scheduler.scheduler").sleep(0.001)
+        sleep(0.001)
         own:cancel()
         return select(2, client:batch("b"):get()).kind
       end)
