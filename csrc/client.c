@@ -364,10 +364,33 @@ static void append_header(lua_State *L, cat_headers *headers, const char *line) 
     headers->list = longer;
 }
 
+/* The line on the top of the stack; raises where it could slip in another. */
+static const char *check_line(lua_State *L) {
+    size_t length;
+    const char *line = luaL_checklstring(L, -1, &length);
+    luaL_argcheck(L, cat_url_printable(line, length), 1, "a header has a control character");
+    return line;
+}
+
+/* Replaces the list of lines on the top of the stack by all of them in one. */
+static void join_lines(lua_State *L) {
+    int list = lua_gettop(L);
+    lua_pushliteral(L, "");
+    for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
+        check_line(L);
+        lua_pushstring(L, i > 1 ? "\r\n" : "");
+        lua_insert(L, -2);
+        lua_concat(L, 3);
+    }
+    lua_pop(L, 1);
+    lua_replace(L, list);
+}
+
 /*** A list of request headers, to be used for any number of transfers.
  * @function headers
- * @tparam {string,...} lines `name: value`, as made by `core.url.header`; `name:` keeps libcurl
- * from sending a header of its own
+ * @tparam {string|table,...} lines `name: value`, as made by `core.url.header`; `name:` keeps
+ * libcurl from sending a header of its own. A list of lines in the place of one goes to libcurl as
+ * one, of which it sees the first name only: it goes through its list several times a request
  * @treturn headers
  * @raise a line has a control character in it */
 static int client_headers(lua_State *L) {
@@ -378,10 +401,12 @@ static int client_headers(lua_State *L) {
     luaL_setmetatable(L, CAT_HEADERS);
     append_header(L, headers, "Expect:"); /* no waiting for 100 Continue */
     for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
-        size_t length;
-        const char *line = luaL_checklstring(L, -1, &length);
-        luaL_argcheck(L, cat_url_printable(line, length), 1, "a header has a control character");
-        append_header(L, headers, line);
+        if (lua_type(L, -1) == LUA_TTABLE) {
+            join_lines(L);
+            append_header(L, headers, lua_tostring(L, -1));
+        } else {
+            append_header(L, headers, check_line(L));
+        }
         lua_pop(L, 1);
     }
     lua_settop(L, 2);

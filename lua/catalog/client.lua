@@ -155,8 +155,10 @@ local function make_headers(client, token, sandbox, content_type, range)
   if not named then return nil, wrong end
   return core.client.headers {
     "accept: application/json", content_type and "content-type: " .. content_type or "content-type:",
-    authorization, "x-api-key: " .. client.api_key, "x-gw-ims-org-id: " .. client.org, named,
-    range and "Content-Range: " .. range,
+    {
+      authorization, "x-api-key: " .. client.api_key, "x-gw-ims-org-id: " .. client.org, named,
+      range and "Content-Range: " .. range,
+    },
   }
 end
 
