@@ -258,7 +258,7 @@ torture: deps-dev
 # What takes too long for each change. Each script ends with a line of `ok`, of `failed`, or of `pending` and
 # the status 77: it cannot run here.
 systems: deps-dev
-	@.ci/deps debootstrap
+	@.ci/deps debootstrap m4
 	@failed=0; for script in spec/systems/*.sh; do \
 	    if [ -x $$script ]; then $$script || [ $$? = 77 ] || failed=1; fi; \
 	done; exit $$failed

@@ -102,7 +102,7 @@ local function check_external_id(service, fields, request)
   if id == nil then return end
   if type(id) ~= "string" or id == "" then return problem "externalId is a string" end
   if not service.unique_ids then return end
-  local other = service.store:find_external(request.org, id)
+  local other = service.store:with_external_id(request.org, id)[1]
   if other then
     return answers.problem(409, "A batch with the externalId %s exists already: %s", id, other.batch.id)
   end

@@ -53,10 +53,17 @@ function listing.number(query, name, default, least, most)
     most < math.maxinteger and (" from %d to %d"):format(least, most) or ""))
 end
 
+-- The records to look at: all, or the few that have the one external id that is asked for.
+local function candidates(service, request)
+  local id, names = request.query.externalId, select(2, request.target:gsub("externalId=", ""))
+  local is_exact = id and names == 1 and not id:find "[,!*~]"
+  return is_exact and service.store:with_external_id(request.org, id) or service.store.records
+end
+
 -- The batches of an organisation and a sandbox that pass the filters, brought up to date.
 local function find(service, request, passes)
   local batches = {}
-  for _, record in ipairs(service.store.records) do
+  for _, record in ipairs(candidates(service, request)) do
     if record.org == request.org and record.sandbox == request.sandbox and visible(service, record) then
       lifecycle.refresh(service, record)
       if passes(record.batch) then batches[#batches + 1] = record.batch end

@@ -13,7 +13,10 @@ end
 local function remember(store, record)
   store.records[#store.records + 1] = record
   store.by_id[key_of(record.org, record.sandbox, record.batch.id)] = record
-  store.by_external_id[key_of(record.org, "", record.batch.externalId)] = record
+  local key = key_of(record.org, "", record.batch.externalId)
+  local same = store.by_external_id[key] or {}
+  store.by_external_id[key] = same
+  same[#same + 1] = record
 end
 
 -- Empty lists and objects are both tables; the fields that hold lists are marked, so that they stay lists.
@@ -120,9 +123,10 @@ function Store:find(org, sandbox, id)
   return self.by_id[key_of(org, sandbox, id)]
 end
 
---- The record of the newest batch of an organisation with an external id, or nil.
-function Store:find_external(org, external_id)
-  return self.by_external_id[key_of(org, "", external_id)]
+--- The records of the batches of an organisation with an external id, oldest first.
+-- @treturn {table,...}
+function Store:with_external_id(org, external_id)
+  return self.by_external_id[key_of(org, "", external_id)] or {}
 end
 
 return { new = new }
