@@ -307,7 +307,7 @@ describe("a creation that is to happen once", function()
   local function create_many(number, options)
     service.run(options, function(server)
       local client = service.client(server.url, { retry = { tries = 20, base = 0.01, cap = 0.02 } })
-      local jobs, left, seen = Group.new(50), number, {}
+      local jobs, left, seen = Group.new(250), number, {}
       jobs:add(function()
         left = left - 1
         if left < 0 then return nil end
