@@ -1,6 +1,7 @@
 -- Faults, and what is tried again.
 local core = require "catalog.core"
 local Group = require "catalog.scheduler.group"
+local once = require "catalog.once"
 local raw = require "support.raw"
 local retry = require "catalog.retry"
 local service = require "support.service"
@@ -359,14 +360,15 @@ describe("a creation that is to happen once", function()
   end)
 
   it("is aborted with the others that its lost answers have left", function()
-    local function listed(id) return ('"%s":{"id":"%s","status":"loading"}'):format(id, id) end
+    local function listed(id) return ('"%s":{"id":"%s","externalId":"ours","status":"loading"}'):format(id, id) end
     local done = { send = raw.answer("200 OK", "") }
     local server <close> = raw.start {
       { { close = true } },
       { { send = raw.answer("200 OK", "{" .. listed "b1" .. "}") }, done,
         { send = raw.answer("200 OK", "{" .. listed "b1" .. "," .. listed "b2" .. "}") }, done },
     }
-    local batch = assert(service.client(server.url):create_batch { dataset = DATASET, once = true })
+    local given = { dataset = DATASET, external_id = "ours" }
+    local batch = assert(once.create(service.client(server.url), given, { ours = true }))
     assert.equal("b1", batch.id)
     assert(batch:abort())
     local aborted = {}
@@ -380,15 +382,15 @@ describe("a creation that is to happen once", function()
     local function listing(...)
       local members = {}
       for i, id in ipairs { ... } do
-        members[i] = ('"%s":{"id":"%s","created":%d,"status":"loading"}'):format(id, id, id:byte(2))
+        members[i] = ('"%s":{"id":"%s","externalId":"ours","created":%d,"status":"loading"}'):format(id, id, id:byte(2))
       end
       return { send = raw.answer("200 OK", "{" .. table.concat(members, ",") .. "}") }
     end
     local done = { send = raw.answer("200 OK", "") }
     for _, listed in ipairs { { "b1", "b2", "b3" }, { "b3", "b2", "b1" } } do
       local server <close> = raw.start { { { close = true } }, { listing(table.unpack(listed)), done, done } }
-      local client = service.client(server.url)
-      local batch = assert(client:create_batch { dataset = DATASET, once = true })
+      local given = { dataset = DATASET, external_id = "ours" }
+      local batch = assert(once.create(service.client(server.url), given, { ours = true }))
       assert.equal("b1", batch.id)
       local aborted = {}
       for _, request in ipairs(server:stop()) do
@@ -435,11 +437,90 @@ describe("a creation that is to happen once", function()
   end)
 
   it("is no batch that was not asked for", function()
-    local wrong = { send = raw.answer("200 OK", '{"b9":{"id":"b9","externalId":"others"}}') }
-    local server <close> = raw.start { { { close = true } }, { wrong } }
-    local batch, err = service.client(server.url):create_batch { dataset = DATASET, once = true }
-    assert.is_nil(batch)
-    assert.is_true(err.ambiguous)
+    -- the second is what a service lists that knows no such filter
+    for _, listing in ipairs {
+      '{"b9":{"id":"b9","externalId":"others"}}', '{"b8":{"id":"b8","status":"loading"},"b9":{"id":"b9"}}',
+    } do
+      local wrong = { send = raw.answer("200 OK", listing) }
+      local server <close> = raw.start { { { close = true } }, { wrong } }
+      local batch, err = service.client(server.url):create_batch { dataset = DATASET, once = true }
+      assert.is_nil(batch)
+      assert.is_true(err.ambiguous)
+      assert.equal(2, #server:stop()) -- nothing was aborted
+    end
+  end)
+
+  it("is never another's batch with the caller's external id, be it made as those are that are not the caller's", function()
+    service.run({}, function(server, client)
+      local given = { dataset = DATASET, external_id = once.new_id() }
+      local other = assert(client:create_batch(given))
+      given.once = true
+      server:set_faults { { match = { method = "POST", path = "/import/batches$" }, times = 1, action = { drop = "before" } } }
+      local made, err = client:create_batch(given)
+      assert.is_nil(made)
+      assert.equal("conflict", err.kind)
+      assert.equal("loading", assert(other:get()).status)
+    end)
+  end)
+
+  it("is never another's batch of another dataset, made at the same time", function()
+    service.run({}, function(server, client)
+      -- the answer to the first look-up is from before the other was created
+      server:set_faults {
+        { match = { path = "externalId=" }, times = 1, action = { status = 200, body = "{}" } },
+        { match = { method = "POST", path = "/import/batches$", nth = 2 }, action = { drop = "before" } },
+      }
+      local other = assert(client:create_batch { dataset = "another", external_id = "mine" })
+      local made = assert(client:create_batch { dataset = DATASET, format = "json", external_id = "mine", once = true })
+      assert.not_equal(other.id, made.id)
+      assert(made:abort())
+      assert.equal("loading", assert(other:get()).status)
+    end)
+  end)
+
+  it("is refused as taken by another whom the catalog has known too late", function()
+    local function answered(body, status)
+      return { send = raw.answer(status or "200 OK", body, os.date "!date: %a, %d %b %Y %H:%M:%S GMT\r\n") }
+    end
+    local none = answered "{}"
+    local server <close> = raw.start { { none, { close = true } }, {
+      none, none, answered('{"title":"the externalId is taken"}', "409 Conflict"),
+      answered '{"b1":{"id":"b1","externalId":"mine","created":1,"status":"loading"}}',
+    } }
+    local client = service.client(server.url, { retry = { deadline = 1 } })
+    local made, err = client:create_batch { dataset = DATASET, external_id = "mine", once = true }
+    assert.is_nil(made)
+    assert.equal("conflict", err.kind, tostring(err))
+    assert.matches("the external id mine is that of the batch b1", err.message, 1, true)
+  end)
+
+  it("does not wait long for what is of no use to be aborted, neither now nor when the batch is completed", function()
+    service.run({}, function(server)
+      local tried = {}
+      local client = service.client(server.url, { retry = { tries = 2, base = 0.01 }, on_request = function(exchange)
+        local what = exchange.url:match "action=(%u+)" or exchange.url:match "externalId"
+        if what then tried[#tried + 1] = what end
+      end })
+      local slow = { status = 503, headers = { ["retry-after"] = "11" }, body = "{}" }
+      local given = { dataset = DATASET, format = "json", external_id = "ours" }
+      for _ = 1, 2 do assert(client:create_batch(given)) end
+      server:set_faults { { match = { path = "ABORT" }, action = slow } }
+      local made = assert(once.create(client, given, { ours = true, open = true }))
+      assert(made:upload("a.json", { data = "{}\n" }))
+      server:set_faults { { match = { path = "externalId" }, action = slow } }
+      assert(made:complete())
+      assert.same({ "externalId", "ABORT", "COMPLETE", "externalId" }, tried)
+    end)
+  end)
+
+  it("leaves another's batch alone that came later, also when the catalog does not know the own one", function()
+    service.run({}, function(_, client)
+      local other = assert(client:create_batch { dataset = DATASET, external_id = "mine" })
+      local own = client:batch("unknown", { dataset = DATASET })
+      once.doubt(own, "mine", other.created - 100000)
+      once.abort_others(own)
+      assert.equal("loading", assert(other:get()).status)
+    end)
   end)
 
   it("may have its external id among the extra fields", function()

@@ -18,4 +18,14 @@ function entry.read(id, fields)
   return fields
 end
 
+--- The dataset of a batch, as its fields name it.
+-- @tparam table fields
+-- @treturn ?string its id; nil: they do not name one
+function entry.dataset(fields)
+  for _, object in ipairs(type(fields.relatedObjects) == "table" and fields.relatedObjects or {}) do
+    local named = type(object) == "table" and object.type == "dataSet" and object.id
+    if type(named) == "string" then return named end
+  end
+end
+
 return entry

@@ -19,17 +19,16 @@ local OPEN <const> = { 0.05, 0.25, 1, 1, 2 }
 -- The same once the id was refused as taken: then it is only a matter of time.
 local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.1, 10, 1.6
 
--- How long aborting a batch that is of no use may take, in seconds.
+-- How long aborting the batches that are of no use may take, tries and pauses included, in seconds: what was asked for
+-- is done by then.
 local ABORT_TIMEOUT <const> = 10
 
 local once = {}
 
-local OURS <const> = "catalog-"
-
 --- An external id nobody else has.
 -- @treturn string
 function once.new_id()
-  return OURS .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return "catalog-" .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
 end
 
 --- The external id that the caller of a creation gave.
@@ -57,7 +56,7 @@ local function read_listing(body, external_id)
   for id, fields in pairs(found) do
     local one, unfit = entry.read(id, fields)
     if not one then return nil, unfit end
-    if (fields.externalId or external_id) ~= external_id then
+    if fields.externalId ~= external_id then -- had it not been asked for, others' batches would be taken and aborted
       return failure("protocol", "the reply is not what the external id was asked for")
     end
     list[#list + 1] = fields
@@ -86,14 +85,18 @@ local function time_of(transfer)
   return seconds and (seconds - 1) * 1000 or nil
 end
 
--- Whether a batch with the caller's external id can be one of this call's: those that were there before its first
--- creation, and those that came after it was over, are another's. An id of our own nobody else has.
+-- Whether a batch with the caller's external id can be one of this call's: those of another dataset, those that were
+-- there before its first creation, and those that came after it was over, are another's. An id of our own nobody else
+-- has.
 local function may_be_own(call, fields)
+  local dataset = entry.dataset(fields)
+  if dataset and dataset ~= (call.options.dataset or dataset) then return false end
   if not is_integer(fields.created) then return true end
   return fields.created >= (call.since or fields.created) and fields.created <= (call.till or fields.created)
 end
 
--- Looks for the batches with the external id of a call, best first. The second value is when the service answered.
+-- Looks for the batches with the external id of a call that may be its own, best first. The second value is when the
+-- service answered, the third a batch that is another's.
 local function look(call)
   local answered
   local list, err = call.client:send {
@@ -105,43 +108,49 @@ local function look(call)
     end,
   }
   if not list then return nil, err end
-  local own = {}
+  local own, other = {}, nil
   for _, fields in ipairs(list) do
-    if may_be_own(call, fields) then own[#own + 1] = fields end
+    if may_be_own(call, fields) then own[#own + 1] = fields else other = fields end
   end
   table.sort(own, precedes)
-  return own, answered
+  return own, answered, other
 end
 
 -- Aborts batches that are of no use: they are empty, and nobody knows of them. One that cannot be aborted now is tried
 -- again when the chosen one is completed, and given up by the service some days later.
 local function abort_others(call, list, chosen)
+  local ends = math.min(call.ends, core.system.monotonic() + ABORT_TIMEOUT)
   for _, fields in ipairs(list) do
     if fields.id ~= chosen and rank(fields) == 1 then
       local other = batch.attach(call.client, fields.id, call.options.sandbox)
       local request = batch.action(other, "ABORT", ABORT_TIMEOUT)
-      if request then call.client:send(request) end
+      if request then
+        request.ends = ends
+        call.client:send(request)
+      end
     end
   end
 end
 
--- The best of the batches there are; nil when there is none, or nil and an error.
+-- The best of the batches there are; nil when there is none, or nil and an error. The third value is a batch that is
+-- another's.
 local function choose(call)
-  local list, err = look(call)
-  if not list then return nil, err end
+  local list, answered, other = look(call)
+  if not list then return nil, answered end
   local chosen = list[1]
   if chosen then abort_others(call, list, chosen.id) end
-  return chosen
+  return chosen, nil, other
 end
 
--- Looks until a batch is there, or the pauses are used up; first when what the service asked for is over.
+-- Looks until a batch is there, or the pauses are used up; first when what the service asked for is over. Once the id
+-- was refused as taken, another's batch is the answer as well: the third value.
 local function find(call, pauses, asked)
   for pause in pauses do
     local paused, stopped = scheduler.sleep(math.max(pause, asked), call.client.loop, call.client)
     asked = 0
     if not paused then return nil, stopped end
-    local found, err = choose(call)
-    if found or err then return found, err end
+    local found, err, other = choose(call)
+    if found or err or other and call.taken then return found, err, other end
   end
   return nil
 end
@@ -177,16 +186,15 @@ end
 -- What is to be known before the first creation of a call is sent: whether a batch has the id, and whose it is.
 local function prepare(call, known)
   if known.open then return find(call, some_pauses(call.ends), 0) end
-  local ours = call.options.external_id:sub(1, #OURS) == OURS
-  if ours and not known.look then return nil end
-  local list, answered = look(call)
-  if not list then return nil, answered end
-  if ours then
-    if list[1] then abort_others(call, list, list[1].id) end
-    return list[1]
+  if call.ours then
+    if not known.look then return nil end
+    return choose(call)
   end
-  if list[1] then return is_owned(call.options.external_id, list[1].id) end
-  call.since = answered
+  local list, answered, other = look(call)
+  if not list then return nil, answered end
+  other = list[1] or other
+  if other then return is_owned(call.options.external_id, other.id) end
+  call.since = answered or core.system.now() - 1000 -- where the service does not tell its time
   return nil
 end
 
@@ -216,8 +224,8 @@ local function create_and_look(call)
     local fields
     fields, err = create_one(call)
     if fields then return settle(call, fields) end
-    local exists = call.open and is_taken(err)
-    if not exists and not err.ambiguous then
+    call.taken = call.open and is_taken(err)
+    if not call.taken and not err.ambiguous then
       err.ambiguous = call.open or nil -- the one before may still turn up
       return nil, err
     end
@@ -227,9 +235,10 @@ local function create_and_look(call)
       err.ambiguous = true
       return retry.too_late(err, asked)
     end
-    local found, unasked = find(call, exists and pauses_until(call.ends) or some_pauses(call.ends), asked)
+    local found, unasked, other = find(call, call.taken and pauses_until(call.ends) or some_pauses(call.ends), asked)
     if found then return found end
-    if unasked or exists then break end
+    if other then return is_owned(call.options.external_id, other.id) end
+    if unasked or call.taken then break end
   end
   err.ambiguous = true
   return nil, err
@@ -254,8 +263,9 @@ local HELD_BACK <const> = 60000
 -- @tparam table given the options of the creation
 -- @tparam ?table known what is known of an earlier run: `open` (true: a creation with this external id may have been
 --   sent), `look` (true: that is not likely, but has to be looked for), `since` (the service's time before the first
---   creation, milliseconds since the epoch); and `note(external_id, since)`, called before the first creation of this
---   run is sent, which gives true, or nil and an error
+--   creation, milliseconds since the epoch), `ours` (true: the external id is not the caller's, but one that nobody
+--   else has); and `note(external_id, since)`, called before the first creation of this run is sent, which gives true,
+--   or nil and an error
 -- @treturn[1] catalog.batch
 -- @treturn[2] nil
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
@@ -265,7 +275,7 @@ function once.create(client, given, known)
   if not possible then return nil, unfit end
   local call = {
     client = client, options = with_id(given), ends = client:ends(), since = known.since, open = known.open,
-    doubtful = known.open or known.look, home = scheduler.home(),
+    doubtful = known.open or known.look, ours = known.ours or not once.id_of(given), home = scheduler.home(),
   }
   local fields, err = find_or_create(call, known)
   if not fields then return nil, err end
@@ -279,7 +289,8 @@ end
 -- @tparam string external_id
 -- @tparam ?integer since the service's time before the first creation, milliseconds since the epoch
 function once.doubt(chosen, external_id, since)
-  local till = since and is_integer(chosen.created) and chosen.created + HELD_BACK or nil
+  local created = is_integer(chosen.created) and chosen.created or since
+  local till = since and created + HELD_BACK or nil
   batch.state(chosen).others = { external_id = external_id, since = since, till = till }
 end
 
@@ -291,10 +302,10 @@ function once.abort_others(chosen)
   local others = state.others
   if not others then return end
   state.others = nil
-  local options = { external_id = others.external_id, sandbox = sandbox }
+  local options = { external_id = others.external_id, sandbox = sandbox, dataset = state.dataset }
   local call = {
-    client = client, options = options, since = others.since, till = others.till, ends = client:ends(),
-    home = state.home,
+    client = client, options = options, since = others.since, till = others.till, home = state.home,
+    ends = math.min(client:ends(), core.system.monotonic() + ABORT_TIMEOUT),
   }
   local list = look(call)
   if list then abort_others(call, list, chosen.id) end

@@ -22,7 +22,10 @@ local function creation_of(run, first_options, number, fresh)
   -- Batches are created one after another: only the first that is not known may have been under way at the end.
   local first = lost and not known.refused and not run.looked
   run.looked = run.looked or lost
-  return options, { open = known.external_id ~= nil or first or nil, look = lost or nil, since = known.since }
+  return options, {
+    open = known.external_id ~= nil or first or nil, look = lost or nil, since = known.since,
+    ours = not first_options.external_id,
+  }
 end
 
 local function create_noted(run, first_options, number, fresh)

@@ -3,6 +3,7 @@
 local batch = require "catalog.batch"
 local Group = require "catalog.scheduler.group"
 local core = require "catalog.core"
+local entry = require "catalog.entry"
 local failure = require "catalog.failure"
 local options = require "catalog.options"
 local paths = require "catalog.paths"
@@ -53,21 +54,14 @@ function upload.check_values(given)
   return batch.check_timeout(given.timeout)
 end
 
-local function dataset_in(fields)
-  for _, object in ipairs(type(fields.relatedObjects) == "table" and fields.relatedObjects or {}) do
-    local named = type(object) == "table" and object.type == "dataSet" and object.id
-    if type(named) == "string" then return named end
-  end
-end
-
 -- The dataset of a batch: known, or among its fields, or looked up.
 local function dataset_of(self)
   local state = batch.state(self)
-  if not state.dataset then state.dataset = dataset_in(self) end
+  if not state.dataset then state.dataset = entry.dataset(self) end
   if not state.dataset then
     local fresh, err = batch.fetch(self)
     if not fresh then return nil, err end
-    state.dataset = dataset_in(fresh)
+    state.dataset = entry.dataset(fresh)
   end
   if state.dataset then return state.dataset end
   return failure("batch", "the batch %s names no dataset; give it: client:batch(id, { dataset = ... })", self.id)
