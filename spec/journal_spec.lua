@@ -188,6 +188,42 @@ describe("a journal", function()
     end
   end)
 
+  it("that was cut at any line behind a batch that was aborted finds the next one again", function()
+    local first, lines
+    local function abort_and_stop(run)
+      first = stop_in_the_middle(run, 8)
+      assert(run.client:batch((next(batches(run.client)))):abort())
+      return stop_in_the_middle(run, 8)
+    end
+    with_run(function(run) lines = select(2, abort_and_stop(run):sub(#first + 1):gsub("\n", "")) end)
+    assert.is_true(lines > 3)
+    for kept = 0, lines do
+      with_run(function(run)
+        local text = abort_and_stop(run)
+        local stop = #first
+        for _ = 1, kept do stop = text:find("\n", stop + 1, true) end
+        shell.write(run.given.journal, text:sub(1, stop))
+        assert_whole(run, assert(run.client:ingest(run.given)))
+        assert.equal(1, #alive(run.client), kept)
+      end)
+    end
+  end)
+
+  it("does not begin batches without end where each is given up at once", function()
+    with_run(function(run)
+      local made = 0
+      local client = service.client(run.server.url, { on_request = function(exchange)
+        if exchange.url:find "/import/batches$" then made = made + 1 end
+      end })
+      run.server:set_faults {
+        { match = { path = "/import/batches$" }, times = 20, action = { status = 201, body = '{"id":"b","status":"aborted"}' } },
+      }
+      assert_error("batch", "10 batches in a row were given up before they had a file, the last is b (aborted)",
+        client:ingest(run.given))
+      assert.equal(10, made)
+    end)
+  end)
+
   it("with any bit flipped is refused, or read as one whose last line was torn", function()
     with_run(function(run)
       local text = stop_in_the_middle(run, 8)

@@ -7,8 +7,11 @@ local states = require "catalog.states"
 
 local resume = {}
 
+-- How many batches in a row may turn out to have been given up before one takes the files.
+local MOST_GONE <const> = 10
+
 -- The options of a creation, and what is known of it from earlier runs. `fresh`: this run has just dropped the batch
--- before, so no run has sent anything since.
+-- before, and sent nothing since.
 local function creation_of(run, first_options, number, fresh)
   local journal, options = run.journal, {}
   for name, value in pairs(first_options) do options[name] = value end
@@ -18,10 +21,10 @@ local function creation_of(run, first_options, number, fresh)
   local id = options.external_id or derived
   options.external_id = known.external_id or id and id .. again or once.new_id()
   -- The end of a journal may have been lost, and with it the line of a creation.
-  local lost = not known.external_id and derived and not journal.is_new and not fresh
+  local lost = not known.external_id and derived and not journal.is_new
   -- Batches are created one after another: only the first that is not known may have been under way at the end.
-  local first = lost and not known.refused and not run.looked
-  run.looked = run.looked or lost
+  local first = lost and not fresh and not known.refused and not run.looked
+  run.looked = run.looked or lost and not fresh
   return options, {
     open = known.external_id ~= nil or first or nil, look = lost or nil, since = known.since,
     ours = not first_options.external_id,
@@ -43,12 +46,7 @@ local function create_noted(run, first_options, number, fresh)
     return nil, ok and err or unwritten
   end
   local ok, unwritten = journal:note { event = "batch", group = number, id = made.id }
-  if not ok then return nil, unwritten end
-  if not states.is_gone(made.status) then return made end
-  -- it was created long ago, and given up by the service meanwhile
-  ok, unwritten = resume.drop(run, number, made.id, made.status)
-  if not ok then return nil, unwritten end
-  return create_noted(run, first_options, number, true)
+  return ok and made, unwritten
 end
 
 --- Notes that a batch is of no more use.
@@ -72,6 +70,21 @@ function resume.missing(run, group)
     if not run.journal:progress(item.name).done then return item.name end
   end
   return nil
+end
+
+-- Creates until there is a batch that was not given up: one that was found may have been created long ago.
+local function create_lasting(run, first_options, number, fresh)
+  local made, err
+  for _ = 1, MOST_GONE do
+    made, err = create_noted(run, first_options, number, fresh)
+    if not made then return nil, err end
+    if not states.is_gone(made.status) then return made end
+    local ok, unwritten = resume.drop(run, number, made.id, made.status)
+    if not ok then return nil, unwritten end
+    fresh = true
+  end
+  return failure("batch", "%d batches in a row were given up before they had a file, the last is %s (%s)", MOST_GONE,
+    made.id, made.status)
 end
 
 -- Whether all files of a batch that takes no more are in it.
@@ -135,7 +148,7 @@ function resume.begin(run, group, number, options)
     if not ok then return nil, unwritten end
     fresh = true
   end
-  local made, failed = create_noted(run, options, number, fresh)
+  local made, failed = create_lasting(run, options, number, fresh)
   if not made then return nil, failed end
   group.batch = made
   if made.status == nil or states.is_loading(made.status) then return true end
