@@ -224,6 +224,17 @@ describe("a journal", function()
     end)
   end)
 
+  it("knows a file whose end was asked for, though the service refuses to end it again", function()
+    with_run(function(run)
+      local ending = { path = "f2.json%?action=COMPLETE" }
+      run.server:set_faults { { match = ending, action = { drop = "after" } } }
+      assert.is_nil(run.client:ingest(run.given))
+      run.server:set_faults { { match = ending, action = { status = 400, body = '{"title":"it was completed"}' } } }
+      assert_whole(run, assert(run.client:ingest(run.given)))
+      assert.equal(1, count(batches(run.client)))
+    end)
+  end)
+
   it("with any bit flipped is refused, or read as one whose last line was torn", function()
     with_run(function(run)
       local text = stop_in_the_middle(run, 8)

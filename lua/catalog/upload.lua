@@ -172,18 +172,19 @@ local function read_extent(_, transfer)
 end
 
 --- Ends a file that was sent in parts. An end that was asked for, and whose answer was lost, may be refused when it is
--- asked for again; what the service has got decides then.
+-- asked for again; what the service has got decides then. So it does for a run that goes on where another stopped.
 -- @tparam table place
 -- @tparam string path
 -- @tparam integer total how many bytes the parts have together
+-- @tparam ?boolean again true: it may have been asked for in an earlier run
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
-function upload.complete(place, path, total)
+function upload.complete(place, path, total, again)
   local ends = place.client:ends()
   local ok, err = upload.send(place, "POST", path .. "?action=COMPLETE", nil, { ends = ends })
   if ok then return true end
-  if not (err.ambiguous and err.kind == "http" and err.status < 500) then return nil, err end
+  if not ((again or err.ambiguous) and err.kind == "http" and err.status < 500) then return nil, err end
   local extent = place.client:send {
     method = "HEAD", path = path, sandbox = place.sandbox, timeout = place.timeout, ends = ends, repeatable = true,
     read = read_extent, home = place.home,
@@ -206,10 +207,10 @@ local function finish(task)
   return task.heard.done(task.total)
 end
 
-local function complete(task)
+local function complete(task, again)
   local ok, err = check_unchanged(task)
   if not ok then return nil, err end
-  ok, err = upload.complete(task.place, task.target, task.total)
+  ok, err = upload.complete(task.place, task.target, task.total, again)
   if not ok then return nil, err end
   return finish(task)
 end
@@ -256,7 +257,7 @@ local function send_in_parts(task, jobs)
     if not ok then return nil, err end
   end
   local firsts, sent = parts_to_send(task), 0
-  if #firsts == 0 then return complete(task) end
+  if #firsts == 0 then return complete(task, true) end
   task.parts_left = #firsts
   jobs:add(function()
     sent = sent + 1
