@@ -176,7 +176,8 @@ describe("a reply", function()
   end)
 
   it("that is anything at any place does not raise: the batch with an external id", function()
-    local listing = '{"01K":{"id":"01K","externalId":"mine","status":"loading"},"01L":{"status":"loading","created":1}}'
+    local listing = '{"01K":{"id":"01K","externalId":"mine","status":"loading"},'
+      .. '"01L":{"externalId":"mine","status":"loading","created":1}}'
     for _, id in ipairs { "01K", "none" } do
       each_fault({}, { path = "externalId=" }, listing:gsub("01K", id), 200, function(client)
         local made = check_batch(client:create_batch { dataset = "5c8c", external_id = "mine", once = true })
@@ -188,7 +189,8 @@ describe("a reply", function()
   it("that is anything at any place does not raise: other batches with the external id of one whose answer was lost", function()
     service.run({}, function(server)
       for i, value in ipairs { "null", "true", "0", "-1", "1e300", '""', '"x"', "[]", "{}" } do
-        local text = ('{"01K":{},"01L":{"created":%s,"status":%s}}'):format(value, value)
+        local text = ('{"01K":{"externalId":"mine%d"},"01L":{"externalId":"mine%d","created":%s,"status":%s}}'):format(i, i,
+          value, value)
         server:set_faults {
           { match = { method = "POST", path = "/batches$" }, times = 1, action = { drop = "after" } },
           { match = { path = "externalId=", nth = 2 }, action = { status = 200, body = text } },
