@@ -8,7 +8,8 @@ inside apt-get install -y -qq --no-install-recommends gcc
 if inside /catalog/.ci/run; then
   echo "ok: Debian 12: .ci/run: $(tail -n 1 "$log")"
 else
-  tail -n 200 "$log"
+  grep -a -A 20 '^== \|FAILED\|^failed: ' "$log"
+  tail -n 50 "$log"
   echo "failed: Debian 12: .ci/run"
   exit 1
 fi

@@ -192,7 +192,7 @@ end
 filters.guarded = guarded
 
 --- Reads the filters of a query.
--- @tparam {table,...} pairs of names and values, in their order; what is no filter is passed over
+-- @tparam {table,...} pairs_of_query names and values, in their order; what is no filter is passed over
 -- @treturn[1] function says whether a batch passes all of them; may refuse (see `filters.guarded`)
 -- @treturn[2] nil
 -- @treturn[2] table the refusal, packed
