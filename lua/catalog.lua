@@ -10,7 +10,7 @@ local version = require "catalog.version"
 
 -- What is not needed to create a batch.
 for _, name in ipairs {
-  "actions", "ingest", "journal", "journal_line", "once", "problems", "resume", "rows", "scheduler.group",
+  "actions", "ingest", "journal", "journal_line", "once", "problems", "random", "resume", "rows", "scheduler.group",
   "scheduler.tasks", "states", "upload", "writer",
 } do
   later("catalog." .. name)

@@ -4,6 +4,7 @@
 local core = require "catalog.core"
 local failure = require "catalog.failure"
 local line = require "catalog.journal_line"
+local random = require "catalog.random"
 
 local journal = {}
 
@@ -228,14 +229,10 @@ local function append(self, events, durable)
   return true
 end
 
-local function random_hex(bytes)
-  return ("%02x"):rep(bytes):format(core.system.random(bytes):byte(1, -1))
-end
-
 -- Begins a journal; behind what a crash has left of its first lines, whose seed is kept.
 local function begin(self, run, groups)
   local head = head_of(run, groups)
-  head[1].seed = self.state.run and self.state.run.seed or random_hex(16)
+  head[1].seed = self.state.run and self.state.run.seed or random(16)
   return append(self, head, true)
 end
 

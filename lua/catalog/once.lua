@@ -8,6 +8,7 @@ local core = require "catalog.core"
 local entry = require "catalog.entry"
 local failure = require "catalog.failure"
 local paths = require "catalog.paths"
+local random = require "catalog.random"
 local retry = require "catalog.retry"
 local scheduler = require "catalog.scheduler.scheduler"
 local states = require "catalog.states"
@@ -28,7 +29,7 @@ local once = {}
 --- An external id nobody else has.
 -- @treturn string
 function once.new_id()
-  return "catalog-" .. core.system.random(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return "catalog-" .. random(16)
 end
 
 --- The external id that the caller of a creation gave.
@@ -209,20 +210,12 @@ local function settle(call, fields)
   return list[1]
 end
 
--- Makes one creation. Gives the fields of the batch, or nil and an error.
-local function create_one(call)
-  local request, err = batch.creation(call.options, call.ends)
-  if not request then return nil, err end
-  request.home = call.home
-  return call.client:send(request)
-end
-
 -- Creates, and looks where an answer was lost, until it is known what came of it.
 local function create_and_look(call)
   local err
   for _ = 1, math.max(call.client.policy.tries, 2) do
     local fields
-    fields, err = create_one(call)
+    fields, err = call.client:send(call.creation)
     if fields then return settle(call, fields) end
     call.taken = call.open and is_taken(err)
     if not call.taken and not err.ambiguous then
@@ -271,11 +264,14 @@ local HELD_BACK <const> = 60000
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, known)
   known = known or {}
-  local possible, unfit = batch.creation(given) -- what can never work is found before anybody is asked
-  if not possible then return nil, unfit end
+  local options, ends = with_id(given), client:ends()
+  local creation, unfit = batch.creation(options, ends) -- what can never work is found before anybody is asked
+  if not creation then return nil, unfit end
+  creation.home = scheduler.home()
   local call = {
-    client = client, options = with_id(given), ends = client:ends(), since = known.since, open = known.open,
-    doubtful = known.open or known.look, ours = known.ours or not once.id_of(given), home = scheduler.home(),
+    client = client, options = options, ends = ends, creation = creation, home = creation.home,
+    since = known.since, open = known.open, doubtful = known.open or known.look,
+    ours = known.ours or not once.id_of(given),
   }
   local fields, err = find_or_create(call, known)
   if not fields then return nil, err end

@@ -1,7 +1,7 @@
 --- The identity service: tokens for an API key and its secret.
 -- @module catalog.emulator.ims
 local answers = require "catalog.emulator.answers"
-local core = require "catalog.core"
+local random = require "catalog.random"
 local target = require "catalog.emulator.target"
 
 local ims = {}
@@ -10,10 +10,6 @@ local SECONDS <const> = 86399
 
 local function refuse(status, code, description)
   return answers.value(status, { error = code, error_description = description })
-end
-
-local function hex(bytes)
-  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
 
 --- Answers a token call: `POST /ims/token/v3`, fields as a form, or in the query as some clients send them.
@@ -31,7 +27,7 @@ function ims.token(service, request)
   if service.clients and service.clients[fields.client_id] ~= fields.client_secret then
     return refuse(401, "invalid_client", "invalid client_id or client_secret")
   end
-  local token = hex(core.system.random(24))
+  local token = random(24)
   service.gateway:issue(token, SECONDS)
   return answers.value(200, { access_token = token, token_type = "bearer", expires_in = SECONDS })
 end
