@@ -464,7 +464,7 @@ describe("a creation that is to happen once", function()
   end)
 
   it("is never another's batch of another dataset, made at the same time", function()
-    service.run({}, function(server, client)
+    service.run({ unique_ids = false }, function(server, client)
       -- the answer to the first look-up is from before the other was created
       server:set_faults {
         { match = { path = "externalId=" }, times = 1, action = { status = 200, body = "{}" } },
@@ -495,7 +495,7 @@ describe("a creation that is to happen once", function()
   end)
 
   it("does not wait long for what is of no use to be aborted, neither now nor when the batch is completed", function()
-    service.run({}, function(server)
+    service.run({ unique_ids = false }, function(server)
       local tried = {}
       local client = service.client(server.url, { retry = { tries = 2, base = 0.01 }, on_request = function(exchange)
         local what = exchange.url:match "action=(%u+)" or exchange.url:match "externalId"
