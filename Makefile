@@ -90,8 +90,8 @@ $(HTTPD): csrc/emulator/httpd.c Makefile | $(HEADERS)
 LIBRARY    := $(BUILD)/libcatalog.a
 BUNDLE     := $(BUILD)/catalog_bundle.lua
 # The first is what the bundle returns. The emulator and the program `catalog` are no part of it.
-BUNDLE_LUA := lua/catalog.lua $(filter-out lua/catalog/emulator.lua lua/catalog/emulator/% lua/catalog/cli.lua \
-              lua/catalog/main.lua, $(sort $(wildcard lua/catalog/*.lua lua/catalog/*/*.lua)))
+BUNDLE_LUA := lua/catalog.lua $(filter-out lua/catalog/emulator.lua lua/catalog/emulator/% lua/catalog/cli/%, \
+              $(sort $(wildcard lua/catalog/*.lua lua/catalog/*/*.lua)))
 
 libcatalog.a: $(LIBRARY)
 bundle: $(BUNDLE)
@@ -133,15 +133,11 @@ deps-dev:
 	@.ci/deps $(DEPS_DEV)
 
 install: all
-	install -d $(DESTDIR)$(INST_LUADIR)/catalog/emulator $(DESTDIR)$(INST_LUADIR)/catalog/loop \
-	    $(DESTDIR)$(INST_LUADIR)/catalog/scheduler $(DESTDIR)$(INST_LIBDIR)/catalog/emulator $(DESTDIR)$(INST_BINDIR)
-	install -m 644 lua/catalog.lua $(DESTDIR)$(INST_LUADIR)
-	install -m 644 lua/catalog/*.lua $(DESTDIR)$(INST_LUADIR)/catalog
-	install -m 644 lua/catalog/emulator/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/emulator
-	install -m 644 lua/catalog/loop/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/loop
-	install -m 644 lua/catalog/scheduler/*.lua $(DESTDIR)$(INST_LUADIR)/catalog/scheduler
+	install -d $(DESTDIR)$(INST_LIBDIR)/catalog/emulator $(DESTDIR)$(INST_BINDIR)
+	cd lua && for f in catalog.lua $$(find catalog -name '*.lua'); do \
+	    install -D -m 644 $$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
-	install -m 755 lua/catalog/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
+	install -m 755 lua/catalog/cli/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi
 
 # What the rockspec fetches from where the project is published, git takes from this checkout instead.
@@ -165,7 +161,7 @@ demo: deps
 	@$(TREE) $(LUA) examples/demo.lua
 
 emulator: all
-	@$(TREE) $(LUA) lua/catalog/emulator/main.lua --port $(PORT)
+	@$(TREE) $(LUA) lua/catalog/cli/main.lua emulator --port $(PORT)
 
 test: deps-test
 	@$(MAKE) -s specs
@@ -213,7 +209,8 @@ ifneq ($(BITS32),)
 	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
 	    gcc -m32 $(C_FLAGS) -I/usr/include/$$(gcc -print-multiarch) $(WARNINGS) -fsyntax-only $$f; done
 endif
-	luacheck --quiet csrc lua spec examples
+	luacheck --quiet .ci csrc lua spec examples
+	$(LUA) .ci/layers.lua
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
 # are freed by neither busted nor os.exit. Here emulators refuse an external id that they have seen.

@@ -3,17 +3,25 @@
 -- Every call that depends on more than its arguments' types returns nil and an error table when it does not
 -- succeed: `kind`, `message`, and what else is known (README, Errors). A misspelt option raises.
 -- @module catalog
-local Client = require "catalog.client"
+local Client = require "catalog.client.client"
+local batch = require "catalog.batch.batch"
 local core = require "catalog.core"
-local later = require "catalog.later"
-local version = require "catalog.version"
+local later = require "catalog.base.later"
+local version = require "catalog.base.version"
+require "catalog.batch.create"
 
 -- What is not needed to create a batch.
+later.methods(batch.methods, "catalog.batch.actions", { "complete", "abort", "fail", "revert", "problems", "wait" })
+later.methods(batch.methods, "catalog.batch.rows", { "input_files", "failed_rows" })
+later.methods(batch.methods, "catalog.batch.upload", { "upload" })
+later.methods(batch.methods, "catalog.batch.writer", { "writer" })
+later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 for _, name in ipairs {
-  "actions", "ingest", "journal", "journal_line", "once", "problems", "random", "resume", "rows", "scheduler.group",
-  "scheduler.tasks", "states", "upload", "writer",
+  "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "ingest.journal",
+  "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report", "ingest.resume", "scheduler.group",
+  "scheduler.tasks",
 } do
-  later("catalog." .. name)
+  later.module("catalog." .. name)
 end
 
 local catalog = {

@@ -23,8 +23,8 @@ local function ok(body, headers) return raw.answer("200 OK", body, headers) end
 
 -- Gives what the program printed, and its exit status.
 local function run_program(server, words)
-  return shell.run(("AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t %s lua/catalog/main.lua %s"):format(server.url,
-    shell.LUA, words))
+  local command = "AEP_BASE_URL=%s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t %s lua/catalog/cli/main.lua %s"
+  return shell.run(command:format(server.url, shell.LUA, words))
 end
 
 describe("a process that has opened all it may", function()
@@ -78,9 +78,9 @@ describe("a process that has opened all it may", function()
   it("has read every file of the module at the first require", function()
     local missing = shell.lua [[
       require "catalog"
-      for name in io.popen("cd lua && ls catalog/*.lua catalog/scheduler/*.lua"):lines() do
+      for name in io.popen("cd lua && find catalog -name '*.lua'"):lines() do
         local module = name:gsub("/", "."):gsub("%.lua$", "")
-        local apart = module == "catalog.cli" or module == "catalog.main" or module == "catalog.emulator"
+        local apart = module:find "^catalog%.cli" or module:find "^catalog%.emulator" or module:find '^catalog%.loop%.[cl]'
         if not apart and not package.loaded[module] and not package.preload[module] then print(module) end
       end
     ]]

@@ -6,7 +6,7 @@ local shell = require "support.shell"
 local function run(server, words, more)
   local environment = ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token %s"):format(server.url,
     more or "")
-  return shell.run(environment .. " " .. shell.LUA .. " lua/catalog/main.lua " .. words)
+  return shell.run(environment .. " " .. shell.LUA .. " lua/catalog/cli/main.lua " .. words)
 end
 
 local function with_files(body)

@@ -226,7 +226,7 @@ describe("the fields of the service", function()
   }
 
   it("share no name with a method", function()
-    local methods = require("catalog.batch").methods
+    local methods = require("catalog.batch.batch").methods
     assert.is_function(methods.get)
     for _, field in ipairs(FIELDS) do assert.is_nil(methods[field], field) end
   end)

@@ -192,7 +192,7 @@ describe("the emulator's connections", function()
   local function with_few_descriptors(body)
     shell.with_directory(function(directory)
       local ended = shell.start(([[ulimit -n 64
-        env TMPDIR=%s %s lua/catalog/emulator/main.lua --port 0 >%s/out & echo $! >%s/pid; wait]]):format(directory,
+        env TMPDIR=%s %s lua/catalog/cli/main.lua emulator --port 0 >%s/out & echo $! >%s/pid; wait]]):format(directory,
         shell.LUA, directory, directory))
       local fine, why = pcall(function()
         local port

@@ -30,7 +30,7 @@ end
 
 -- An emulator of its own process, with what it says on stderr.
 local function start_beside(directory)
-  local running = program.start("", "lua/catalog/emulator/main.lua --port 0 --data-dir " .. directory)
+  local running = program.start("", "lua/catalog/cli/main.lua emulator --port 0 --data-dir " .. directory)
   local before = {}
   while not running.port do
     local line = assert(running:line())
@@ -437,7 +437,7 @@ describe("the emulator's handle", function()
     return shell.with_directory(function(directory)
       local output = shell.run(([[
         mkdir %s/tmp; %s
-        env %s TMPDIR=%s/tmp %s lua/catalog/emulator/main.lua --port 0 %s >%s/out &
+        env %s TMPDIR=%s/tmp %s lua/catalog/cli/main.lua emulator --port 0 %s >%s/out &
         while kill -0 $! && ! grep -qs AEP_ORG %s/out; do sleep 0.05; done
         out=%s/out; url=$(sed -n 's/.*listens on \([^ ]*\).*/\1/p' $out)
         %s
@@ -469,7 +469,7 @@ describe("the emulator's handle", function()
       done
       grep ': A name' $out >/dev/null && echo named]])
     assert.equal("201 201 400 named\n0\n", output)
-    local usage, wrong = shell.run(shell.LUA .. " lua/catalog/emulator/main.lua --dataset =name")
+    local usage, wrong = shell.run(shell.LUA .. " lua/catalog/cli/main.lua emulator --dataset =name")
     assert.equal(2, wrong)
     assert.matches("'=name' is neither ID nor ID=NAME", usage, 1, true)
   end)
@@ -480,7 +480,7 @@ describe("the emulator's handle", function()
     assert.matches("export AEP_BASE_URL=http://127.0.0.1:%d+ AEP_IMS_URL=", output)
     assert.matches("\n0\n$", output)
     assert.is_nil(output:find "traceback")
-    local usage, wrong = shell.run(shell.LUA .. " lua/catalog/emulator/main.lua --prot 1")
+    local usage, wrong = shell.run(shell.LUA .. " lua/catalog/cli/main.lua emulator --prot 1")
     assert.equal(2, wrong)
     assert.matches("Did you mean '--port'?", usage, 1, true)
   end)

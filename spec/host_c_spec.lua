@@ -214,7 +214,7 @@ describe("the bundle", function()
 
   it("tells files and lines as they are in the repository", function()
     local output = with_bundle [[
-      local client = require "catalog.client"
+      local client = require "catalog.client.client"
       print(debug.getinfo(client.new, "S").source, debug.getinfo(client.new, "S").linedefined)
       print(select(2, pcall(catalog.client, { orgg = 1 })))
     ]]

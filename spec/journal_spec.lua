@@ -1,7 +1,7 @@
 -- Going on after a crash: what the journal of an ingest promises.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
-local journal = require "catalog.journal"
+local journal = require "catalog.ingest.journal"
 local kills = require "support.kills"
 local service = require "support.service"
 local shell = require "support.shell"

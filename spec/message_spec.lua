@@ -78,7 +78,7 @@ describe("a message", function()
     assert.equal(SHOWN, err.detail)
     assert.equal(SHOWN .. ": " .. SHOWN, assert(batch:problems())[1].text)
     local printed = shell.run(("AEP_BASE_URL=%s AEP_ORG=O AEP_API_KEY=key AEP_ACCESS_TOKEN=t %s"
-      .. " lua/catalog/main.lua status b"):format(server.url, shell.LUA))
+      .. " lua/catalog/cli/main.lua status b"):format(server.url, shell.LUA))
     assert.matches("x                " .. SHOWN, printed, 1, true)
   end)
 end)

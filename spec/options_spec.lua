@@ -1,4 +1,4 @@
-local options = require "catalog.options"
+local options = require "catalog.base.options"
 
 local SCHEMA <const> = {
   dataset = "string", format = "string", timeout = "number", parallel = "integer", token = "string|callable", any = "any",

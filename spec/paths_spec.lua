@@ -1,5 +1,5 @@
 -- Ids and names in paths: what a server would take as a step in the path is refused before anything is sent.
-local paths = require "catalog.paths"
+local paths = require "catalog.batch.paths"
 local raw = require "support.raw"
 local service = require "support.service"
 

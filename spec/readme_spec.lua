@@ -47,7 +47,7 @@ local STAND_INS <const> = [[
 repository=$PWD
 make() { env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -C "$repository" "$@"; }
 sudo() { "$@"; }
-catalog() { %s "$repository/lua/catalog/main.lua" "$@"; }
+catalog() { %s "$repository/lua/catalog/cli/main.lua" "$@"; }
 set -e
 cd %s
 ]]
@@ -115,7 +115,7 @@ describe("the README", function()
       if block.text:find("batch:writer", 1, true) then script = block.text end
     end
     shell.with_directory(function(directory)
-      local running <close> = program.start("", "lua/catalog/emulator/main.lua --port 0")
+      local running <close> = program.start("", "lua/catalog/cli/main.lua emulator --port 0")
       local lines = {}
       for i = 1, 3 do lines[i] = running:line() end
       local port = lines[1]:match ":(%d+) "

@@ -1,5 +1,5 @@
 -- Nothing that the service says raises: every reader of replies gets what nobody expects, at every place.
-local batch = require "catalog.batch"
+local batch = require "catalog.batch.batch"
 local catalog = require "catalog"
 local core = require "catalog.core"
 local mutations = require "support.mutations"
@@ -252,7 +252,7 @@ describe("a reply", function()
     for _, text in ipairs(mutations.of(FOUND)) do answers[#answers + 1] = { send = raw.answer("200 OK", text) } end
     local server <close> = raw.start { answers }
     local said = shell.lua(([[
-      local catalog, cli = require "catalog", require "catalog.cli"
+      local catalog, cli = require "catalog", require "catalog.cli.program"
       local client = catalog.client { retry = false }
       catalog.client = function() return client end
       for i = 1, %d do
@@ -375,7 +375,7 @@ describe("a reply", function()
     assert.equal("null", core.json.encode(catalog.null))
     local server <close> = raw.start { { { send = raw.answer("200 OK", '{"b":{"status":"failed","x":null,"y":1e999}}') } } }
     local said, status = shell.run(("AEP_BASE_URL=%s AEP_ORG=O AEP_API_KEY=key AEP_ACCESS_TOKEN=t %s"
-      .. " lua/catalog/main.lua status b"):format(server.url, shell.LUA))
+      .. " lua/catalog/cli/main.lua status b"):format(server.url, shell.LUA))
     assert.equal(0, status, said)
     assert.matches("x                null\n", said, 1, true)
   end)

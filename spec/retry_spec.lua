@@ -1,9 +1,9 @@
 -- Faults, and what is tried again.
 local core = require "catalog.core"
 local Group = require "catalog.scheduler.group"
-local once = require "catalog.once"
+local once = require "catalog.batch.once"
 local raw = require "support.raw"
-local retry = require "catalog.retry"
+local retry = require "catalog.client.retry"
 local service = require "support.service"
 
 local DATASET <const> = service.DATASET
@@ -705,10 +705,10 @@ describe("the deadline", function()
 end)
 
 describe("the rate of creations", function()
-  local governor = require "catalog.governor"
+  local new_rate_limiter = require "catalog.client.rate_limiter"
 
   it("is slowed down once for all that meet the limit together", function()
-    local free = governor.new(false)
+    local free = new_rate_limiter(false)
     for _ = 1, 12 do free:heard { status = 429, retry_after = "1" } end
     assert.equal(1, free.interval)
     service.run({ faults = { {
@@ -722,31 +722,31 @@ describe("the rate of creations", function()
 
   it("is not taken from a few creations", function()
     for count = 0, 3 do
-      local free = governor.new(false)
-      for _ = 1, count do free:heard(nil) end
+      local free = new_rate_limiter(false)
+      for _ = 1, count do free:observe(nil) end
       free:heard { status = 429 }
       assert.equal(1, free.interval)
     end
   end)
 
   it("is without limit until the service shows one, and is let go again", function()
-    local free = governor.new(false)
+    local free = new_rate_limiter(false)
     for _ = 1, 30 do
-      assert.equal(0, free:pause(math.huge))
-      free:heard(nil)
+      assert.equal(0, free:reserve(math.huge))
+      free:observe(nil)
     end
     free:heard { status = 429 }
-    assert.is_true(free:pause(math.huge) > 1.5) -- thirty a minute is one every two seconds
-    assert.is_true(free:pause(math.huge) > 3.5)
-    for _ = 1, 300 do free:heard(nil) end
+    assert.is_true(free:reserve(math.huge) > 1.5) -- thirty a minute is one every two seconds
+    assert.is_true(free:reserve(math.huge) > 3.5)
+    for _ = 1, 300 do free:observe(nil) end
     assert.is_nil(free.interval)
   end)
 
   it("is that of the last minute, however many were created before", function()
-    local free = governor.new(false)
-    for _ = 1, 12000 do free:heard(nil) end
+    local free = new_rate_limiter(false)
+    for _ = 1, 12000 do free:observe(nil) end
     for i, at in ipairs(free.made) do free.made[i] = at - 120 end -- two minutes pass
-    for _ = 1, 30 do free:heard(nil) end
+    for _ = 1, 30 do free:observe(nil) end
     free:heard { status = 429 }
     assert.equal(2, free.interval)
   end)
@@ -775,7 +775,7 @@ describe("the rate of creations", function()
     local often = service.client(server.url, {
       retry = { tries = 5, deadline = 0.2 }, on_retry = function() told = told + 1 end,
     })
-    often.governor = client.governor
+    often.rate_limiter = client.rate_limiter
     for _, one in ipairs { client, client, often } do
       local batch, err = one:create_batch { dataset = DATASET }
       assert.is_nil(batch)
@@ -788,11 +788,11 @@ describe("the rate of creations", function()
   end)
 
   it("is what the caller says, and never more", function()
-    local bound = governor.new(60)
-    assert.equal(0, bound:pause(math.huge))
-    assert.is_true(bound:pause(math.huge) > 0.9)
+    local bound = new_rate_limiter(60)
+    assert.equal(0, bound:reserve(math.huge))
+    assert.is_true(bound:reserve(math.huge) > 0.9)
     bound:heard { status = 429 }
-    for _ = 1, 300 do bound:heard(nil) end
+    for _ = 1, 300 do bound:observe(nil) end
     assert.equal(1, bound.interval)
   end)
 

@@ -2,7 +2,7 @@
 local catalog = require "catalog"
 local raw = require "support.raw"
 local service = require "support.service"
-local states = require "catalog.states"
+local states = require "catalog.batch.states"
 
 local function with_answers(answers, body)
   local requests = {}

@@ -389,18 +389,18 @@ describe("a file that is too much for one request", function()
   end)
 
   it("is known by the time that it took when the connection breaks", function()
-    local upload = require "catalog.upload"
+    local parts = require "catalog.batch.parts"
     with_limit(function(at)
       at.server:set_faults { { match = { method = "PUT" }, action = { drop_after = 300 } } }
       local ok, err = at.batch:upload("f", { data = bytes(900) })
       assert_error("network", "PUT ", ok, err)
       assert.is_true(err.seconds > 0 and err.seconds < 20)
-      assert.is_false(upload.is_too_much(err, 900))
+      assert.is_false(parts.is_too_much(err, 900))
       err.seconds = 59.9
-      assert.is_true(upload.is_too_much(err, 900))
-      assert.is_false(upload.is_too_much(err, 1))
+      assert.is_true(parts.is_too_much(err, 900))
+      assert.is_false(parts.is_too_much(err, 1))
       err.kind = "timeout" -- it stood still
-      assert.is_false(upload.is_too_much(err, 900))
+      assert.is_false(parts.is_too_much(err, 900))
     end)
   end)
 

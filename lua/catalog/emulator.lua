@@ -1,9 +1,10 @@
 --- A local server that behaves as the service does, for demos and tests.
 -- @module catalog.emulator
 local core = require "catalog.core"
-local failure = require "catalog.failure"
+local failure = require "catalog.base.failure"
 local faults = require "catalog.emulator.faults"
-local options = require "catalog.options"
+local limits = require "catalog.base.limits"
+local options = require "catalog.base.options"
 
 local emulator = {}
 
@@ -19,9 +20,6 @@ local SCHEMA <const> = {
 }
 
 local MAX_BODY <const> = 1024 * 1024
-
--- No upload may have more: Adobe's limit for a part, in decimal bytes.
-local MAX_FILE <const> = 512000000
 
 -- A certificate or key is given as text or as the path of a file with it.
 local function pem(given, what)
@@ -130,7 +128,7 @@ function emulator.start(given)
   if not settings then return nil, unfit end
   local server, why = httpd.start {
     port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
-    max_body = checked.max_body or MAX_BODY, max_file = checked.max_file or MAX_FILE, cert = cert, key = key,
+    max_body = checked.max_body or MAX_BODY, max_file = checked.max_file or limits.LARGEST_PART, cert = cert, key = key,
   }
   if not server then
     if not checked.data_dir then core.system.remove(directory) end

@@ -1,6 +1,7 @@
 --- Many creations at a time on one engine, without a loop or coroutines: what the core itself can do.
 -- Each is all that `create_batch` does, from the options to the batch; only the waiting is shared.
-local batch = require "catalog.batch"
+local batch = require "catalog.batch.batch"
+local creation = require "catalog.batch.creation"
 
 --- Makes `count` creations, `width` of them at a time.
 -- @tparam catalog.client client
@@ -11,7 +12,7 @@ local function inflight(client, count, width)
   local started, finished = 0, 0
 
   local function start()
-    local request = assert(batch.creation(batch.check({ dataset = "5c8c3c555033b814b69f947f" }, 2)))
+    local request = assert(creation.request(creation.check({ dataset = "5c8c3c555033b814b69f947f" }, 2)))
     requests[assert(client:start(request, client:ends()))] = request
     started = started + 1
   end

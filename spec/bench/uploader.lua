@@ -3,8 +3,8 @@
 -- Arguments: how, the base URL, and what that takes.
 local catalog = require "catalog"
 local core = require "catalog.core"
-local upload = require "catalog.upload"
-local writer = require "catalog.writer"
+local upload = require "catalog.batch.upload"
+local writer = require "catalog.batch.writer"
 
 local CHUNK <const> = 65536 -- what a reader gives at a time
 

@@ -4,8 +4,8 @@ local fuzz = ...
 
 local scheduler = require "catalog.scheduler.scheduler"
 local core = require "catalog.core"
-local reply = require "catalog.reply"
-local retry = require "catalog.retry"
+local reply = require "catalog.client.reply"
+local retry = require "catalog.client.retry"
 
 local NOW <const> = 1552694873000
 local NAMES <const> = { "retry-after", "X-Request-Id", "content-type", "location", "" }

@@ -1,6 +1,6 @@
 -- A journal as it is found again: whole, torn, or no journal at all.
-local found, journal = pcall(require, "catalog.journal")
-if not found and not tostring(journal):find("module 'catalog.journal' not found", 1, true) then error(journal, 0) end
+local found, journal = pcall(require, "catalog.ingest.journal")
+if not found and not tostring(journal):find("module 'catalog.ingest.journal' not found", 1, true) then error(journal, 0) end
 
 return function(data)
   if not found or not journal.read then return end

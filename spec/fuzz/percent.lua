@@ -1,6 +1,6 @@
 -- Encoding for URLs, and the emulator's decoding: what comes back is what went in, and nothing breaks out of its place.
 local core = require "catalog.core"
-local paths = require "catalog.paths"
+local paths = require "catalog.batch.paths"
 local target = require "catalog.emulator.target"
 
 local PLACE <const> = { base_url = "http://127.0.0.1", batch = "01ARZ3NDEKTSV4RRFFQ69G5FAV", dataset = "5c8c" }

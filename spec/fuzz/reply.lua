@@ -1,6 +1,6 @@
 -- What a service answers: JSON, batches, and whatever stands in an answer that is no success.
 local core = require "catalog.core"
-local reply = require "catalog.reply"
+local reply = require "catalog.client.reply"
 
 local SECRET <const> = "s3cret/tok+en=="
 local REQUEST <const> = { method = "POST", url = "http://127.0.0.1/data/foundation/import/batches" }

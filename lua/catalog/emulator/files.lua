@@ -3,13 +3,9 @@
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local lifecycle = require "catalog.emulator.lifecycle"
+local limits = require "catalog.base.limits"
 
 local files = {}
-
--- What a batch may have. Source: the message of the service that says it has more.
-local MOST_FILES <const>, MOST_BYTES <const> = 25000, 1 << 40
-
-local LARGEST_PUT <const>, LARGEST_PART <const> = 256000000, 512000000
 
 local function problem(status, format, ...)
   return answers.problem(status, format, ...)
@@ -87,7 +83,8 @@ local function check_batch(service, record, name, bytes)
   local count = record.file_count + (record.files[name] and 0 or 1)
   local total, over = record.bytes - (record.files[name] or 0) + bytes, {}
   for _, limit in ipairs {
-    { count, service.max_files or MOST_FILES, "files" }, { total, service.max_bytes or MOST_BYTES, "bytes" },
+    { count, service.max_files or limits.MAX_FILES, "files" },
+    { total, service.max_bytes or limits.MAX_BYTES, "bytes" },
   } do
     local has, most, what = table.unpack(limit)
     if has > most then over[#over + 1] = ("%d %s (over the %d threshold)"):format(has, what, most) end
@@ -103,7 +100,7 @@ end
 
 local function put(service, request, record, name)
   local refusal = table.pack(check_octets(request))
-  if not refusal[1] then refusal = table.pack(check_size(service, request.body_size, LARGEST_PUT, "one PUT")) end
+  if not refusal[1] then refusal = table.pack(check_size(service, request.body_size, limits.LARGEST_PUT, "one PUT")) end
   if not refusal[1] then refusal = table.pack(check_batch(service, record, name, request.body_size)) end
   if refusal[1] then return table.unpack(refusal) end
   local ok, why = move(service, request.body_file, path_of(service, record, name))
@@ -126,7 +123,7 @@ end
 
 local function patch(service, request, record, name)
   local refusal = table.pack(check_octets(request))
-  if not refusal[1] then refusal = table.pack(check_size(service, request.body_size, LARGEST_PART, "a part")) end
+  if not refusal[1] then refusal = table.pack(check_size(service, request.body_size, limits.LARGEST_PART, "a part")) end
   if refusal[1] then return table.unpack(refusal) end
   local large = record.large[name]
   if not large or large.size then return problem(400, "The file %s was not initialized", name) end

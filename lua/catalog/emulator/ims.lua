@@ -1,7 +1,7 @@
 --- The identity service: tokens for an API key and its secret.
 -- @module catalog.emulator.ims
 local answers = require "catalog.emulator.answers"
-local random = require "catalog.random"
+local random = require "catalog.base.random"
 local target = require "catalog.emulator.target"
 
 local ims = {}

@@ -1,8 +1,8 @@
 --- Many things at once: `catalog.map`, `catalog.run` and `catalog.spawn`.
 -- @module catalog.scheduler.tasks
 local Group = require "catalog.scheduler.group"
-local failure = require "catalog.failure"
-local options = require "catalog.options"
+local failure = require "catalog.base.failure"
+local options = require "catalog.base.options"
 local scheduler = require "catalog.scheduler.scheduler"
 
 local tasks = {}

@@ -1,0 +1,231 @@
+--- Batches: plain tables with every field the service sent; what can be done with them is in the metatable. A field
+-- that has the name of a method is found with an underscore behind it (`wait_`).
+-- @classmod catalog.batch
+local core = require "catalog.core"
+local entry = require "catalog.batch.entry"
+local failure = require "catalog.base.failure"
+local options = require "catalog.base.options"
+local paths = require "catalog.batch.paths"
+local scheduler = require "catalog.scheduler.scheduler"
+
+local batch = {}
+
+-- The methods. None may have the name of a field the service knows; should it learn of one, that field gets out of the
+-- way (`typed`). Other files add theirs.
+local methods = {}
+
+-- What we know of a batch and the service does not send: kept beside the tables, which show the service's fields only.
+local states = setmetatable({}, { __mode = "k" })
+
+-- How long leaving a block may take to abort the batch in it, in seconds.
+local ABORT_TIMEOUT <const> = 10
+
+--- What is known of a batch besides its fields.
+-- @tparam catalog.batch self
+-- @treturn table `dataset`; `made` (true: created here); `ended` (the action that was tried last: `COMPLETE`,
+--   `ABORT`, ...); `writing` (a set of the names that are being written; nil: none ever was); `others` (what
+--   `once.abort_others` needs, where an answer to its creation was lost)
+function batch.state(self)
+  local state = states[self]
+  if not state then
+    state = {}
+    states[self] = state
+  end
+  return state
+end
+
+--- The client and the sandbox of a batch.
+-- @treturn catalog.client
+-- @treturn string
+function batch.home(self)
+  local kind = getmetatable(self)
+  return kind.client, kind.sandbox
+end
+
+--- Reads an answer that says no more than that it is one.
+-- @tparam string body nothing, or JSON; a page of somebody's on the way is no answer. Source: Adobe's guide shows empty
+--   bodies, the description of its API objects
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `protocol`
+function batch.accept(body)
+  if not body:find "%S" then return true end
+  local _, err = core.json.decode(body)
+  if err then return nil, err end
+  return true
+end
+
+--- The request of an action on a batch. Source: Adobe's batch ingestion guide.
+-- @tparam catalog.batch self
+-- @tparam string action `COMPLETE`, `ABORT`, `FAIL`, `REVERT`
+-- @tparam ?number timeout seconds
+-- @treturn[1] table for `client:send`
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`: the id cannot be that of a batch
+function batch.action(self, action, timeout)
+  local path, err = paths.action(self.id, action)
+  if not path then return nil, err end
+  local _, sandbox = batch.home(self)
+  return {
+    method = "POST", path = path, body = "", sandbox = sandbox, timeout = timeout, repeatable = true,
+    read = batch.accept, home = batch.state(self).home,
+  }
+end
+
+-- One attempt, without the pauses of others.
+local function leave_now(self)
+  local client = batch.home(self)
+  local request = batch.action(self, "ABORT", ABORT_TIMEOUT)
+  if not request then return end
+  request.repeatable = nil
+  request.once = true
+  request.ends = core.system.monotonic() + ABORT_TIMEOUT -- the fetching of a token included
+  client:send(request)
+end
+
+-- `local batch <close>`: left before it was completed, it is aborted; one attempt, whose failure hides no other.
+local function leave(self)
+  local state = batch.state(self)
+  if state.made and not state.ended then
+    state.ended = "ABORT"
+    pcall(leave_now, self)
+  end
+end
+
+local function describe(self)
+  local status = type(self.status) == "string" and self.status or "not looked up"
+  return core.failure.line(("batch %s (%s)"):format(self.id, status))
+end
+
+-- The metatable of batches of a client and a sandbox; what a method needs to know of them is in it, so that
+-- `pairs(batch)` shows the service's fields and nothing else.
+local function type_of(client, sandbox)
+  local known = client.batch_types[sandbox]
+  if not known then
+    known = {
+      __name = "catalog.batch", __index = methods, __tostring = describe, __close = leave, client = client,
+      sandbox = sandbox,
+    }
+    client.batch_types[sandbox] = known
+  end
+  return known
+end
+
+-- Whether none of the fields has the name of a method, which it would hide. Every creation asks, and a loop costs more.
+local function hide_nothing(fields)
+  return fields.complete == nil and fields.abort == nil and fields.fail == nil and fields.revert == nil
+    and fields.problems == nil and fields.wait == nil and fields.input_files == nil and fields.failed_rows == nil
+    and fields.upload == nil and fields.writer == nil and fields.get == nil
+end
+
+-- Renames the fields that hide methods: `complete` becomes `complete_`.
+local function uncover_methods(fields)
+  local hiding = {}
+  for name in pairs(fields) do
+    if methods[name] then hiding[#hiding + 1] = name end
+  end
+  for _, name in ipairs(hiding) do fields[name .. "_"], fields[name] = fields[name], nil end
+end
+
+-- Makes the fields of a reply a batch.
+local function typed(fields, kind)
+  if not hide_nothing(fields) then uncover_methods(fields) end
+  return setmetatable(fields, kind)
+end
+
+--- Checks a time that was given.
+-- @tparam ?number timeout seconds
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function batch.check_timeout(timeout)
+  local positive = timeout == nil or timeout > 0 -- NaN is not
+  if not positive then
+    return failure("config", "timeout must be more than 0")
+  end
+  return true
+end
+
+--- Makes the fields of a new batch a batch. A field that has the name of a method gets an underscore behind its name.
+-- @tparam catalog.client client
+-- @tparam table given the options it was created with
+-- @tparam table fields what the service sent
+-- @treturn catalog.batch the same table
+function batch.created(client, given, fields)
+  local created = typed(fields, type_of(client, given.sandbox or client.sandbox))
+  states[created] = { dataset = given.dataset, made = true, home = scheduler.last_home() }
+  return created
+end
+
+--- A handle for a batch that exists.
+-- @tparam catalog.client client
+-- @tparam string id
+-- @tparam ?string sandbox the client's when nil
+-- @tparam ?string dataset its id, when it is known
+-- @treturn catalog.batch
+function batch.attach(client, id, sandbox, dataset)
+  local attached = setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
+  local state = batch.state(attached)
+  state.dataset, state.home = dataset, scheduler.home()
+  return attached
+end
+
+-- Reads the catalog's answer to a look-up: an object with the batch under its id.
+local function look_up(id, body)
+  local found, err = core.json.decode(body)
+  if err then return nil, err end
+  if type(found) ~= "table" then return failure("protocol", "the reply is no object") end
+  local known = found[id]
+  if next(found) == nil or known == core.json.null then
+    local _, unknown = failure("http", "the catalog does not know the batch %s", id)
+    unknown.status = 404 -- what it answers otherwise
+    return nil, unknown
+  end
+  local fields, unfit = entry.read(id, known)
+  if not fields then return nil, unfit end
+  if fields.status ~= nil and type(fields.status) ~= "string" then
+    return failure("protocol", "the reply has a status of the batch %s that is no text", id)
+  end
+  return fields
+end
+
+--- Looks the batch up in the catalog.
+-- @function catalog.batch:get
+-- @tparam ?table given `timeout` (seconds)
+-- @treturn[1] catalog.batch a fresh table; the one it was asked of stays as it was
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `http` with status 404 when the catalog does not know it (yet), also where what it
+--   says is an empty object
+-- @raise an option is unknown or has a wrong type
+function methods:get(given)
+  local checked = options.check(given, { timeout = "number" }, "get", 2)
+  local ok, wrong = batch.check_timeout(checked.timeout)
+  if not ok then return nil, wrong end
+  return batch.fetch(self, checked.timeout)
+end
+
+--- Looks a batch up in the catalog, as part of a call.
+-- @tparam catalog.batch self
+-- @tparam ?number timeout seconds for a request
+-- @tparam ?number ends when the call has to be over, as of `client:ends`
+-- @treturn[1] catalog.batch a fresh table
+-- @treturn[2] nil
+-- @treturn[2] table error, as of `get`
+function batch.fetch(self, timeout, ends)
+  local kind = getmetatable(self)
+  local path, err = paths.catalog(self.id)
+  if not path then return nil, err end
+  local fields, failed = kind.client:send {
+    method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, ends = ends,
+    home = batch.state(self).home, read = function(body) return look_up(self.id, body) end,
+  }
+  if not fields then return nil, failed end
+  local fresh = typed(fields, kind)
+  states[fresh] = batch.state(self)
+  return fresh
+end
+
+--- The names of the methods.
+batch.methods = methods
+
+return batch

@@ -1,0 +1,223 @@
+--- Files into a batch: small ones whole, large ones in parts, a bounded number of requests in flight.
+-- @module catalog.batch.upload
+local batch = require "catalog.batch.batch"
+local Group = require "catalog.scheduler.group"
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local limits = require "catalog.base.limits"
+local options = require "catalog.base.options"
+local parts = require "catalog.batch.parts"
+local paths = require "catalog.batch.paths"
+local writer = require "catalog.batch.writer"
+
+local upload = {}
+
+local SCHEMA <const> = {
+  part_size = "integer", part_threshold = "integer", parallel = "integer", timeout = "number",
+}
+local SOURCES <const> = {
+  file = "string", data = "string", reader = "callable", offset = "integer", length = "integer",
+}
+
+local function check_unchanged(job)
+  if job.file and job.file:changed() then
+    return failure("data", "%s was changed while it was sent; it is not part of the batch as a whole", job.source)
+  end
+  return true
+end
+
+local function finish(job)
+  local ok, err = check_unchanged(job)
+  if job.file then job.file:close() end
+  if not ok then return nil, err end
+  return job.observer.done(job.total)
+end
+
+local function complete(job, again)
+  local ok, err = check_unchanged(job)
+  if not ok then return nil, err end
+  ok, err = parts.complete(job.target, job.path, job.total, again)
+  if not ok then return nil, err end
+  return finish(job)
+end
+
+-- The last byte of a part, given its first.
+local function last_of(job, first)
+  return math.min(first + job.part_size, job.total) - 1
+end
+
+local function send_piece(job, first)
+  local last = last_of(job, first)
+  local length = last - first + 1
+  local ok, err = parts.send_part(job.target, job.path, first, length, job.file or job.data, job.offset + first)
+  if not ok then return nil, err end
+  ok, err = job.observer.part(first, last)
+  if not ok then return nil, err end
+  job.observer.bytes(length)
+  job.parts_left = job.parts_left - 1
+  if job.parts_left > 0 then return true end
+  return complete(job)
+end
+
+-- The first bytes of the parts that have not arrived.
+local function parts_to_send(job)
+  local firsts = {}
+  for first = 0, job.total - 1, job.part_size do
+    if job.known.parts[first] == last_of(job, first) then
+      job.observer.bytes(last_of(job, first) - first + 1)
+    else
+      firsts[#firsts + 1] = first
+    end
+  end
+  return firsts
+end
+
+-- Begins a large file, or goes on with it; its parts are jobs of their own, and whichever is done last completes
+-- it.
+local function send_in_parts(job, jobs)
+  local begun = next(job.known.parts) ~= nil -- a part was acknowledged
+  if not begun then
+    if not job.known.part_size then job.part_size = parts.part_size(job.target, job.part_size) end
+    local ok, err = job.observer.begun(job.part_size)
+    if ok then ok, err = parts.initialize(job.target, job.path) end
+    if not ok then return nil, err end
+  end
+  local firsts, sent = parts_to_send(job), 0
+  if #firsts == 0 then return complete(job, true) end
+  job.parts_left = #firsts
+  jobs:add(function()
+    sent = sent + 1
+    local first = firsts[sent]
+    return first and function() return send_piece(job, first) end
+  end, #firsts)
+  return true
+end
+
+-- Sends a small file in one request, or in parts where that is too much.
+local function send_whole(job, jobs)
+  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.file or job.data, job.offset, job.total)
+  if in_parts then return send_in_parts(job, jobs) end
+  if not ok then
+    if job.file then job.file:close() end
+    return nil, err
+  end
+  job.observer.bytes(job.total)
+  return finish(job)
+end
+
+local function open_source(job, source)
+  if source.data then
+    job.data, job.total = source.data, #source.data
+    return true
+  end
+  local file, err = core.file.open(source.file)
+  if not file then return nil, err end
+  if job.known.fingerprint and job.known.fingerprint ~= file:fingerprint() then
+    return failure("data", "%s was changed since it was first looked at", source.file)
+  end
+  local offset = source.offset or 0
+  local length = source.length or file:size() - offset
+  if offset < 0 or length < 0 or offset + length > file:size() then
+    return failure("data", "%s has %d bytes; %d from %d on cannot be sent", source.file, file:size(), length, offset)
+  end
+  job.file, job.source, job.offset, job.total = file, source.file, offset, length
+  return true
+end
+
+-- An observer need not have every function.
+local SILENT <const> = { __index = function() return function() return true end end }
+
+--- The job that sends one file. It is opened when its turn comes.
+-- @tparam table jobs the group that runs the job, and gets the parts of a large file
+-- @tparam table target
+-- @tparam string name in the batch
+-- @tparam table source `file` (a path), with `offset` and `length`; or `data`
+-- @tparam table given upload options
+-- @tparam table observer functions that are called on the way, and give true, or nil and an error: `begun(part_size)`,
+--   before it goes in parts; `part(first, last)`, `bytes(count)`: they have arrived; `done(total)`: the file has
+-- @tparam ?table known what has arrived before: `part_size` of a file that was begun, its `parts` (first byte -> last),
+--   its `fingerprint`
+-- @treturn[1] function
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`: the name cannot be used
+function upload.job(jobs, target, name, source, given, observer, known)
+  local path, err = paths.file(target, name)
+  if not path then return nil, err end
+  known = known or { parts = {} }
+  local job = {
+    target = target, path = path, offset = 0, known = known, observer = setmetatable(observer, SILENT),
+    part_size = known.part_size or given.part_size or parts.FILE_PART,
+  }
+  return function()
+    local ok, unread = open_source(job, source)
+    if not ok then return nil, unread end
+    local most = math.min(given.part_threshold or limits.LARGEST_PUT, (target.refused or math.huge) - 1)
+    if job.total <= most and not known.part_size then return send_whole(job, jobs) end
+    return send_in_parts(job, jobs)
+  end
+end
+
+local function check_source(source, level)
+  options.check(source, SOURCES, "upload's source", level + 1)
+  local given = 0
+  for _, kind in ipairs { "file", "data", "reader" } do given = given + (source and source[kind] ~= nil and 1 or 0) end
+  if given ~= 1 then
+    error("upload needs one source: { file = path }, { data = string } or { reader = function }", level + 1)
+  end
+end
+
+-- All that a reader gives, by way of a writer, which cuts it into parts.
+local function copy(self, name, source, given)
+  local out <close>, err = writer.open(self, name, given)
+  if not out then return nil, err end
+  while true do
+    local chunk = source.reader()
+    if chunk == nil then break end
+    if type(chunk) ~= "string" then
+      out:cancel()
+      return failure("data", "the reader of %s gave a %s; it gives strings, and nil at the end", name, type(chunk))
+    end
+    local ok, failed = out:add(chunk)
+    if not ok then return nil, failed end
+  end
+  return out:close()
+end
+
+--- Uploads a file.
+-- @function catalog.batch:upload
+-- @tparam string name in the batch; may have slashes in it
+-- @tparam table source `{ file = path }` (with `offset` and `length`, in bytes, for a range of it), or
+--   `{ data = string }`, or `{ reader = function }` that gives a chunk each time it is called, and nil at the end
+-- @tparam ?table given `part_size` (bytes; default 64 MiB, for readers 8 MiB; at most 512,000,000), `part_threshold`
+--   (up to so many bytes go in one request; default and maximum 256,000,000; a file that is too large for the service
+--   or takes too long for its gateway goes on in parts), `parallel` (requests in flight; default
+--   the client's), `timeout` (seconds for which an upload may stand still)
+-- @treturn[1] table `name`, `bytes`, `seconds`
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the name or the source cannot be used, or the file was changed
+-- @raise an option is unknown or has a wrong type; what the reader raises
+function batch.methods:upload(name, source, given)
+  if type(name) ~= "string" then error("bad argument to upload (the name is a string)", 2) end
+  check_source(source, 2)
+  given = options.check(given, SCHEMA, "upload", 2)
+  local ok, wrong = parts.check_options(given)
+  if not ok then return nil, wrong end
+  if source.reader then return copy(self, name, source, given) end
+  local target, err = parts.target(self, given)
+  if not target then return nil, err end
+  local began, bytes = core.system.monotonic(), 0
+  local jobs = Group.new(given.parallel or target.client.parallel)
+  local job, unfit = upload.job(jobs, target, name, source, given, {
+    done = function(total)
+      bytes = total
+      return true
+    end,
+  })
+  if not job then return nil, unfit end
+  jobs:add_one(job)
+  local sent, failed = jobs:wait()
+  if not sent then return nil, failed end
+  return { name = name, bytes = bytes, seconds = core.system.monotonic() - began }
+end
+
+return upload

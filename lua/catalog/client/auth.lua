@@ -1,0 +1,154 @@
+--- Where the access token comes from. No other part sees a token or a secret for longer than a call.
+-- @module catalog.client.auth
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local scheduler = require "catalog.scheduler.scheduler"
+
+local auth = {}
+
+-- Seconds before its end at which a token is no longer used: a request takes a while to arrive. Of a token that is good
+-- for a short time only, half of that.
+local MARGIN <const> = 60
+
+-- Sources of tokens: `token(client, ends)` gives one, or nil and an error; `renew(token)` is told that the service does
+-- not take it, and says whether another may be had.
+
+local Constant = {}
+Constant.__index = Constant
+
+function Constant:token() return self.value end
+
+function Constant.renew() return false end
+
+local function form(fields)
+  local parts = {}
+  for _, field in ipairs(fields) do
+    parts[#parts + 1] = field[1] .. "=" .. core.url.encode(field[2])
+  end
+  return table.concat(parts, "&")
+end
+
+local function scope_list(scopes)
+  return type(scopes) == "table" and table.concat(scopes, ",") or scopes or ""
+end
+
+-- What of a token can stand in a header: a token without a character is none.
+local TOKEN <const> = "^[\33-\126]+$"
+
+local function read_grant(body)
+  local grant, err = core.json.decode(body)
+  if err then return nil, err end
+  local token = type(grant) == "table" and grant.access_token
+  if type(token) == "string" and token:find(TOKEN) then return grant end
+  return failure("auth", "the identity service gave no access token that can be used")
+end
+
+-- How many seconds a token is good for. Where nobody says so, the service says when it has ended.
+local function life_of(grant)
+  local seconds = tonumber(grant.expires_in)
+  return seconds and seconds > 0 and seconds or math.huge
+end
+
+-- Source: Adobe's OAuth server-to-server guide, POST /ims/token/v3.
+local function request_of(settings)
+  return {
+    method = "POST", url = settings.ims_url .. "/ims/token/v3", anonymous = true,
+    content_type = "application/x-www-form-urlencoded", read = read_grant, repeatable = true,
+    secrets = { settings.client_secret, core.url.encode(settings.client_secret) },
+    body = form {
+      { "grant_type", "client_credentials" }, { "client_id", settings.api_key },
+      { "client_secret", settings.client_secret }, { "scope", scope_list(settings.scopes) },
+    },
+  }
+end
+
+-- Asks the host's function: gives a token and how many seconds it is good for, or nil and an error.
+local function ask(self)
+  local ok, token, seconds = pcall(self.ask)
+  if not ok then
+    local message = tostring(token) -- one line of it is enough
+    return failure("auth", "the token function failed: %s", message:match "^(.-)\nstack traceback:" or message)
+  end
+  if type(token) ~= "string" then
+    return failure("auth", "the token function gave a %s, and a string is needed", type(token))
+  end
+  if token == "" then return failure("auth", "the token function gave an empty string, and a token is needed") end
+  return token, type(seconds) == "number" and seconds or 0 -- else nobody knows
+end
+
+-- Asks the identity service, likewise.
+local function request_grant(self, client, ends)
+  local grant, err = client:send(setmetatable({ ends = ends }, self.request))
+  if not grant then return nil, err end
+  return grant.access_token, life_of(grant)
+end
+
+-- A source whose tokens are got by `obtain(self, client, ends)`, and kept for as long as they are good.
+local Obtained = {}
+Obtained.__index = Obtained
+
+local function fetch(self, client, ends)
+  local token, seconds = self.obtain(self, client, ends)
+  if not token then return nil, seconds end
+  self.value = token
+  self.ends = core.system.monotonic() + seconds - math.min(MARGIN, seconds / 2)
+  return token
+end
+
+-- Begins a fetching, which is a task of its own: it goes on whatever becomes of the calls that wait for it.
+local function begin(self, client)
+  local group = require("catalog.scheduler.group").new() -- which a program with a token of its own does without
+  group.detached = true
+  self.fetching = group:new_task(function() return fetch(self, client, client:ends()) end)
+  scheduler.begin(self.fetching)
+  return self.fetching
+end
+
+-- Waits for a fetching, as long as the call has time. What it failed for is told to each caller in an error of its own.
+local function wait_for(task, client, ends)
+  if not task.over then
+    task:wait(math.max(ends - core.system.monotonic(), 0), client.loop, client)
+    local cancelled = scheduler.cancelled()
+    if cancelled then return nil, cancelled end
+    if not task.over and client.closed then return failure("cancelled", "the client is closed; there is no token") end
+    if not task.over then return failure("timeout", "the deadline of the call is over, and there is no token yet") end
+  end
+  local token, err = task:await()
+  if token then return token end
+  local copy = {}
+  for name, value in pairs(err) do copy[name] = value end
+  return nil, core.failure.new(copy)
+end
+
+-- One fetching for all calls that need a token. What is called within it, by a callback, cannot wait for it.
+function Obtained:token(client, ends)
+  local fetching = self.fetching
+  if fetching and not fetching.over and scheduler.is_home(fetching.group.home) then
+    if fetching:is_around() then return fetch(self, client, ends) end
+    return wait_for(fetching, client, ends)
+  end
+  if self.value and core.system.monotonic() < self.ends then return self.value end
+  return wait_for(begin(self, client), client, ends)
+end
+
+function Obtained:renew(token)
+  if token == self.value then self.value = nil end
+  return true
+end
+
+--- A source of tokens.
+-- @tparam table settings those of the client: `token`, or `client_secret`, `scopes`, `api_key` and `ims_url`
+-- @treturn[1] table with `token(client, ends)` (`ends`: when the call has to be over) and `renew(token)`
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`: there are no credentials
+function auth.source(settings)
+  if type(settings.token) == "string" then return setmetatable({ value = settings.token }, Constant) end
+  if settings.token ~= nil then return setmetatable({ obtain = ask, ask = settings.token }, Obtained) end
+  if settings.client_secret then
+    return setmetatable({ obtain = request_grant, request = { __index = request_of(settings) } }, Obtained)
+  end
+  return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
+    .. " scopes (AEP_SCOPES)")
+end
+
+return auth

@@ -1,0 +1,256 @@
+--- A client: one configuration, and the one place that sends.
+-- @classmod catalog.client
+local adapter = require "catalog.loop.adapter"
+local auth = require "catalog.client.auth"
+local config = require "catalog.client.config"
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local headers = require "catalog.client.headers"
+local new_rate_limiter = require "catalog.client.rate_limiter"
+local reply = require "catalog.client.reply"
+local retry = require "catalog.client.retry"
+local scheduler = require "catalog.scheduler.scheduler"
+
+local clock <const> = core.system.monotonic
+
+local Client = { __name = "catalog.client" }
+Client.__index = Client
+
+--- Makes a client.
+-- @tparam ?table given as in the README: `org`, `api_key`, `token`, ...
+-- @tparam[opt=1] integer level who is to blame for an unknown option, as in `error`
+-- @treturn[1] catalog.client
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+-- @raise an option is unknown or has a wrong type
+function Client.new(given, level)
+  level = (level or 1) + 1
+  local settings = config.read(given, level)
+  local policy = retry.policy(settings.retry, level)
+  adapter.check(settings.loop, level)
+  local ok, err = config.check(settings)
+  if not ok then return nil, err end
+  local source, no_source = auth.source(settings)
+  if not source then return nil, no_source end
+  local logs = os.getenv "AEP_LOG" == "1"
+  local connection, no_connection = core.client.new(settings)
+  if not connection then return nil, no_connection end
+  return setmetatable({
+    home = scheduler.home(),
+    base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
+    on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
+    org = settings.org, api_key = settings.api_key,
+    credentials = source, connection = connection,
+    rate_limiter = new_rate_limiter(settings.rate), policy = policy, on_retry = settings.on_retry,
+    known_headers = {}, batch_types = {}, parallel = settings.parallel, loop = settings.loop,
+  }, Client)
+end
+
+local function log(exchange)
+  io.stderr:write(("catalog: %s %s %s %.3f s%s%s\n"):format(exchange.method, exchange.url,
+    exchange.status or "-", exchange.seconds, exchange.request_id and " request " .. exchange.request_id or "",
+    exchange.error and " " .. exchange.error.message or ""))
+end
+
+-- A host's observer that fails must not take the answer with it: the batch exists.
+local function observe(client, exchange)
+  if client.logs then log(exchange) end
+  if client.on_request then
+    local ok, message = pcall(client.on_request, exchange)
+    if not ok then warn("catalog: on_request failed: ", tostring(message)) end
+  end
+end
+
+--- When the call that begins now has to be over.
+-- @treturn number seconds on the monotonic clock
+function Client:ends()
+  return clock() + self.policy.deadline
+end
+
+-- The seconds a request may take: its own, and never beyond the end of the call. An upload may stand still so long, and
+-- one that moves is not cut off.
+local function time_of(client, request, ends)
+  local seconds, left = request.timeout or client.timeout, ends - clock()
+  if left <= 0 then
+    return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
+  end
+  return seconds < left and seconds or left
+end
+
+--- Submits a request: the first half of `send`.
+-- @tparam table request as in `send`
+-- @tparam ?number ends when the call has to be over, as of `ends`; nil: the call begins now
+-- @tparam[opt] userdata home of the call, as of `scheduler.home`; what a fork has left behind is not sent
+-- @treturn[1] transfer in flight
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
+function Client:start(request, ends, home)
+  ends = ends or self:ends()
+  local list, err = headers.of(self, request, ends)
+  if not list then return nil, err end
+  if not request.url then request.url = self.base_url .. request.path end
+  local seconds, late = time_of(self, request, ends)
+  if not seconds then return nil, late end
+  if home and not scheduler.is_home(home) then return nil, scheduler.left_behind() end -- a callback has forked
+  return self.connection:transfer(request.method, request.url, list, request.body, seconds, request.upload,
+    request.offset, request.length, request.into)
+end
+
+local LONGEST_ERROR <const> = 65536
+
+-- The body of an error that went where a file was to go.
+local function read_into(file)
+  file:seek "set"
+  return file:read(LONGEST_ERROR) or ""
+end
+
+-- What must not be shown of what a server says to a request.
+local function secrets_of(request)
+  return request.secrets or { request.token }
+end
+
+-- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
+local function outcome(request, transfer)
+  local status, body = transfer:reply()
+  if not status then return nil, body end
+  if status < 200 or status > 299 then
+    if request.into then body = read_into(request.into) end
+    return nil, reply.failure(request, status, body, transfer, secrets_of(request))
+  end
+  local value, err = request.read(body, transfer)
+  if value == nil then
+    return nil, reply.unreadable(request, status, body, transfer, err, secrets_of(request))
+  end
+  return value
+end
+
+local function exchange_of(request, transfer, err, attempt)
+  local status = transfer:reply()
+  local id = status and transfer:header "x-request-id"
+  return {
+    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = attempt or 1,
+    request_id = id and reply.line(id, secrets_of(request)) or nil, error = err,
+  }
+end
+
+--- Reads the reply of a finished transfer and closes it: the second half of `send`.
+-- @tparam table request as in `send`
+-- @tparam transfer transfer done
+-- @tparam[opt=1] integer attempt which try it was
+-- @return[1] what `request.read` gave
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:finish(request, transfer, attempt)
+  local value, err = outcome(request, transfer)
+  if err and request.upload and transfer:sent() > 0 then err.seconds = transfer:seconds() end
+  local exchange = self.observed and exchange_of(request, transfer, err, attempt)
+  transfer:close()
+  if exchange and not self.closed then observe(self, exchange) end
+  return value, err
+end
+
+-- Waits as long as the pace of creations asks for.
+local function keep_pace(client, ends)
+  local pause, too_long = client.rate_limiter:reserve(ends - clock())
+  if not pause then return nil, too_long end
+  return scheduler.sleep(pause, client.loop, client)
+end
+
+-- Sends a request once.
+local function exchange(client, request, tries)
+  local cancelled = scheduler.cancelled()
+  if cancelled then return nil, cancelled end
+  if request.rate_limited and not tries.paced and client.rate_limiter:is_active() then
+    local kept, stopped = keep_pace(client, tries.ends)
+    if not kept then
+      stopped.attempts = tries.attempt -- the pace stays what it is
+      return nil, stopped
+    end
+  end
+  tries.paced = nil
+  local transfer, err = client:start(request, tries.ends, tries.home)
+  if not transfer then return nil, err end
+  local ended, stopped = scheduler.transfer(transfer, client.loop)
+  if not ended then
+    stopped.ambiguous = transfer:ambiguous() or nil
+    transfer:close()
+    return nil, stopped
+  end
+  local value, failed = client:finish(request, transfer, tries.attempt)
+  if request.rate_limited then client.rate_limiter:observe(failed) end
+  return value, failed
+end
+
+-- One try: sent, and sent again at once with another token when the service does not take the one there was.
+local function try(client, request, tries)
+  local value, err = exchange(client, request, tries)
+  local stale = value == nil and err.code == "401013" and not request.anonymous
+  if stale and client.credentials:renew(request.token) then value, err = exchange(client, request, tries) end
+  return value, err
+end
+
+-- The pause before the next try; of a creation the one that its pace asks for where that is longer, so that who is told
+-- of a pause is told of all of it. Nil and an error when there is no next try.
+local function pause_before(client, request, tries, err)
+  local pause = retry.again(tries, request, err)
+  if not pause or not request.rate_limited or client.rate_limiter:left() <= pause then return pause, err end
+  tries.paced = true
+  return client.rate_limiter:reserve(tries.ends - clock())
+end
+
+-- The process that a call begins in. After a fork a client goes on in the child, with the child's engine.
+local function enter(client)
+  local home = scheduler.home()
+  if client.home ~= home then
+    client.connection:adopt()
+    client.home = home
+  end
+  return home
+end
+
+--- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
+-- (`catalog.retry`).
+-- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
+--   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
+--   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
+--   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
+--   (the value of Content-Range), `final` (a function that is given an error, and says whether the caller knows better
+--   than to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
+--   of the io library. Of a call of several requests: `ends`, when all of it has to be over, as of the function `ends`;
+--   otherwise the deadline begins now. Of what belongs to a process: `home`, as of `scheduler.home`
+-- @return[1] what `request.read` gave
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:send(request)
+  local home = enter(self)
+  if request.home and request.home ~= home then return nil, scheduler.left_behind() end
+  local tries = retry.tries(self.policy, request.ends or self:ends())
+  tries.home = home
+  while true do
+    local value, err = try(self, request, tries)
+    if value ~= nil then
+      retry.succeeded(tries)
+      return value
+    end
+    local pause, failed = pause_before(self, request, tries, err)
+    if not pause then return retry.finished(tries, failed) end
+    if self.on_retry then self.on_retry { attempt = tries.attempt, error = err, pause = pause } end
+    local paused, stopped = scheduler.sleep(pause, self.loop, self)
+    if not paused then return retry.finished(tries, stopped) end
+  end
+end
+
+--- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.
+function Client:close()
+  self.closed = true
+  self.connection:close()
+  scheduler.interrupt(self)
+end
+
+Client.__close = Client.close
+
+function Client:__tostring()
+  return ("catalog.client (%s, sandbox %s)"):format(self.base_url, self.sandbox)
+end
+
+return Client

@@ -1,0 +1,125 @@
+--- The configuration of a client: what is in its table, in the environment, and by default.
+-- @module catalog.client.config
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local options = require "catalog.base.options"
+local version = require "catalog.base.version"
+
+local config = {}
+
+local SCHEMA <const> = {
+  base_url = "string", org = "string", sandbox = "string", api_key = "string", token = "string|callable",
+  client_secret = "string", scopes = "string|table", ims_url = "string", timeout = "number",
+  connect_timeout = "number", retry = "table|boolean", rate = "number|boolean", parallel = "integer",
+  loop = "table", on_request = "callable", ca_file = "string", proxy = "string", user_agent = "string",
+  insecure = "boolean", max_reply = "integer", on_retry = "callable",
+}
+
+local ENVIRONMENT <const> = {
+  base_url = "AEP_BASE_URL", org = "AEP_ORG", sandbox = "AEP_SANDBOX", api_key = "AEP_API_KEY",
+  token = "AEP_ACCESS_TOKEN", client_secret = "AEP_CLIENT_SECRET", scopes = "AEP_SCOPES", ims_url = "AEP_IMS_URL",
+}
+
+local DEFAULTS <const> = {
+  base_url = "https://platform.adobe.io", sandbox = "prod", ims_url = "https://ims-na1.adobelogin.com",
+  timeout = 60, connect_timeout = 10, parallel = 4, user_agent = "catalog-lua/" .. version,
+  insecure = false, max_reply = 64 * 1024 * 1024,
+}
+
+-- The table wins over the environment, the environment over the defaults. Credentials go together: a secret in
+-- the table is not overruled by a token in the environment.
+local function merge(given)
+  local settings = {}
+  for name, value in pairs(DEFAULTS) do settings[name] = value end
+  for name, variable in pairs(ENVIRONMENT) do
+    local value = os.getenv(variable)
+    if value and value ~= "" then settings[name] = value end
+  end
+  if given.client_secret ~= nil and given.token == nil then settings.token = nil end
+  for name, value in pairs(given) do settings[name] = value end
+  return settings
+end
+
+local function check_required(settings)
+  for _, name in ipairs { "org", "api_key" } do
+    if not settings[name] or settings[name] == "" then
+      return failure("config", "%s is missing: set it in the client's table, or %s in the environment", name,
+        ENVIRONMENT[name])
+    end
+  end
+  return true
+end
+
+local function check_header_values(settings)
+  for _, name in ipairs { "org", "api_key", "sandbox", "user_agent" } do
+    local line, err = core.url.header("x", settings[name], name)
+    if not line then return nil, err end
+  end
+  if type(settings.token) == "string" then return core.url.header("x", settings.token, "token") end
+  return true
+end
+
+local function check_rate(settings)
+  local possible = not settings.rate or settings.rate == true or settings.rate > 0
+  if settings.rate == true or not possible then
+    return failure("config", "rate is a number of batches a minute, more than 0, or false")
+  end
+  return true
+end
+
+local function check_times(settings)
+  for _, name in ipairs { "timeout", "connect_timeout", "max_reply", "parallel" } do
+    local positive = settings[name] > 0 -- NaN is not
+    if not positive then return failure("config", "%s must be more than 0", name) end
+  end
+  return true
+end
+
+local function check_urls(settings)
+  for _, name in ipairs { "base_url", "ims_url" } do
+    local url, err = core.url.base(settings[name], name, settings.insecure)
+    if not url then return nil, err end
+    settings[name] = url
+  end
+  return true
+end
+
+-- Found now, since libcurl reads the file at the first connection only.
+local function check_ca_file(settings)
+  if not settings.ca_file then return true end
+  local file <close>, why = io.open(settings.ca_file, "rb")
+  if not file then return failure("config", "ca_file cannot be read: %s", why) end
+  local text, unread = file:read "a"
+  if not text then return failure("config", "ca_file cannot be read: %s: %s", settings.ca_file, unread) end
+  if not text:find "%-%-%-%-%-BEGIN [%u%d ]*CERTIFICATE%-%-%-%-%-" then
+    return failure("config", "ca_file has no certificate in it: %s; it is a file of certificates in PEM form",
+      settings.ca_file)
+  end
+  return true
+end
+
+local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_ca_file }
+
+--- Reads a configuration.
+-- @tparam ?table given as in the README: `org`, `api_key`, `token`, ...
+-- @tparam integer level who is to blame for an unknown option, as in `error`
+-- @treturn table the settings: every option that has a value
+-- @raise an option is unknown or has a wrong type
+function config.read(given, level)
+  return merge(options.check(given, SCHEMA, "client", level + 1))
+end
+
+--- Checks the values of settings; their types are checked already. URLs lose what they do not need.
+-- @tparam table settings
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function config.check(settings)
+  for _, check in ipairs(CHECKS) do
+    local ok, err = check(settings)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+return config

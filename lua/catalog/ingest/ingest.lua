@@ -1,0 +1,241 @@
+--- Files into the platform, all steps at once: create, upload, complete, wait, report.
+-- @module catalog.ingest.ingest
+local Client = require "catalog.client.client"
+local Group = require "catalog.scheduler.group"
+local batch = require "catalog.batch.batch"
+local core = require "catalog.core"
+local creation = require "catalog.batch.creation"
+local failure = require "catalog.base.failure"
+local journal = require "catalog.ingest.journal"
+local once = require "catalog.batch.once"
+local options = require "catalog.base.options"
+local parts = require "catalog.batch.parts"
+local plan = require "catalog.ingest.plan"
+local progress = require "catalog.ingest.progress"
+local report = require "catalog.ingest.report"
+local resume = require "catalog.ingest.resume"
+local upload = require "catalog.batch.upload"
+
+local SCHEMA <const> = {
+  files = "table", dir = "string", pattern = "string", parallel = "integer", part_size = "integer",
+  part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
+  advised_files = "integer", advised_bytes = "integer", max_files = "integer", max_bytes = "integer",
+  on_progress = "callable", on_change = "callable", on_warning = "callable", journal = "string",
+}
+for name, kind in pairs(creation.OPTIONS) do SCHEMA[name] = kind end
+
+-- The options of the creation of one of several batches.
+local function creation_options(given, count, number)
+  local chosen = {}
+  for name in pairs(creation.OPTIONS) do chosen[name] = given[name] end
+  chosen.external_id = once.id_of(given)
+  if given.extra then -- the external id has one place
+    chosen.extra = {}
+    for name, value in pairs(given.extra) do chosen.extra[name] = value end
+    chosen.extra.externalId = nil
+  end
+  if chosen.external_id and count > 1 then chosen.external_id = chosen.external_id .. "-" .. number end
+  return chosen
+end
+
+local function begin_all(run, groups)
+  for i, one in ipairs(groups) do
+    local ok, err = resume.begin(run, one, i, creation_options(run.given, #groups, i))
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+-- Takes note in the journal, where there is one.
+local function note(run, line)
+  if not run.journal then return true end
+  return run.journal:note(line)
+end
+
+-- The job that uploads a file, or nil when it is there.
+local function job_of(run, item, target, taken)
+  local began = core.system.monotonic()
+  local function add_bytes(count) run.bytes = run.bytes + count end
+  local function count_file(total)
+    item.bytes, item.seconds = total, core.system.monotonic() - began
+    run.files_done = run.files_done + 1
+    return true
+  end
+  local known = run.journal and run.journal:progress(item.name) or nil
+  if taken or known and known.done then
+    add_bytes(item.bytes)
+    count_file(item.bytes)
+    return nil
+  end
+  return upload.job(run.jobs, target, item.name, { file = item.file }, run.given, {
+    bytes = add_bytes,
+    begun = function(part_size) return note(run, { event = "begin", name = item.name, part_size = part_size }) end,
+    part = function(first, last) return note(run, { event = "part", name = item.name, first = first, last = last }) end,
+    done = function(total)
+      return count_file(total) and note(run, { event = "done", name = item.name })
+    end,
+  }, known)
+end
+
+-- Jobs for all files of all batches, made as they are needed.
+local function source_of_jobs(run, groups, targets)
+  local number, index = 1, 0
+  return function()
+    index = index + 1
+    while groups[number] and not groups[number].files[index] do number, index = number + 1, 1 end
+    local one = groups[number]
+    if not one then return nil end
+    run.file = one.files[index].name
+    local job, err = job_of(run, one.files[index], targets[number], one.taken)
+    return job or function() return err == nil or nil, err end
+  end
+end
+
+local function upload_all(run, groups)
+  local targets = {}
+  for i, one in ipairs(groups) do
+    local target, err = parts.target(one.batch, { timeout = run.given.upload_timeout })
+    if not target then return nil, err end
+    targets[i] = target
+  end
+  local tell = progress(run)
+  run.jobs = Group.new(run.given.parallel or run.client.parallel)
+  run.jobs:add(source_of_jobs(run, groups, targets), run.files_total)
+  local ok, err = run.jobs:wait(nil, run.given.on_progress and tell)
+  if not ok then return nil, err end
+  run.jobs = nil
+  tell(true)
+  return true
+end
+
+local function for_each(groups, act)
+  for i, one in ipairs(groups) do
+    local ok, err = act(one, i)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+-- The service will never take it. What others on the way answer, and the identity service, is not its word.
+local function is_refusal(err)
+  return err.kind == "http" and err.status >= 400 and err.status < 500 and not err.retryable and not err.ambiguous
+    and err.url:find("/data/foundation/", 1, true) ~= nil
+end
+
+-- A batch is completed only when every file that was planned is in it.
+local function check_whole(run, one)
+  for _, item in ipairs(one.files) do
+    if not item.seconds then return failure("data", "%s was not uploaded; the batch was not completed", item.name) end
+  end
+  local missing = run.journal and resume.missing(run, one)
+  if not missing then return true end
+  return failure("data", "the journal does not say that %s was uploaded; the batch was not completed", missing)
+end
+
+local function complete(run, one, number)
+  if one.taken then
+    once.abort_others(one.batch)
+    return true
+  end
+  local whole, hole = check_whole(run, one)
+  if not whole then return nil, hole end
+  local ok, err = note(run, { event = "complete", group = number })
+  if not ok then return nil, err end
+  ok, err = one.batch:complete()
+  if not ok and is_refusal(err) then batch.state(one.batch).ended = nil end -- it still takes files, or is aborted
+  return ok, err
+end
+
+local function wait_for(run, one, number)
+  if one.done then return true end
+  local done, err = one.batch:wait { timeout = run.given.timeout, on_change = run.given.on_change }
+  one.done = done or err.batch
+  if one.done then
+    local ok, unwritten = note(run, { event = "end", group = number, status = one.done.status })
+    if not ok then return nil, unwritten end
+  end
+  return done, err
+end
+
+-- What is not completed is aborted, so that nothing of a run that failed is ingested. With a journal it waits to be
+-- gone on with, unless the service has refused it for good.
+local function abort_all(run, groups, err)
+  if run.journal and not (err and is_refusal(err)) then return end
+  for i, one in ipairs(groups) do
+    if one.batch and not one.taken and not batch.state(one.batch).ended then
+      local ok, failed = one.batch:abort { timeout = 10 }
+      if run.journal and (ok or failed.status == 404) then resume.drop(run, i, one.batch.id, "aborted") end
+    end
+  end
+end
+
+-- All are uploaded before the first is completed.
+local function run_all(run, groups)
+  local ok, err = begin_all(run, groups)
+  if ok then ok, err = upload_all(run, groups) end
+  if ok then ok, err = for_each(groups, function(one, number) return complete(run, one, number) end) end
+  if ok then ok, err = for_each(groups, function(one, number) return wait_for(run, one, number) end) end
+  return ok, err
+end
+
+local function check_values(given)
+  local ok, err = parts.check_options { part_size = given.part_size, part_threshold = given.part_threshold,
+    parallel = given.parallel, timeout = given.upload_timeout }
+  if not ok then return nil, err end
+  if given.dir and given.files then return failure("data", "give files or dir, not both") end
+  return batch.check_timeout(given.timeout)
+end
+
+-- The journal of the call; nothing when it has none.
+local function open_journal(client, given, groups)
+  if not given.journal then return nil end
+  local payload, unfit = core.batch.payload(creation_options(given, 1, 1)) -- what is the same for all of them
+  if not payload then return nil, unfit end
+  return journal.open(given.journal, {
+    base_url = client.base_url, org = client.org, sandbox = given.sandbox or client.sandbox, dataset = given.dataset,
+    options = payload,
+  }, groups)
+end
+
+--- Ingests files: creates a batch, uploads them all, completes it, and waits. If an upload fails for good the batch is
+-- aborted, and nothing is ingested.
+-- @function catalog.client:ingest
+-- @tparam table given the options of `create_batch` (without `timeout`), and: `files` (paths, or
+--   `{ name = ..., file = path }`), or `dir` and `pattern` (`*.json`); `parallel`, `part_size`, `part_threshold` as of
+--   `upload`; `upload_timeout` (seconds for which an upload may stand still); `timeout` (seconds to wait for the
+--   service to ingest; default: none); `split` (true: as many batches as the advised limits make); `advised_files`,
+--   `advised_bytes` (10,000; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 2^40: more is refused);
+--   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
+--   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again),
+--   `on_change` (called with a batch's status each time it is another), `on_warning` (called with a text; default:
+--   Lua's `warn`), `journal` (a path: what has been done is noted there, and the same call again goes on where the
+--   last one stopped; then nothing but a refusal aborts the batch)
+-- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
+--   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `files`); with a journal `resumed` (true:
+--   it went on), and `replaced`: batches (`id`, `status`) that had ended without their files, which went into new ones
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @treturn[2] ?table the report, as far as things went
+-- @raise an option is unknown or has a wrong type; what a callback raises, after the batch was aborted
+-- @usage local report = assert(client:ingest { dataset = id, format = "json", files = { "/data/a.json" } })
+function Client:ingest(given)
+  given = options.check(given, SCHEMA, "ingest", 2)
+  local ok, err = check_values(given)
+  if not ok then return nil, err end
+  local began = core.system.monotonic()
+  local groups, files, total = plan.make(given)
+  if not groups then return nil, files end
+  local known <close>, unusable = open_journal(self, given, groups)
+  if unusable then return nil, unusable end
+  if known and known.resumed then groups = plan.regroup(known, files) end
+  local run = {
+    client = self, given = given, journal = known, began = began, bytes = 0, total = total, files_done = 0,
+    files_total = #files,
+  }
+  -- a callback of the host's may raise: that too leaves nothing behind
+  local fine, done, failed = xpcall(run_all, debug.traceback, run, groups)
+  if not fine or not done then abort_all(run, groups, failed) end
+  if not fine then error(done, 0) end
+  if not done then return nil, failed, report(run, groups) end
+  return report(run, groups)
+end
