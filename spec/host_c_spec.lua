@@ -199,7 +199,7 @@ describe("the bundle", function()
 
   it("has every part of the module but the emulator and the program", function()
     local parts = shell.run [[
-      cd lua && find catalog.lua catalog -name '*.lua' | grep -v -e emulator -e cli.lua -e main.lua | sed 's/.lua$//' |
+      cd lua && find catalog.lua catalog -name '*.lua' | grep -v -e emulator -e cli/ | sed 's/.lua$//' |
         tr / . | sort]]
     assert.equal(parts, (with_bundle [[
       local names = {}
@@ -219,9 +219,9 @@ describe("the bundle", function()
       print(select(2, pcall(catalog.client, { orgg = 1 })))
     ]]
     local source, line = output:match "^@([%w/.]+)\t(%d+)\n"
-    assert.equal("catalog/client.lua", source)
+    assert.equal("catalog/client/client.lua", source)
     local at = 0
-    for text in io.lines "lua/catalog/client.lua" do
+    for text in io.lines "lua/catalog/client/client.lua" do
       at = at + 1
       if text:find "^function Client.new" then break end
     end

@@ -10,9 +10,8 @@ local shell = require "support.shell"
 local ACTIONS <const> = { "complete", "abort", "fail", "revert" }
 
 -- All there are.
-for _, name in ipairs { "actions", "rows", "upload", "writer" } do require("catalog." .. name) end
+for _, name in ipairs { "actions", "rows", "upload", "writer" } do require("catalog.batch." .. name) end
 local METHODS <const> = {}
-for _, name in ipairs { "actions", "rows", "upload", "writer" } do require("catalog." .. name) end
 for name in pairs(batch.methods) do METHODS[#METHODS + 1] = name end
 
 -- The replies, as the emulator gives them.
@@ -92,7 +91,7 @@ local READERS <const> = {
   end },
   { "a creation left by <close>", CREATED, "201 Created", function(client)
     local made <close> = client:create_batch { dataset = "5c8c" }
-    if made then batch.state(made).ended = "COMPLETE" end
+    if made then batch.state(made).final_action = "COMPLETE" end
   end },
   { "a look-up", FOUND, "200 OK", function(client) check_batch(client:batch("01K"):get()) end },
   { "problems", FAILED, "200 OK", function(client)

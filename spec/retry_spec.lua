@@ -709,7 +709,7 @@ describe("the rate of creations", function()
 
   it("is slowed down once for all that meet the limit together", function()
     local free = new_rate_limiter(false)
-    for _ = 1, 12 do free:heard { status = 429, retry_after = "1" } end
+    for _ = 1, 12 do free:observe { status = 429, retry_after = "1" } end
     assert.equal(1, free.interval)
     service.run({ faults = { {
       match = { method = "POST", path = "/import/batches$" }, times = 3,
@@ -724,7 +724,7 @@ describe("the rate of creations", function()
     for count = 0, 3 do
       local free = new_rate_limiter(false)
       for _ = 1, count do free:observe(nil) end
-      free:heard { status = 429 }
+      free:observe { status = 429 }
       assert.equal(1, free.interval)
     end
   end)
@@ -735,7 +735,7 @@ describe("the rate of creations", function()
       assert.equal(0, free:reserve(math.huge))
       free:observe(nil)
     end
-    free:heard { status = 429 }
+    free:observe { status = 429 }
     assert.is_true(free:reserve(math.huge) > 1.5) -- thirty a minute is one every two seconds
     assert.is_true(free:reserve(math.huge) > 3.5)
     for _ = 1, 300 do free:observe(nil) end
@@ -747,7 +747,7 @@ describe("the rate of creations", function()
     for _ = 1, 12000 do free:observe(nil) end
     for i, at in ipairs(free.made) do free.made[i] = at - 120 end -- two minutes pass
     for _ = 1, 30 do free:observe(nil) end
-    free:heard { status = 429 }
+    free:observe { status = 429 }
     assert.equal(2, free.interval)
   end)
 
@@ -791,7 +791,7 @@ describe("the rate of creations", function()
     local bound = new_rate_limiter(60)
     assert.equal(0, bound:reserve(math.huge))
     assert.is_true(bound:reserve(math.huge) > 0.9)
-    bound:heard { status = 429 }
+    bound:observe { status = 429 }
     for _ = 1, 300 do bound:observe(nil) end
     assert.equal(1, bound.interval)
   end)

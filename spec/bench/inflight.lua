@@ -13,7 +13,7 @@ local function inflight(client, count, width)
 
   local function start()
     local request = assert(creation.request(creation.check({ dataset = "5c8c3c555033b814b69f947f" }, 2)))
-    requests[assert(client:start(request, client:ends()))] = request
+    requests[assert(client:start(request, client:deadline()))] = request
     started = started + 1
   end
 

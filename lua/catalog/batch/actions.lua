@@ -17,9 +17,9 @@ local FIRST_PAUSE <const>, LONGEST_PAUSE <const>, GROWTH <const> = 0.25, 30, 1.6
 local PATIENCE <const> = 20
 
 -- Whether an action was done, although the service refused it or its answer was lost: the state of the batch tells.
-local function is_done(self, action, err, ends)
+local function is_done(self, action, err, deadline)
   if not err.ambiguous and not (err.kind == "http" and err.status < 500) then return false end
-  local fields = batch.fetch(self, nil, ends)
+  local fields = batch.fetch(self, nil, deadline)
   return fields ~= nil and states.shows(action, fields.status)
 end
 
@@ -29,11 +29,11 @@ local function act(self, action, given, call)
   if not ok then return nil, err end
   local request, unfit = batch.action(self, action, checked.timeout)
   if not request then return nil, unfit end
-  batch.state(self).ended = action
-  local client = batch.home(self)
-  request.ends = client:ends()
+  batch.state(self).final_action = action
+  local client = batch.client_of(self)
+  request.deadline = client:deadline()
   ok, err = client:send(request)
-  if not ok and not is_done(self, action, err, request.ends) then return nil, err end
+  if not ok and not is_done(self, action, err, request.deadline) then return nil, err end
   once.abort_others(self)
   return self
 end
@@ -123,8 +123,8 @@ local function telling(before, err)
 end
 
 -- Looks a batch up that is waited for. Without a status it would be waited for for ever.
-local function look(self, ends)
-  local fields, err = batch.fetch(self, nil, ends)
+local function look(self, deadline)
+  local fields, err = batch.fetch(self, nil, deadline)
   if not fields or fields.status then return fields, err end
   local _, unread = failure("protocol", "the catalog gives no status of the batch %s", self.id)
   unread.retryable = true
@@ -133,7 +133,7 @@ end
 
 -- Whether a look-up that failed may be made again: the fault passes, or the catalog does not know a new batch yet.
 local function may_pass(self, err, failures)
-  return failures < PATIENCE and (err.retryable or err.status == 404 and batch.state(self).made)
+  return failures < PATIENCE and (err.retryable or err.status == 404 and batch.state(self).created_here)
 end
 
 --- Waits until the batch is ingested.
@@ -148,11 +148,11 @@ function batch.methods:wait(given)
   local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
   local ok, wrong = batch.check_timeout(checked.timeout)
   if not ok then return nil, wrong end
-  local ends = checked.timeout and core.system.monotonic() + checked.timeout
-  local client, pause, failures, status, last = batch.home(self), FIRST_PAUSE, 0, nil, nil
+  local deadline = checked.timeout and core.system.monotonic() + checked.timeout
+  local client, pause, failures, status, last = batch.client_of(self), FIRST_PAUSE, 0, nil, nil
   while true do
-    local fields, err = look(self, ends)
-    local left, asked = ends and ends - core.system.monotonic() or math.huge, 0
+    local fields, err = look(self, deadline)
+    local left, asked = deadline and deadline - core.system.monotonic() or math.huge, 0
     last = err and telling(last, err)
     if not fields and left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     if not fields then

@@ -22,9 +22,9 @@ local ABORT_TIMEOUT <const> = 10
 
 --- What is known of a batch besides its fields.
 -- @tparam catalog.batch self
--- @treturn table `dataset`; `made` (true: created here); `ended` (the action that was tried last: `COMPLETE`,
---   `ABORT`, ...); `writing` (a set of the names that are being written; nil: none ever was); `others` (what
---   `once.abort_others` needs, where an answer to its creation was lost)
+-- @treturn table `dataset`; `created_here` (boolean); `process`, as of `scheduler.process`; `final_action` (the
+--   one that was tried last: `COMPLETE`, `ABORT`, ...); `writing` (a set of the names that are being written; nil: none
+--   ever was); `others` (what `once.abort_others` needs, where an answer to its creation was lost)
 function batch.state(self)
   local state = states[self]
   if not state then
@@ -37,7 +37,7 @@ end
 --- The client and the sandbox of a batch.
 -- @treturn catalog.client
 -- @treturn string
-function batch.home(self)
+function batch.client_of(self)
   local kind = getmetatable(self)
   return kind.client, kind.sandbox
 end
@@ -65,29 +65,29 @@ end
 function batch.action(self, action, timeout)
   local path, err = paths.action(self.id, action)
   if not path then return nil, err end
-  local _, sandbox = batch.home(self)
+  local _, sandbox = batch.client_of(self)
   return {
     method = "POST", path = path, body = "", sandbox = sandbox, timeout = timeout, repeatable = true,
-    read = batch.accept, home = batch.state(self).home,
+    read = batch.accept, process = batch.state(self).process,
   }
 end
 
 -- One attempt, without the pauses of others.
 local function leave_now(self)
-  local client = batch.home(self)
+  local client = batch.client_of(self)
   local request = batch.action(self, "ABORT", ABORT_TIMEOUT)
   if not request then return end
   request.repeatable = nil
   request.once = true
-  request.ends = core.system.monotonic() + ABORT_TIMEOUT -- the fetching of a token included
+  request.deadline = core.system.monotonic() + ABORT_TIMEOUT -- the fetching of a token included
   client:send(request)
 end
 
 -- `local batch <close>`: left before it was completed, it is aborted; one attempt, whose failure hides no other.
 local function leave(self)
   local state = batch.state(self)
-  if state.made and not state.ended then
-    state.ended = "ABORT"
+  if state.created_here and not state.final_action then
+    state.final_action = "ABORT"
     pcall(leave_now, self)
   end
 end
@@ -153,7 +153,7 @@ end
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
   local created = typed(fields, type_of(client, given.sandbox or client.sandbox))
-  states[created] = { dataset = given.dataset, made = true, home = scheduler.last_home() }
+  states[created] = { dataset = given.dataset, created_here = true, process = scheduler.last_process() }
   return created
 end
 
@@ -166,7 +166,7 @@ end
 function batch.attach(client, id, sandbox, dataset)
   local attached = setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
   local state = batch.state(attached)
-  state.dataset, state.home = dataset, scheduler.home()
+  state.dataset, state.process = dataset, scheduler.process()
   return attached
 end
 
@@ -207,17 +207,17 @@ end
 --- Looks a batch up in the catalog, as part of a call.
 -- @tparam catalog.batch self
 -- @tparam ?number timeout seconds for a request
--- @tparam ?number ends when the call has to be over, as of `client:ends`
+-- @tparam ?number deadline when the call has to be over, as of `client:deadline`
 -- @treturn[1] catalog.batch a fresh table
 -- @treturn[2] nil
 -- @treturn[2] table error, as of `get`
-function batch.fetch(self, timeout, ends)
+function batch.fetch(self, timeout, deadline)
   local kind = getmetatable(self)
   local path, err = paths.catalog(self.id)
   if not path then return nil, err end
   local fields, failed = kind.client:send {
-    method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, ends = ends,
-    home = batch.state(self).home, read = function(body) return look_up(self.id, body) end,
+    method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, deadline = deadline,
+    process = batch.state(self).process, read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
   local fresh = typed(fields, kind)

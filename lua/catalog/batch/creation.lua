@@ -38,18 +38,18 @@ end
 
 --- The request that creates a batch.
 -- @tparam table given checked options
--- @tparam ?number ends when it has to be over, as of `client:ends`
+-- @tparam ?number deadline when it has to be over, as of `client:deadline`
 -- @treturn[1] table for `client:send`, which gives the batch
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `config`
-function creation.request(given, ends)
+function creation.request(given, deadline)
   local ok, wrong = batch.check_timeout(given.timeout)
   if not ok then return nil, wrong end
   local payload, err = core.batch.payload(given)
   if not payload then return nil, err end
   return {
     method = "POST", path = paths.CREATION, content_type = "application/json", body = payload,
-    sandbox = given.sandbox, timeout = given.timeout, ends = ends, read = core.batch.parse, rate_limited = true,
+    sandbox = given.sandbox, timeout = given.timeout, deadline = deadline, read = core.batch.parse, rate_limited = true,
   }
 end
 

@@ -42,7 +42,7 @@ function once.id_of(given)
 end
 
 -- Whether the service refused the external id as taken.
-local function is_taken(err)
+local function is_refused_as_duplicate(err)
   local said = (err.detail or err.message or ""):lower()
   return err.status == 409 or err.status == 400 and said:find("externalid", 1, true) ~= nil
 end
@@ -102,8 +102,9 @@ end
 local function look(call)
   local answered
   local list, err = call.client:send {
-    method = "GET", ends = call.ends, sandbox = call.options.sandbox, timeout = call.options.timeout, repeatable = true,
-    path = paths.external(call.options.external_id), home = call.home,
+    method = "GET", deadline = call.deadline, sandbox = call.options.sandbox, timeout = call.options.timeout,
+    repeatable = true,
+    path = paths.external(call.options.external_id), process = call.process,
     read = function(body, transfer)
       answered = time_of(transfer)
       return read_listing(body, call.options.external_id)
@@ -121,13 +122,13 @@ end
 -- Aborts batches that are of no use: they are empty, and nobody knows of them. One that cannot be aborted now is tried
 -- again when the chosen one is completed, and given up by the service some days later.
 local function abort_others(call, list, chosen)
-  local ends = math.min(call.ends, core.system.monotonic() + ABORT_TIMEOUT)
+  local deadline = math.min(call.deadline, core.system.monotonic() + ABORT_TIMEOUT)
   for _, fields in ipairs(list) do
     if fields.id ~= chosen and rank(fields) == 1 then
       local other = batch.attach(call.client, fields.id, call.options.sandbox)
       local request = batch.action(other, "ABORT", ABORT_TIMEOUT)
       if request then
-        request.ends = ends
+        request.deadline = deadline
         call.client:send(request)
       end
     end
@@ -152,24 +153,24 @@ local function find(call, pauses, asked)
     asked = 0
     if not paused then return nil, stopped end
     local found, err, other = choose(call)
-    if found or err or other and call.taken then return found, err, other end
+    if found or err or other and call.is_duplicate then return found, err, other end
   end
   return nil
 end
 
-local function some_pauses(ends)
+local function some_pauses(deadline)
   local i = 0
   return function()
     i = i + 1
-    return OPEN[i] and core.system.monotonic() + OPEN[i] < ends and OPEN[i] or nil
+    return OPEN[i] and core.system.monotonic() + OPEN[i] < deadline and OPEN[i] or nil
   end
 end
 
-local function pauses_until(ends)
+local function pauses_until(deadline)
   local pause = FIRST_PAUSE / GROWTH
   return function()
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)
-    return core.system.monotonic() + pause < ends and pause or nil
+    return core.system.monotonic() + pause < deadline and pause or nil
   end
 end
 
@@ -187,7 +188,7 @@ end
 
 -- What is to be known before the first creation of a call is sent: whether a batch has the id, and whose it is.
 local function prepare(call, known)
-  if known.open then return find(call, some_pauses(call.ends), 0) end
+  if known.open then return find(call, some_pauses(call.deadline), 0) end
   if call.ours then
     if not known.look then return nil end
     return choose(call)
@@ -218,21 +219,22 @@ local function create_and_look(call)
     local fields
     fields, err = call.client:send(call.creation)
     if fields then return settle(call, fields) end
-    call.taken = call.open and is_taken(err)
-    if not call.taken and not err.ambiguous then
+    call.is_duplicate = call.open and is_refused_as_duplicate(err)
+    if not call.is_duplicate and not err.ambiguous then
       err.ambiguous = call.open or nil -- the one before may still turn up
       return nil, err
     end
     call.open, call.doubtful = true, true
     local asked = retry.asked(err)
-    if core.system.monotonic() + asked > call.ends then
+    if core.system.monotonic() + asked > call.deadline then
       err.ambiguous = true
       return retry.too_late(err, asked)
     end
-    local found, unasked, other = find(call, call.taken and pauses_until(call.ends) or some_pauses(call.ends), asked)
+    local pauses = call.is_duplicate and pauses_until or some_pauses
+    local found, unasked, other = find(call, pauses(call.deadline), asked)
     if found then return found end
     if other then return is_owned(call.options.external_id, other.id) end
-    if unasked or call.taken then break end
+    if unasked or call.is_duplicate then break end
   end
   err.ambiguous = true
   return nil, err
@@ -265,12 +267,12 @@ local HELD_BACK <const> = 60000
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, known)
   known = known or {}
-  local options, ends = with_id(given), client:ends()
-  local request, unfit = creation.request(options, ends) -- what can never work is found before anybody is asked
+  local options, deadline = with_id(given), client:deadline()
+  local request, unfit = creation.request(options, deadline) -- what can never work is found before anybody is asked
   if not request then return nil, unfit end
-  request.home = scheduler.home()
+  request.process = scheduler.process()
   local call = {
-    client = client, options = options, ends = ends, creation = request, home = request.home,
+    client = client, options = options, deadline = deadline, creation = request, process = request.process,
     since = known.since, open = known.open, doubtful = known.open or known.look,
     ours = known.ours or not once.id_of(given),
   }
@@ -295,14 +297,14 @@ end
 -- be asked or aborted is left to the service, which gives up an empty batch after some days.
 -- @tparam catalog.batch chosen
 function once.abort_others(chosen)
-  local state, client, sandbox = batch.state(chosen), batch.home(chosen)
+  local state, client, sandbox = batch.state(chosen), batch.client_of(chosen)
   local others = state.others
   if not others then return end
   state.others = nil
   local options = { external_id = others.external_id, sandbox = sandbox, dataset = state.dataset }
   local call = {
-    client = client, options = options, since = others.since, till = others.till, home = state.home,
-    ends = math.min(client:ends(), core.system.monotonic() + ABORT_TIMEOUT),
+    client = client, options = options, since = others.since, till = others.till, process = state.process,
+    deadline = math.min(client:deadline(), core.system.monotonic() + ABORT_TIMEOUT),
   }
   local list = look(call)
   if list then abort_others(call, list, chosen.id) end

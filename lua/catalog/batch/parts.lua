@@ -60,16 +60,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error: the batch has ended, or its dataset is not known
 function parts.target(self, given)
-  local ended = batch.state(self).ended
-  if ended then
-    return failure("batch", "the batch %s takes no more files: %s was called", self.id, ended:lower())
+  local action = batch.state(self).final_action
+  if action then
+    return failure("batch", "the batch %s takes no more files: %s was called", self.id, action:lower())
   end
   local dataset, err = dataset_of(self)
   if not dataset then return nil, err end
-  local client, sandbox = batch.home(self)
+  local client, sandbox = batch.client_of(self)
   return {
     client = client, sandbox = sandbox, base_url = client.base_url, batch = self.id, dataset = dataset,
-    timeout = given.timeout, home = batch.state(self).home,
+    timeout = given.timeout, process = batch.state(self).process,
   }
 end
 
@@ -79,8 +79,8 @@ local function send(target, method, path, body, more)
   return target.client:send {
     method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
     upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
-    sandbox = target.sandbox, timeout = target.timeout, ends = more.ends, final = more.final, repeatable = true,
-    read = batch.accept, home = target.home,
+    sandbox = target.sandbox, timeout = target.timeout, deadline = more.deadline, final = more.final,
+    repeatable = true, read = batch.accept, process = target.process,
   }
 end
 
@@ -169,13 +169,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function parts.complete(target, path, total, again)
-  local ends = target.client:ends()
-  local ok, err = send(target, "POST", path .. "?action=COMPLETE", nil, { ends = ends })
+  local deadline = target.client:deadline()
+  local ok, err = send(target, "POST", path .. "?action=COMPLETE", nil, { deadline = deadline })
   if ok then return true end
   if not ((again or err.ambiguous) and err.kind == "http" and err.status < 500) then return nil, err end
   local extent = target.client:send {
-    method = "HEAD", path = path, sandbox = target.sandbox, timeout = target.timeout, ends = ends, repeatable = true,
-    read = read_extent, home = target.home,
+    method = "HEAD", path = path, sandbox = target.sandbox, timeout = target.timeout, deadline = deadline,
+    repeatable = true, read = read_extent, process = target.process,
   }
   if extent == total then return true end
   return nil, err

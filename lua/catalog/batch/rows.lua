@@ -26,10 +26,10 @@ end
 local function list_page(self, path, start)
   local target, unfit = paths.export(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE))
   if not target then return nil, unfit end
-  local client, sandbox = batch.home(self)
+  local client, sandbox = batch.client_of(self)
   local page, err = client:send {
     method = "GET", repeatable = true, path = target, sandbox = sandbox, read = read_listing,
-    home = batch.state(self).home,
+    process = batch.state(self).process,
   }
   if page then return page end
   if err.status == 404 and start == 0 then return {} end
@@ -78,9 +78,9 @@ local function download(self, name)
   if not path then return nil, unfit end
   local file, why = io.tmpfile()
   if not file then return failure("data", "no temporary file can be made: %s", why) end
-  local client, sandbox = batch.home(self)
+  local client, sandbox = batch.client_of(self)
   local ok, err = client:send {
-    method = "GET", repeatable = true, path = path, sandbox = sandbox, into = file, home = batch.state(self).home,
+    method = "GET", repeatable = true, path = path, sandbox = sandbox, into = file, process = batch.state(self).process,
     read = function() return true end,
   }
   if not ok then

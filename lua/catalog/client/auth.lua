@@ -10,8 +10,8 @@ local auth = {}
 -- for a short time only, half of that.
 local MARGIN <const> = 60
 
--- Sources of tokens: `token(client, ends)` gives one, or nil and an error; `renew(token)` is told that the service does
--- not take it, and says whether another may be had.
+-- Sources of tokens: `token(client, deadline)` gives one, or nil and an error; `renew(token)` is called with one that
+-- the service does not take, and says whether another may be had.
 
 local Constant = {}
 Constant.__index = Constant
@@ -77,21 +77,21 @@ local function ask(self)
 end
 
 -- Asks the identity service, likewise.
-local function request_grant(self, client, ends)
-  local grant, err = client:send(setmetatable({ ends = ends }, self.request))
+local function request_grant(self, client, deadline)
+  local grant, err = client:send(setmetatable({ deadline = deadline }, self.request))
   if not grant then return nil, err end
   return grant.access_token, life_of(grant)
 end
 
--- A source whose tokens are got by `obtain(self, client, ends)`, and kept for as long as they are good.
+-- A source whose tokens are got by `obtain(self, client, deadline)`, and kept for as long as they are good.
 local Obtained = {}
 Obtained.__index = Obtained
 
-local function fetch(self, client, ends)
-  local token, seconds = self.obtain(self, client, ends)
+local function fetch(self, client, deadline)
+  local token, seconds = self.obtain(self, client, deadline)
   if not token then return nil, seconds end
   self.value = token
-  self.ends = core.system.monotonic() + seconds - math.min(MARGIN, seconds / 2)
+  self.expires = core.system.monotonic() + seconds - math.min(MARGIN, seconds / 2)
   return token
 end
 
@@ -99,15 +99,15 @@ end
 local function begin(self, client)
   local group = require("catalog.scheduler.group").new() -- which a program with a token of its own does without
   group.detached = true
-  self.fetching = group:new_task(function() return fetch(self, client, client:ends()) end)
+  self.fetching = group:new_task(function() return fetch(self, client, client:deadline()) end)
   scheduler.begin(self.fetching)
   return self.fetching
 end
 
 -- Waits for a fetching, as long as the call has time. What it failed for is told to each caller in an error of its own.
-local function wait_for(task, client, ends)
+local function wait_for(task, client, deadline)
   if not task.over then
-    task:wait(math.max(ends - core.system.monotonic(), 0), client.loop, client)
+    task:wait(math.max(deadline - core.system.monotonic(), 0), client.loop, client)
     local cancelled = scheduler.cancelled()
     if cancelled then return nil, cancelled end
     if not task.over and client.closed then return failure("cancelled", "the client is closed; there is no token") end
@@ -121,14 +121,14 @@ local function wait_for(task, client, ends)
 end
 
 -- One fetching for all calls that need a token. What is called within it, by a callback, cannot wait for it.
-function Obtained:token(client, ends)
+function Obtained:token(client, deadline)
   local fetching = self.fetching
-  if fetching and not fetching.over and scheduler.is_home(fetching.group.home) then
-    if fetching:is_around() then return fetch(self, client, ends) end
-    return wait_for(fetching, client, ends)
+  if fetching and not fetching.over and scheduler.is_own(fetching.group.process) then
+    if fetching:is_around() then return fetch(self, client, deadline) end
+    return wait_for(fetching, client, deadline)
   end
-  if self.value and core.system.monotonic() < self.ends then return self.value end
-  return wait_for(begin(self, client), client, ends)
+  if self.value and core.system.monotonic() < self.expires then return self.value end
+  return wait_for(begin(self, client), client, deadline)
 end
 
 function Obtained:renew(token)
@@ -138,7 +138,7 @@ end
 
 --- A source of tokens.
 -- @tparam table settings those of the client: `token`, or `client_secret`, `scopes`, `api_key` and `ims_url`
--- @treturn[1] table with `token(client, ends)` (`ends`: when the call has to be over) and `renew(token)`
+-- @treturn[1] table with `token(client, deadline)` (`deadline`: when the call has to be over) and `renew(token)`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: there are no credentials
 function auth.source(settings)

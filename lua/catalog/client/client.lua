@@ -36,7 +36,7 @@ function Client.new(given, level)
   local connection, no_connection = core.client.new(settings)
   if not connection then return nil, no_connection end
   return setmetatable({
-    home = scheduler.home(),
+    process = scheduler.process(),
     base_url = settings.base_url, sandbox = settings.sandbox, timeout = settings.timeout,
     on_request = settings.on_request, logs = logs, observed = settings.on_request ~= nil or logs,
     org = settings.org, api_key = settings.api_key,
@@ -63,14 +63,14 @@ end
 
 --- When the call that begins now has to be over.
 -- @treturn number seconds on the monotonic clock
-function Client:ends()
+function Client:deadline()
   return clock() + self.policy.deadline
 end
 
 -- The seconds a request may take: its own, and never beyond the end of the call. An upload may stand still so long, and
 -- one that moves is not cut off.
-local function time_of(client, request, ends)
-  local seconds, left = request.timeout or client.timeout, ends - clock()
+local function time_of(client, request, deadline)
+  local seconds, left = request.timeout or client.timeout, deadline - clock()
   if left <= 0 then
     return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
   end
@@ -79,19 +79,19 @@ end
 
 --- Submits a request: the first half of `send`.
 -- @tparam table request as in `send`
--- @tparam ?number ends when the call has to be over, as of `ends`; nil: the call begins now
--- @tparam[opt] userdata home of the call, as of `scheduler.home`; what a fork has left behind is not sent
+-- @tparam ?number deadline when the call has to be over, as of `deadline`; nil: the call begins now
+-- @tparam[opt] userdata process of the call, as of `scheduler.process`; what a fork has left behind is not sent
 -- @treturn[1] transfer in flight
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
-function Client:start(request, ends, home)
-  ends = ends or self:ends()
-  local list, err = headers.of(self, request, ends)
+function Client:start(request, deadline, process)
+  deadline = deadline or self:deadline()
+  local list, err = headers.of(self, request, deadline)
   if not list then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
-  local seconds, late = time_of(self, request, ends)
+  local seconds, late = time_of(self, request, deadline)
   if not seconds then return nil, late end
-  if home and not scheduler.is_home(home) then return nil, scheduler.left_behind() end -- a callback has forked
+  if process and not scheduler.is_own(process) then return nil, scheduler.left_behind() end -- a callback has forked
   return self.connection:transfer(request.method, request.url, list, request.body, seconds, request.upload,
     request.offset, request.length, request.into)
 end
@@ -150,8 +150,8 @@ function Client:finish(request, transfer, attempt)
 end
 
 -- Waits as long as the pace of creations asks for.
-local function keep_pace(client, ends)
-  local pause, too_long = client.rate_limiter:reserve(ends - clock())
+local function keep_pace(client, deadline)
+  local pause, too_long = client.rate_limiter:reserve(deadline - clock())
   if not pause then return nil, too_long end
   return scheduler.sleep(pause, client.loop, client)
 end
@@ -161,14 +161,14 @@ local function exchange(client, request, tries)
   local cancelled = scheduler.cancelled()
   if cancelled then return nil, cancelled end
   if request.rate_limited and not tries.paced and client.rate_limiter:is_active() then
-    local kept, stopped = keep_pace(client, tries.ends)
+    local kept, stopped = keep_pace(client, tries.deadline)
     if not kept then
       stopped.attempts = tries.attempt -- the pace stays what it is
       return nil, stopped
     end
   end
   tries.paced = nil
-  local transfer, err = client:start(request, tries.ends, tries.home)
+  local transfer, err = client:start(request, tries.deadline, tries.process)
   if not transfer then return nil, err end
   local ended, stopped = scheduler.transfer(transfer, client.loop)
   if not ended then
@@ -195,17 +195,17 @@ local function pause_before(client, request, tries, err)
   local pause = retry.again(tries, request, err)
   if not pause or not request.rate_limited or client.rate_limiter:left() <= pause then return pause, err end
   tries.paced = true
-  return client.rate_limiter:reserve(tries.ends - clock())
+  return client.rate_limiter:reserve(tries.deadline - clock())
 end
 
 -- The process that a call begins in. After a fork a client goes on in the child, with the child's engine.
 local function enter(client)
-  local home = scheduler.home()
-  if client.home ~= home then
+  local process = scheduler.process()
+  if client.process ~= process then
     client.connection:adopt()
-    client.home = home
+    client.process = process
   end
-  return home
+  return process
 end
 
 --- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
@@ -216,16 +216,16 @@ end
 --   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
 --   (the value of Content-Range), `final` (a function that is given an error, and says whether the caller knows better
 --   than to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
---   of the io library. Of a call of several requests: `ends`, when all of it has to be over, as of the function `ends`;
---   otherwise the deadline begins now. Of what belongs to a process: `home`, as of `scheduler.home`
+--   of the io library. Of a call of several requests: `deadline`, when all of it has to be over, as of the function
+--   `deadline`; otherwise it begins now. Of what belongs to a process: `process`, as of `scheduler.process`
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)
-  local home = enter(self)
-  if request.home and request.home ~= home then return nil, scheduler.left_behind() end
-  local tries = retry.tries(self.policy, request.ends or self:ends())
-  tries.home = home
+  local process = enter(self)
+  if request.process and request.process ~= process then return nil, scheduler.left_behind() end
+  local tries = retry.tries(self.policy, request.deadline or self:deadline())
+  tries.process = process
   while true do
     local value, err = try(self, request, tries)
     if value ~= nil then

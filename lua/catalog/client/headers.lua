@@ -25,8 +25,8 @@ local function make(client, token, sandbox, content_type, range)
 end
 
 -- The token a request is sent with. Whatever became of the fetching of one, the request itself was not sent.
-local function token_of(client, request, ends)
-  local token, err = client.credentials:token(client, ends)
+local function token_of(client, request, deadline)
+  local token, err = client.credentials:token(client, deadline)
   request.token = token
   if token then return token end
   err.ambiguous = nil
@@ -51,13 +51,13 @@ end
 --- The headers of a request. What is made of the token is made once for all requests with it.
 -- @tparam catalog.client client
 -- @tparam table request as in `client:send`; gets `token`, with which it is sent
--- @tparam number ends when the call has to be over, in seconds on the monotonic clock
+-- @tparam number deadline when the call has to be over, in seconds on the monotonic clock
 -- @treturn[1] userdata for `core.client.transfer`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
-function headers.of(client, request, ends)
+function headers.of(client, request, deadline)
   if request.anonymous then return anonymous(request) end
-  local token, err = token_of(client, request, ends)
+  local token, err = token_of(client, request, deadline)
   if not token then return nil, err end
   local sandbox, content_type, range = request.sandbox or client.sandbox, request.content_type, request.range
   if range then return make(client, token, sandbox, content_type, range) end

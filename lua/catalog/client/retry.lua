@@ -89,10 +89,10 @@ end
 
 --- The tries of one call.
 -- @tparam table policy of the client
--- @tparam number ends when the last has to be over, in seconds on the monotonic clock
+-- @tparam number deadline when the last has to be over, in seconds on the monotonic clock
 -- @treturn table
-function retry.tries(policy, ends)
-  return { policy = policy, attempt = 1, ends = ends }
+function retry.tries(policy, deadline)
+  return { policy = policy, attempt = 1, deadline = deadline }
 end
 
 --- Takes note of a success.
@@ -113,7 +113,7 @@ function retry.again(tries, request, err)
     return nil
   end
   local pause = pause_of(policy, tries.attempt, err)
-  if core.system.monotonic() + pause > tries.ends then return retry.too_late(err, pause) end
+  if core.system.monotonic() + pause > tries.deadline then return retry.too_late(err, pause) end
   policy.budget = policy.budget - 1
   tries.first, tries.ambiguous = tries.first or err, tries.ambiguous or err.ambiguous
   tries.attempt = tries.attempt + 1

@@ -53,7 +53,7 @@ local function note(run, line)
 end
 
 -- The job that uploads a file, or nil when it is there.
-local function job_of(run, item, target, taken)
+local function job_of(run, item, target, sealed)
   local began = core.system.monotonic()
   local function add_bytes(count) run.bytes = run.bytes + count end
   local function count_file(total)
@@ -62,7 +62,7 @@ local function job_of(run, item, target, taken)
     return true
   end
   local known = run.journal and run.journal:progress(item.name) or nil
-  if taken or known and known.done then
+  if sealed or known and known.done then
     add_bytes(item.bytes)
     count_file(item.bytes)
     return nil
@@ -86,7 +86,7 @@ local function source_of_jobs(run, groups, targets)
     local one = groups[number]
     if not one then return nil end
     run.file = one.files[index].name
-    local job, err = job_of(run, one.files[index], targets[number], one.taken)
+    local job, err = job_of(run, one.files[index], targets[number], one.sealed)
     return job or function() return err == nil or nil, err end
   end
 end
@@ -98,13 +98,13 @@ local function upload_all(run, groups)
     if not target then return nil, err end
     targets[i] = target
   end
-  local tell = progress(run)
+  local report_progress = progress(run)
   run.jobs = Group.new(run.given.parallel or run.client.parallel)
   run.jobs:add(source_of_jobs(run, groups, targets), run.files_total)
-  local ok, err = run.jobs:wait(nil, run.given.on_progress and tell)
+  local ok, err = run.jobs:wait(nil, run.given.on_progress and report_progress)
   if not ok then return nil, err end
   run.jobs = nil
-  tell(true)
+  report_progress(true)
   return true
 end
 
@@ -133,7 +133,7 @@ local function check_whole(run, one)
 end
 
 local function complete(run, one, number)
-  if one.taken then
+  if one.sealed then
     once.abort_others(one.batch)
     return true
   end
@@ -142,7 +142,8 @@ local function complete(run, one, number)
   local ok, err = note(run, { event = "complete", group = number })
   if not ok then return nil, err end
   ok, err = one.batch:complete()
-  if not ok and is_refusal(err) then batch.state(one.batch).ended = nil end -- it still takes files, or is aborted
+  -- it still takes files, or is aborted
+  if not ok and is_refusal(err) then batch.state(one.batch).final_action = nil end
   return ok, err
 end
 
@@ -162,7 +163,7 @@ end
 local function abort_all(run, groups, err)
   if run.journal and not (err and is_refusal(err)) then return end
   for i, one in ipairs(groups) do
-    if one.batch and not one.taken and not batch.state(one.batch).ended then
+    if one.batch and not one.sealed and not batch.state(one.batch).final_action then
       local ok, failed = one.batch:abort { timeout = 10 }
       if run.journal and (ok or failed.status == 404) then resume.drop(run, i, one.batch.id, "aborted") end
     end

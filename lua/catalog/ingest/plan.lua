@@ -100,7 +100,7 @@ local function group(files, given)
 end
 
 local function check_limits(groups, given)
-  local tell = given.on_warning or function(text) warn("catalog: ", text) end
+  local warn_of = given.on_warning or function(text) warn("catalog: ", text) end
   for _, one in ipairs(groups) do
     for _, what in ipairs { { "files", #one.files }, { "bytes", one.bytes } } do
       local kind, count = what[1], what[2]
@@ -110,8 +110,8 @@ local function check_limits(groups, given)
           count, kind, most)
       end
       if count > advised then
-        tell(("%d %s are more than is advised for a batch (%d); split = true spreads them over several"):format(count,
-          kind, advised))
+        warn_of(("%d %s are more than is advised for a batch (%d); split = true spreads them over several"):format(
+          count, kind, advised))
       end
     end
   end

@@ -98,10 +98,10 @@ end
 -- What is to be done with a batch of the journal that is still there.
 local function go_on(run, group, found, known, options)
   local state = batch.state(found)
-  state.dataset, state.made = options.dataset, true
+  state.dataset, state.created_here = options.dataset, true
   if known.external_id and not known.ended then once.doubt(found, known.external_id, known.since) end
-  group.batch, group.taken = found, not states.is_loading(found.status)
-  if not group.taken then return true end
+  group.batch, group.sealed = found, not states.is_loading(found.status)
+  if not group.sealed then return true end
   local ok, incomplete = check_complete(run, group, known.id)
   if not ok then return nil, incomplete end
   if known.ended and not found.created then -- the catalog knows it no more
@@ -126,8 +126,8 @@ end
 
 --- Makes or finds the batch of a group.
 -- @tparam table run `client`, `journal` or nil
--- @tparam table group gets `batch`; `taken`: it was completed before and takes no more files; `done`: it has ended, and
---   the service knows it no more
+-- @tparam table group gets `batch`; `sealed`: it was completed before and takes no more files; `done`: it has ended,
+--   and the service knows it no more
 -- @tparam integer number of the group
 -- @tparam table options of the creation
 -- @treturn[1] boolean true

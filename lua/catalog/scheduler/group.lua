@@ -40,7 +40,7 @@ function Group.new(limit)
   return setmetatable({
     limit = limit or 0, tasks = {}, active = 0, sources = {}, cancelled = false, failure = nil, raised = nil,
     has_raised = false, operation = false, enough = false, parent = false, loop = false, watch = false,
-    detached = false, open = false, home = scheduler.home(),
+    detached = false, open = false, process = scheduler.process(),
   }, Group)
 end
 
@@ -152,7 +152,7 @@ end
 
 --- Ends all tasks, and returns when they are over. Those of another process are left alone.
 function Group:abandon()
-  if self.home ~= scheduler.home() then return end
+  if self.process ~= scheduler.process() then return end
   self:cancel()
   scheduler.settle()
   -- what cannot go on, since it waits for somebody else than us, or is below on the stack
@@ -163,7 +163,7 @@ end
 
 -- Whether there is something to wait for.
 local function goes_on(group, enough)
-  if group.active == 0 or not scheduler.is_home(group.home) then return false end
+  if group.active == 0 or not scheduler.is_own(group.process) then return false end
   return not enough or group.failure or group.has_raised or not enough()
 end
 
@@ -185,7 +185,7 @@ local function wait_once(group, enough, tick)
   group.operation = false
   if tick and not scheduler.cancelled() then
     tick()
-    scheduler.home() -- it may have forked
+    scheduler.process() -- it may have forked
   end
 end
 
@@ -200,7 +200,7 @@ end
 function Group:wait(enough, tick)
   if self.active > 0 then
     local task = scheduler.current_task()
-    if task and not scheduler.is_home(task.group.home) then self.home = false end -- what a task left behind begins
+    if task and not scheduler.is_own(task.group.process) then self.process = false end -- what a task left behind begins
     local guard <close> = setmetatable({ group = self, task = task }, Guard)
     self.parent = task or false
     if task then task.within = self end
@@ -209,7 +209,7 @@ function Group:wait(enough, tick)
     if task then task.within = false end
     guard.group = nil
   end
-  if not scheduler.is_home(self.home) then return nil, scheduler.left_behind() end
+  if not scheduler.is_own(self.process) then return nil, scheduler.left_behind() end
   if self.has_raised then error(self.raised, 0) end
   if self.failure then return nil, self.failure end
   return true
@@ -259,14 +259,14 @@ end
 --- Waits until the task is over.
 -- @tparam ?number seconds how long to wait at the most
 -- @tparam ?table loop an adapter, where the task knows none
--- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` deadline it
 function Task:wait(seconds, loop, owner)
   local me = scheduler.current_task()
   if goes_on_after(self, surrounding(me), not (me and coroutine.isyieldable()), {}) then
     error("a task cannot await itself, nor one that awaits it or is below it on the same stack", 3)
   end
   self.awaited = true
-  if self.over or self.group.home ~= scheduler.home() or scheduler.cancelled() then return end
+  if self.over or self.group.process ~= scheduler.process() or scheduler.cancelled() then return end
   local operation = scheduler.new_operation(loop, self.group)
   operation.next, self.waiting = self.waiting, operation
   if seconds then scheduler.add_timer(operation, seconds, owner) end
@@ -284,7 +284,7 @@ function Task:await()
   if self.has_raised and not self.group.open then error(self.raised, 0) end
   local results = self.results
   if results then return table.unpack(results, 2, results.n) end
-  if not scheduler.is_home(self.group.home) then return nil, scheduler.left_behind() end
+  if not scheduler.is_own(self.group.process) then return nil, scheduler.left_behind() end
   return nil, scheduler.cancelled()
     or core.failure.new { kind = "cancelled", message = "the task did not come to its end" }
 end
@@ -293,7 +293,7 @@ end
 -- makes. A batch it was filling is left to be abandoned by the service.
 -- @function catalog.task:cancel
 function Task:cancel()
-  if self.over or self.group.home ~= scheduler.home() then return end
+  if self.over or self.group.process ~= scheduler.process() then return end
   self:interrupt()
   if scheduler.is_outside() then scheduler.settle() end
 end

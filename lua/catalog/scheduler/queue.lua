@@ -3,7 +3,7 @@
 local queue = {
   first = false, last = false, count = 0, -- the tasks that are ready, linked by `next`
   depth = 0, -- how many tasks are being resumed, one within the other
-  home = nil, -- the process whose tasks they are, as of `scheduler.home`
+  process = nil, -- the process whose tasks they are, as of `scheduler.process`
   task_of = setmetatable({}, { __mode = "k" }), -- thread -> task
 }
 
@@ -29,9 +29,9 @@ function queue.add(task)
 end
 
 --- Forgets the tasks that are ready: they are another process's.
--- @tparam userdata home of this process
-function queue.clear(home)
-  queue.first, queue.last, queue.count, queue.home = false, false, 0, home
+-- @tparam userdata process of this process
+function queue.clear(process)
+  queue.first, queue.last, queue.count, queue.process = false, false, 0, process
 end
 
 -- The coroutine of one task after another.
@@ -73,7 +73,7 @@ end
 --- Lets a task go on until it waits or is done.
 -- @tparam table task
 function queue.resume(task)
-  if task.over or task.group.home ~= queue.home then return end -- it was closed, or is another process's
+  if task.over or task.group.process ~= queue.process then return end -- it was closed, or is another process's
   local thread = task.thread
   queue.depth = queue.depth + 1
   local alive, mark = resume(thread, task)

@@ -33,7 +33,7 @@ local timers = new_timers()
 local finished = {} -- transfers that a step has ended; there is room for so many
 for i = 1, MOST_FINISHED do finished[i] = false end
 
-local home -- the engine of this process: a fork makes another
+local process -- the engine of this process: a fork makes another
 local any_stopped = false -- whether a task was ever cancelled, or left behind by a fork: most programs do neither
 
 local armed -- the deadline the engine knows
@@ -51,28 +51,28 @@ end
 -- One engine a state, and after a fork another.
 local function engine()
   local found, err = get_engine()
-  if found == home then return found end
+  if found == process then return found end
   if not found then error(err, 0) end
-  local forked = home
-  home = found
-  queue.clear(home)
+  local forked = process
+  process = found
+  queue.clear(process)
   if forked then leave_behind() end
   return found
 end
 
 --- What tells this process from the one that it was forked from.
--- @function scheduler.home
+-- @function scheduler.process
 -- @treturn userdata
-scheduler.home = engine
+scheduler.process = engine
 
---- Whether something was made by this process, as far as is known: `scheduler.home` looks.
--- @tparam userdata of its home
+--- Whether something was made by this process, as far as is known: `scheduler.process` looks.
+-- @tparam userdata of its process
 -- @treturn boolean
-function scheduler.is_home(of) return of == home end
+function scheduler.is_own(of) return of == process end
 
---- The home of a call that has just been made: `scheduler.home` without looking.
+--- The process of a call that has just been made: `scheduler.process` without looking.
 -- @treturn userdata
-function scheduler.last_home() return home end
+function scheduler.last_process() return process end
 
 --- The error of what belongs to another process.
 -- @treturn table of kind `cancelled`
@@ -177,10 +177,10 @@ local STUCK <const> = "this would wait for ever: what it waits for is below it o
 -- Turns the scheduler once, in place. Tasks are resumed outside of tasks, and where one is waited for: elsewhere their
 -- stacks would grow into one another.
 local function turn_here(operation)
-  local with_tasks, began = queue.depth == 0 or operation.group, home
+  local with_tasks, began = queue.depth == 0 or operation.group, process
   if queue.depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
   if with_tasks and queue.first then queue.run() end
-  if operation.over or began ~= home then return end
+  if operation.over or began ~= process then return end
   if not operation.transfer and not queue.first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
   turn(with_tasks and queue.first and 0 or FOREVER, with_tasks)
 end
@@ -198,9 +198,9 @@ end
 -- @tparam table operation `over`; `loop`: the adapter of the client, or false; `group`: where a task is waited for, of
 --   which that is part
 function scheduler.await(operation)
-  local task, began = task_of[running()], home
+  local task, began = task_of[running()], process
   if task then task.operation = operation end
-  while not operation.over and began == home and not (task and task.group.home ~= home) do
+  while not operation.over and began == process and not (task and task.group.process ~= process) do
     local loop = operation.loop or operation.group and operation.group.loop
     if task and isyieldable() then
       operation.task = task
@@ -237,7 +237,7 @@ scheduler.new_operation = new_operation
 --- Lets an operation be over after some seconds at the latest.
 -- @tparam table operation
 -- @tparam number seconds
--- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` deadline it
 function scheduler.add_timer(operation, seconds, owner)
   local of = engine() -- after a fork that makes another heap
   operation.owner = owner or false
@@ -254,7 +254,7 @@ function scheduler.note_cancelling() any_stopped = true end
 function scheduler.cancelled()
   if not any_stopped then return nil end
   local task = task_of[running()]
-  if task and task.group.home ~= home then return scheduler.left_behind() end
+  if task and task.group.process ~= process then return scheduler.left_behind() end
   if task and task.cancelled then
     return core.failure.new { kind = "cancelled", message = "the task was cancelled" }
   end
@@ -273,10 +273,10 @@ end
 
 -- Most calls of most programs: outside of tasks and loops.
 local function turn_until_done(transfer)
-  local began = home
+  local began = process
   while not transfer:done() do
     turn(queue.first and 0 or FOREVER, queue.depth == 0)
-    if began ~= home then return nil, scheduler.left_behind() end
+    if began ~= process then return nil, scheduler.left_behind() end
   end
   return true
 end
@@ -303,7 +303,7 @@ end
 --- Lets some time pass, in which everything else goes on.
 -- @tparam number seconds
 -- @tparam ?table loop the adapter of the client
--- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` deadline it
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `cancelled`
