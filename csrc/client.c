@@ -44,26 +44,26 @@ static int before_request(void *user, char *remote, char *local, int remote_port
 }
 
 static void free_slot(cat_client *client, cat_slot *slot) {
-    curl_easy_cleanup(slot->flight.easy);
+    curl_easy_cleanup(slot->op.easy);
     cat_sink_free(&slot->sink);
     cat_resize(client->L, slot, sizeof *slot, 0);
 }
 
 /* What of the handle's settings points into the slot. */
 static CURLcode bind_slot(cat_slot *slot) {
-    CURL *easy = slot->flight.easy;
+    CURL *easy = slot->op.easy;
     CURLcode code = cat_sink_attach(easy, &slot->sink);
     if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, cat_engine_open_socket);
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, cat_multi_open_socket);
     }
     if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &slot->flight);
+        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &slot->op);
     }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->detail);
     }
     if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, (void *)&slot->flight);
+        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, (void *)&slot->op);
     }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
@@ -79,10 +79,10 @@ static cat_slot *make_slot(cat_client *client) {
     memset(slot, 0, sizeof *slot);
     slot->sink.L = client->L;
     slot->sink.most = client->max_reply;
-    slot->flight.owner = client;
+    slot->op.owner = client;
     slot->engine = client->engine;
-    slot->flight.easy = curl_easy_duphandle(client->model);
-    if (!slot->flight.easy || bind_slot(slot) != CURLE_OK) {
+    slot->op.easy = curl_easy_duphandle(client->model);
+    if (!slot->op.easy || bind_slot(slot) != CURLE_OK) {
         free_slot(client, slot);
         return NULL;
     }
@@ -110,7 +110,7 @@ CURLcode cat_client_reuse(cat_slot *slot, cat_reuse reuse) {
     if (slot->reuse == reuse) {
         return CURLE_OK;
     }
-    CURL *easy = slot->flight.easy;
+    CURL *easy = slot->op.easy;
     CURLcode code =
         curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, reuse == CAT_REUSE_RECENT ? RECENT : ANY);
     if (code == CURLE_OK) {
@@ -170,8 +170,8 @@ static CURLcode set_rules(CURL *easy) {
 }
 
 /* A connection outlives the transfers that use it, so that its end is the engine's to know. */
-static CURLcode set_sockets(CURL *easy, cat_engine *engine) {
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, cat_engine_close_socket);
+static CURLcode set_sockets(CURL *easy, cat_multi *engine) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, cat_multi_close_socket);
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine) : code;
 }
 
@@ -193,7 +193,7 @@ static void free_idle(cat_client *client) {
 static int client_gc(lua_State *L) {
     cat_client *client = check_client(L);
     if (client->model) {
-        cat_engine_cancel(client->engine, client);
+        cat_multi_cancel(client->engine, client);
     }
     free_idle(client);
     curl_easy_cleanup(client->model);
@@ -327,7 +327,7 @@ static int client_engine(lua_State *L) {
  * @raise no memory */
 static int client_adopt(lua_State *L) {
     cat_client *client = check_client(L);
-    cat_engine *engine = cat_engine_push(L);
+    cat_multi *engine = cat_engine_push(L);
     if (!engine) {
         return 2;
     }

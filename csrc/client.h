@@ -30,8 +30,8 @@ typedef enum {
 /* What one exchange needs at a time: used by one transfer after another, so that a request finds
  * its handle, its callbacks and a buffer for the reply ready. */
 typedef struct cat_slot {
-    cat_flight flight;        /* with the easy handle, whose callbacks get the slot */
-    const cat_engine *engine; /* that opens its sockets */
+    cat_op op;               /* with the easy handle, whose callbacks get the slot */
+    const cat_multi *engine; /* that opens its sockets */
     cat_source source;
     cat_sink sink;
     int sends;       /* how often libcurl was about to send the request */
@@ -43,8 +43,8 @@ typedef struct cat_slot {
 } cat_slot;
 
 typedef struct {
-    lua_State *L;       /* the main thread, for its allocator */
-    cat_engine *engine; /* kept alive by a user value; after a fork another's */
+    lua_State *L;      /* the main thread, for its allocator */
+    cat_multi *engine; /* kept alive by a user value; after a fork another's */
     CURL *model; /* a handle with every setting of the client, never used itself; NULL: closed */
     cat_slot *idle;
     size_t idle_count;

@@ -31,14 +31,14 @@ static bool had_memory(void) {
 }
 
 static bool has_long_header(const cat_slot *slot) {
-    CURLcode code = slot->flight.result;
+    CURLcode code = slot->op.result;
     bool in_head = slot->sends > 0 && slot->sink.length == 0;
     return code == TOO_LARGE || (code == CURLE_OUT_OF_MEMORY && in_head && had_memory());
 }
 
 bool cat_fault_of_memory(const cat_slot *slot) {
     return slot->sink.short_of_memory ||
-           (slot->flight.result == CURLE_OUT_OF_MEMORY && !has_long_header(slot));
+           (slot->op.result == CURLE_OUT_OF_MEMORY && !has_long_header(slot));
 }
 
 /* Whether there is no descriptor left now. What libcurl opens by itself, for a look-up or for a
@@ -53,9 +53,9 @@ static bool none_left(void) {
 }
 
 static bool is_short_of_descriptors(const cat_slot *slot) {
-    switch (slot->flight.result) {
+    switch (slot->op.result) {
     case CURLE_COULDNT_CONNECT:
-        return cat_no_descriptors(slot->flight.socket_error);
+        return cat_no_descriptors(slot->op.socket_error);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_SSL_CACERT_BADFILE:
@@ -163,9 +163,9 @@ static cat_fault socks_refused(CURL *easy) {
 /* Its kind is NULL when the proxy is not to blame. */
 static cat_fault of_proxy(const cat_slot *slot) {
     long status = 0;
-    CURLcode code = slot->flight.result;
+    CURLcode code = slot->op.result;
     if (code == CURLE_PROXY) {
-        return socks_refused(slot->flight.easy);
+        return socks_refused(slot->op.easy);
     }
     if (code == CURLE_COULDNT_RESOLVE_PROXY) {
         return (cat_fault){.kind = "network",
@@ -173,7 +173,7 @@ static cat_fault of_proxy(const cat_slot *slot) {
                            .passes = true,
                            .of_proxy = true};
     }
-    curl_easy_getinfo(slot->flight.easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    curl_easy_getinfo(slot->op.easy, CURLINFO_HTTP_CONNECTCODE, &status);
     if (status != 0 && status / 100 != 2) {
         return tunnel_refused(status);
     }
@@ -198,7 +198,7 @@ static bool closed_in_handshake(const cat_slot *slot) {
         "push function"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strstr(slot->detail, words[i])) {
-            return slot->flight.result == CURLE_SSL_CONNECT_ERROR;
+            return slot->op.result == CURLE_SSL_CONNECT_ERROR;
         }
     }
     return false;
@@ -208,8 +208,8 @@ static bool closed_in_handshake(const cat_slot *slot) {
  * and 21 are about issuers that are not there. */
 static bool has_unknown_issuer(const cat_slot *slot) {
     long result = 0;
-    curl_easy_getinfo(slot->flight.easy, CURLINFO_SSL_VERIFYRESULT, &result);
-    return slot->flight.result == CURLE_PEER_FAILED_VERIFICATION &&
+    curl_easy_getinfo(slot->op.easy, CURLINFO_SSL_VERIFYRESULT, &result);
+    return slot->op.result == CURLE_PEER_FAILED_VERIFICATION &&
            (result == 2 || (result >= 19 && result <= 21));
 }
 
@@ -220,7 +220,7 @@ static cat_fault of_trust(const cat_client *client, const cat_slot *slot) {
                            .what = "the connection was closed during the TLS handshake",
                            .passes = true};
     }
-    if (slot->flight.result == CURLE_SSL_CACERT_BADFILE) {
+    if (slot->op.result == CURLE_SSL_CACERT_BADFILE) {
         return (cat_fault){.kind = "tls",
                            .what = client->has_authorities
                                        ? "ca_file has no certificates that can be used"
@@ -289,12 +289,12 @@ static cat_fault of_code(CURLcode code) {
 
 cat_fault cat_fault_of(const cat_client *client, const cat_slot *slot) {
     cat_fault fault = noted(slot);
-    bool ended_here = slot->flight.late || slot->flight.result == CURLE_ABORTED_BY_CALLBACK;
+    bool ended_here = slot->op.timed_out || slot->op.result == CURLE_ABORTED_BY_CALLBACK;
     if (!fault.kind && client->proxied && !ended_here) {
         fault = of_proxy(slot);
     }
     if (!fault.kind) {
         fault = of_trust(client, slot);
     }
-    return fault.kind ? fault : of_code(slot->flight.result);
+    return fault.kind ? fault : of_code(slot->op.result);
 }

@@ -4,7 +4,7 @@
 #ifndef CAT_MEMORY_H
 #define CAT_MEMORY_H
 
-#include <lua.h>
+#include <lauxlib.h>
 #include <stddef.h>
 
 /* As realloc: `block` of `old` bytes becomes `size` bytes (0 frees). NULL when there is no memory;
@@ -22,6 +22,11 @@ static inline lua_State *cat_main_thread(lua_State *L) {
     lua_State *main = lua_tothread(L, -1);
     lua_pop(L, 1);
     return main;
+}
+
+/* Raises what Lua itself raises when there is no memory. */
+static inline int cat_oom(lua_State *L) {
+    return luaL_error(L, "not enough memory");
 }
 
 #endif

@@ -48,7 +48,7 @@ static transfer *check_open(lua_State *L) {
 
 static transfer *check_done(lua_State *L) {
     transfer *t = check_open(L);
-    luaL_argcheck(L, t->slot->flight.done, 1, "the transfer is not done");
+    luaL_argcheck(L, t->slot->op.done, 1, "the transfer is not done");
     return t;
 }
 
@@ -64,7 +64,7 @@ static cat_reuse reuse_of(const cat_client *client, const cat_slot *slot, const 
 
 static CURLcode prepare(const cat_client *client, cat_slot *slot, const char *method,
                         const char *url, const cat_headers *headers) {
-    CURL *easy = slot->flight.easy;
+    CURL *easy = slot->op.easy;
     CURLcode code = cat_source_attach(easy, method, &slot->source);
     if (code == CURLE_OK) {
         code = cat_client_reuse(slot, reuse_of(client, slot, url));
@@ -85,7 +85,7 @@ static int transfer_close(lua_State *L) {
         t->buffer->users--;
         t->buffer = NULL;
     }
-    if (slot && cat_engine_forget(&slot->flight)) {
+    if (slot && cat_multi_remove(&slot->op)) {
         cat_client_give(t->client, slot);
     }
     return 0;
@@ -180,9 +180,9 @@ static void fill(lua_State *L, transfer *t, const char *method) {
     slot->idempotent = slot->resendable || strcmp(method, "PUT") == 0;
     slot->source = source_of(L, t);
     slot->sink.descriptor = descriptor_into(L);
-    slot->flight.moving = lua_toboolean(L, 7)          ? &slot->source.fed
-                          : slot->sink.descriptor >= 0 ? &slot->sink.length
-                                                       : NULL;
+    slot->op.progress = lua_toboolean(L, 7)          ? &slot->source.fed
+                        : slot->sink.descriptor >= 0 ? &slot->sink.length
+                                                     : NULL;
 }
 
 int cat_transfer_start(lua_State *L, cat_client *client) {
@@ -210,7 +210,7 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
         return cat_failure(L, "config", "libcurl refuses %s %s: %s", method, url,
                            curl_easy_strerror(code));
     }
-    int pushed = cat_engine_submit(L, client->engine, &t->slot->flight, 11, seconds);
+    int pushed = cat_engine_submit(L, client->engine, &t->slot->op, 11, seconds);
     return pushed ? pushed : 1;
 }
 
@@ -219,7 +219,7 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
  * @treturn boolean true also when it was closed */
 static int transfer_done(lua_State *L) {
     transfer *t = check_transfer(L);
-    lua_pushboolean(L, !t->slot || t->slot->flight.done);
+    lua_pushboolean(L, !t->slot || t->slot->op.done);
     return 1;
 }
 
@@ -231,7 +231,7 @@ static bool sent(const cat_slot *slot) {
     if (slot->sends > 1) {
         return true;
     }
-    curl_easy_getinfo(slot->flight.easy, CURLINFO_REQUEST_SIZE, &bytes);
+    curl_easy_getinfo(slot->op.easy, CURLINFO_REQUEST_SIZE, &bytes);
     return slot->sends > 0 && bytes > 0;
 }
 
@@ -255,8 +255,8 @@ static void push_seconds(lua_State *L, double seconds) {
 /* What happened, and in libcurl's words. */
 static void push_reason(lua_State *L, const transfer *t, const cat_fault *fault) {
     const char *detail =
-        *t->slot->detail ? t->slot->detail : curl_easy_strerror(t->slot->flight.result);
-    if (t->slot->flight.late) {
+        *t->slot->detail ? t->slot->detail : curl_easy_strerror(t->slot->op.result);
+    if (t->slot->op.timed_out) {
         push_seconds(L, t->seconds);
         lua_pushfstring(L, "no answer within %s seconds", lua_tostring(L, -1));
     } else if (fault->whole) {
@@ -309,11 +309,11 @@ static int push_fault(lua_State *L, transfer *t) {
 static int transfer_reply(lua_State *L) {
     transfer *t = check_done(L);
     long status = 0;
-    cat_engine_forget(&t->slot->flight);
-    if (t->slot->flight.result != CURLE_OK) {
+    cat_multi_remove(&t->slot->op);
+    if (t->slot->op.result != CURLE_OK) {
         return push_fault(L, t);
     }
-    curl_easy_getinfo(t->slot->flight.easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->slot->op.easy, CURLINFO_RESPONSE_CODE, &status);
     lua_pushinteger(L, status);
     bool kept = t->slot->sink.descriptor < 0 && t->slot->sink.text;
     lua_pushlstring(L, kept ? t->slot->sink.text : "", kept ? t->slot->sink.length : 0);
@@ -339,7 +339,7 @@ static int transfer_header(lua_State *L) {
     transfer *t = check_done(L);
     struct curl_header *header;
     const char *name = luaL_checkstring(L, 2);
-    if (curl_easy_header(t->slot->flight.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+    if (curl_easy_header(t->slot->op.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
         /* 7.88 leaves the line's end in a value that is empty */
         lua_pushlstring(L, header->value, strcspn(header->value, "\r\n"));
     } else {
@@ -364,7 +364,7 @@ static int transfer_sent(lua_State *L) {
 static int transfer_seconds(lua_State *L) {
     transfer *t = check_done(L);
     curl_off_t microseconds = 0;
-    curl_easy_getinfo(t->slot->flight.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
+    curl_easy_getinfo(t->slot->op.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
     lua_pushnumber(L, (lua_Number)microseconds / 1e6);
     return 1;
 }
@@ -374,9 +374,9 @@ static int transfer_tostring(lua_State *L) {
     lua_getiuservalue(L, 1, USES_METHOD);
     lua_getiuservalue(L, 1, USES_URL);
     lua_pushfstring(L, "catalog.transfer (%s %s, %s)", lua_tostring(L, -2), lua_tostring(L, -1),
-                    !t->slot               ? "closed"
-                    : t->slot->flight.done ? "done"
-                                           : "in flight");
+                    !t->slot           ? "closed"
+                    : t->slot->op.done ? "done"
+                                       : "in flight");
     return 1;
 }
 

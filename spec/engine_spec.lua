@@ -16,7 +16,7 @@ describe("the engine", function()
   before_each(function()
     collectgarbage()
     collectgarbage()
-    while core.engine.get():collect() do end
+    while core.engine.get():next_completed() do end
   end)
 
   it("is one for all clients of a state", function()
@@ -32,16 +32,16 @@ describe("the engine", function()
     for _ = 1, 8 do waiting[start(client)] = true end
     while next(waiting) do
       client.connection:engine():step(5)
-      local transfer = client.connection:engine():collect()
+      local transfer = client.connection:engine():next_completed()
       while transfer do
         assert.is_true(waiting[transfer])
         assert.is_true(transfer:done())
         assert.equal(201, (transfer:reply()))
         waiting[transfer] = nil
-        transfer = client.connection:engine():collect()
+        transfer = client.connection:engine():next_completed()
       end
     end
-    assert.is_nil(client.connection:engine():collect())
+    assert.is_nil(client.connection:engine():next_completed())
   end)
 
   it("has a descriptor that is readable when there is work, until all is collected", function()
@@ -55,8 +55,8 @@ describe("the engine", function()
     end
     assert.is_true(readable(0))
     assert.is_true(readable(0))
-    assert.is_true(rawequal(transfer, client.connection:engine():collect()))
-    assert.is_nil(client.connection:engine():collect())
+    assert.is_true(rawequal(transfer, client.connection:engine():next_completed()))
+    assert.is_nil(client.connection:engine():next_completed())
     assert.is_false(readable(0))
   end)
 
@@ -85,16 +85,16 @@ describe("the engine", function()
       engine:step(0)
     end
     assert.is_true(poll(fd, 0))
-    assert.is_true(rawequal(transfer, engine:collect()))
-    assert.is_nil(engine:collect())
+    assert.is_true(rawequal(transfer, engine:next_completed()))
+    assert.is_nil(engine:next_completed())
     assert.is_false(poll(fd, 0))
     engine:wake(true)
     assert.is_true(poll(fd, 0))
     engine:wake(false)
     assert.is_false(poll(fd, 0))
-    engine:alarm(core.system.monotonic())
+    engine:set_timer(core.system.monotonic())
     assert.is_true(poll(fd, 10))
-    engine:alarm(nil)
+    engine:set_timer(nil)
     assert.is_false(poll(fd, 0))
   end)
 
@@ -150,7 +150,7 @@ describe("the engine", function()
     collectgarbage()
     collectgarbage()
     client.connection:engine():step(0)
-    assert.is_nil(client.connection:engine():collect())
+    assert.is_nil(client.connection:engine():next_completed())
   end)
 
   it("says what a transfer and an engine are, also when closed", function()

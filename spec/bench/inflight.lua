@@ -29,7 +29,7 @@ local function inflight(client, count, width)
   end
   while finished < count do
     engine:step(60)
-    for transfer in engine.collect, engine do
+    for transfer in engine.next_completed, engine do
       finish(transfer)
       if started < count then
         start()

@@ -87,7 +87,7 @@ local function arm(of)
   local wake = queue.first and true or hosts.owing and hosts.is_shown(timers)
   local soonest = timers[1] and timers[1].deadline
   if soonest ~= armed then
-    of:alarm(soonest)
+    of:set_timer(soonest)
     armed = soonest
   end
   if wake ~= awake then
@@ -329,7 +329,7 @@ function scheduler.interrupt(owner)
   end
   for _, operation in ipairs(operations) do complete(operation) end
   local of = engine()
-  for transfer in of.collect, of do note_done(transfer) end
+  for transfer in of.next_completed, of do note_done(transfer) end
   arm(of)
 end
 
