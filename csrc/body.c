@@ -3,6 +3,7 @@
 #include "body.h"
 
 #include "memory.h"
+#include "setopt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,37 +13,37 @@
 /* What libcurl reads at a time of what is uploaded, bytes; and the least it can be told: over TLS
  * 7.88 has such a buffer for every exchange. */
 #define UPLOAD_BUFFER 262144L
-#define LEAST_BUFFER  16384L
+#define MIN_BUFFER    16384L
 
 /* How much the headers of a reply may be together, bytes: libcurl keeps them all, and some of its
  * versions any number. The service's are a thousand or two. */
-#define LONGEST_HEAD 262144
+#define MAX_HEAD 262144
 
 static CURLcode without_body(CURL *easy, const char *method) {
+    CURLcode code = CURLE_OK;
     if (strcmp(method, "HEAD") == 0) {
-        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        cat_easy_setopt(&code, easy, CURLOPT_NOBODY, 1L);
+        return code;
     }
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-    if (code == CURLE_OK && strcmp(method, "GET") != 0) {
-        code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    cat_easy_setopt(&code, easy, CURLOPT_HTTPGET, 1L);
+    if (strcmp(method, "GET") != 0) {
+        cat_easy_setopt(&code, easy, CURLOPT_CUSTOMREQUEST, method);
     }
     return code;
 }
 
 static CURLcode with_string(CURL *easy, const char *method, const cat_source *source) {
-    curl_off_t length = (curl_off_t)source->length;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, length);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, source->text);
-    }
-    if (code == CURLE_OK && strcmp(method, "POST") != 0) {
-        code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    CURLcode code = CURLE_OK;
+    cat_easy_setopt(&code, easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)source->length);
+    cat_easy_setopt(&code, easy, CURLOPT_POSTFIELDS, source->text);
+    if (strcmp(method, "POST") != 0) {
+        cat_easy_setopt(&code, easy, CURLOPT_CUSTOMREQUEST, method);
     }
     return code;
 }
 
 /* CURLOPT_READFUNCTION */
-static size_t feed(char *room, size_t unit, size_t count, void *user) {
+static size_t read_cb(char *room, size_t unit, size_t count, void *user) {
     cat_source *source = user;
     size_t size = unit * count, left = source->length - source->at; /* unit is always 1 */
     size = size < left ? size : left;
@@ -69,7 +70,7 @@ static size_t feed(char *room, size_t unit, size_t count, void *user) {
 
 /* CURLOPT_SEEKFUNCTION: libcurl sends again from the start, or would if it was let; until it does,
  * what has been fed counts. */
-static int rewind_to(void *user, curl_off_t offset, int origin) {
+static int seek_cb(void *user, curl_off_t offset, int origin) {
     cat_source *source = user;
     if (origin != SEEK_SET || offset < 0 || (size_t)offset > source->length) {
         return CURL_SEEKFUNC_FAIL;
@@ -78,29 +79,17 @@ static int rewind_to(void *user, curl_off_t offset, int origin) {
     return CURL_SEEKFUNC_OK;
 }
 
-static CURLcode with_feed(CURL *easy, const char *method, cat_source *source) {
-    curl_off_t length = (curl_off_t)source->length;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, feed);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_READDATA, source);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, rewind_to);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_SEEKDATA, source);
-    }
-    if (code == CURLE_OK && strcmp(method, "PUT") != 0) {
-        code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+static CURLcode with_read_cb(CURL *easy, const char *method, cat_source *source) {
+    CURLcode code = CURLE_OK;
+    cat_easy_setopt(&code, easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+    cat_easy_setopt(&code, easy, CURLOPT_UPLOAD, 1L);
+    cat_easy_setopt(&code, easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)source->length);
+    cat_easy_setopt(&code, easy, CURLOPT_READFUNCTION, read_cb);
+    cat_easy_setopt(&code, easy, CURLOPT_READDATA, source);
+    cat_easy_setopt(&code, easy, CURLOPT_SEEKFUNCTION, seek_cb);
+    cat_easy_setopt(&code, easy, CURLOPT_SEEKDATA, source);
+    if (strcmp(method, "PUT") != 0) {
+        cat_easy_setopt(&code, easy, CURLOPT_CUSTOMREQUEST, method);
     }
     return code;
 }
@@ -108,16 +97,11 @@ static CURLcode with_feed(CURL *easy, const char *method, cat_source *source) {
 CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source) {
     /* What the handle's last exchange set: only HEAD, unusual methods and uploads leave anything
      * behind. Before 8.1.0 a POST does not end an upload by itself. */
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_UPLOAD, 0L);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, LEAST_BUFFER);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
-    }
+    CURLcode code = CURLE_OK;
+    cat_easy_setopt(&code, easy, CURLOPT_NOBODY, 0L);
+    cat_easy_setopt(&code, easy, CURLOPT_UPLOAD, 0L);
+    cat_easy_setopt(&code, easy, CURLOPT_UPLOAD_BUFFERSIZE, MIN_BUFFER);
+    cat_easy_setopt(&code, easy, CURLOPT_CUSTOMREQUEST, NULL);
     if (code != CURLE_OK) {
         return code;
     }
@@ -126,7 +110,7 @@ CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source) {
         return with_string(easy, method, source);
     case CAT_SOURCE_MEMORY:
     case CAT_SOURCE_FILE:
-        return with_feed(easy, method, source);
+        return with_read_cb(easy, method, source);
     case CAT_SOURCE_NONE:
         break;
     }
@@ -148,7 +132,7 @@ static bool grow(cat_sink *sink, size_t needed) {
 }
 
 /* Writes all of it to the sink's file. */
-static bool spill(cat_sink *sink, const char *bytes, size_t size) {
+static bool write_all(cat_sink *sink, const char *bytes, size_t size) {
     while (size > 0) {
         ssize_t written = write(sink->descriptor, bytes, size);
         if (written < 0 && errno != EINTR) {
@@ -162,7 +146,7 @@ static bool spill(cat_sink *sink, const char *bytes, size_t size) {
 }
 
 /* Whether the headers that come are not yet those of the answer (RFC 9110, 15.2). */
-static bool provisional(CURL *easy) {
+static bool is_interim(CURL *easy) {
     long status = 0;
     return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
            status / 100 == 1;
@@ -170,42 +154,42 @@ static bool provisional(CURL *easy) {
 
 /* Looks at a line of the head, or at a piece of a long one. False: it must not get to libcurl's
  * list of headers. Once a header is in that list, what follows may do as it likes. */
-static bool look_at_head(cat_sink *sink, const char *bytes, size_t size) {
+static bool check_head(cat_sink *sink, const char *bytes, size_t size) {
     bool ends = bytes[size - 1] == '\n';
-    if (sink->head == CAT_HEAD_STATUS) {
-        sink->head = ends ? CAT_HEAD_FIRST : CAT_HEAD_STATUS;
+    if (sink->head == CAT_HEAD_STATUS_LINE) {
+        sink->head = ends ? CAT_HEAD_FIRST_HEADER : CAT_HEAD_STATUS_LINE;
         return true;
     }
-    if (sink->head == CAT_HEAD_FIRST) {
-        sink->folded = *bytes == ' ' || *bytes == '\t';
+    if (sink->head == CAT_HEAD_FIRST_HEADER) {
+        sink->bad_first_header = *bytes == ' ' || *bytes == '\t';
         bool none = *bytes == '\r' || *bytes == '\n';
-        if (sink->folded || (none && provisional(sink->easy))) {
-            sink->head = CAT_HEAD_STATUS;
-            return !sink->folded;
+        if (sink->bad_first_header || (none && is_interim(sink->easy))) {
+            sink->head = CAT_HEAD_STATUS_LINE;
+            return !sink->bad_first_header;
         }
         curl_easy_setopt(sink->easy, CURLOPT_HEADER, 0L);
     }
-    sink->head = ends ? CAT_HEAD_PASSED : CAT_HEAD_REST;
+    sink->head = ends ? CAT_HEAD_BODY : CAT_HEAD_REST;
     return true;
 }
 
 /* CURLOPT_WRITEFUNCTION: less than all written makes libcurl end the transfer. */
-static size_t keep(char *bytes, size_t unit, size_t count, void *user) {
+static size_t write_cb(char *bytes, size_t unit, size_t count, void *user) {
     cat_sink *sink = user;
     size_t size = unit * count; /* unit is always 1 */
-    if (sink->head != CAT_HEAD_PASSED && size > 0) {
-        return look_at_head(sink, bytes, size) ? size : 0;
+    if (sink->head != CAT_HEAD_BODY && size > 0) {
+        return check_head(sink, bytes, size) ? size : 0;
     }
     if (sink->descriptor >= 0) {
         sink->length += size;
-        return spill(sink, bytes, size) ? size : 0;
+        return write_all(sink, bytes, size) ? size : 0;
     }
-    if (size > sink->most - sink->length) {
-        sink->over = true;
+    if (size > sink->max_bytes - sink->length) {
+        sink->too_large = true;
         return 0;
     }
     if (size > sink->capacity - sink->length && !grow(sink, sink->length + size)) {
-        sink->short_of_memory = true;
+        sink->oom = true;
         return 0;
     }
     if (size > 0) {
@@ -216,25 +200,23 @@ static size_t keep(char *bytes, size_t unit, size_t count, void *user) {
 }
 
 /* CURLOPT_HEADERFUNCTION: libcurl keeps them, and they are only counted here. */
-static size_t count_header(char *bytes, size_t unit, size_t count, void *user) {
+static size_t header_cb(char *bytes, size_t unit, size_t count, void *user) {
     (void)bytes;
     cat_sink *sink = user;
     size_t size = unit * count;
     sink->head_length += size;
-    sink->endless = sink->head_length > LONGEST_HEAD;
-    return sink->endless ? 0 : size;
+    sink->head_too_large = sink->head_length > MAX_HEAD;
+    return sink->head_too_large ? 0 : size;
 }
 
 CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
     sink->easy = easy;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, count_header);
-    }
-    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_HEADERDATA, sink) : code;
+    CURLcode code = CURLE_OK;
+    cat_easy_setopt(&code, easy, CURLOPT_WRITEFUNCTION, write_cb);
+    cat_easy_setopt(&code, easy, CURLOPT_WRITEDATA, sink);
+    cat_easy_setopt(&code, easy, CURLOPT_HEADERFUNCTION, header_cb);
+    cat_easy_setopt(&code, easy, CURLOPT_HEADERDATA, sink);
+    return code;
 }
 
 void cat_sink_reset(cat_sink *sink) {
@@ -242,13 +224,13 @@ void cat_sink_reset(cat_sink *sink) {
     sink->descriptor = -1;
     sink->error = 0;
     sink->head_length = 0;
-    sink->over = sink->short_of_memory = sink->folded = sink->endless = false;
+    sink->too_large = sink->oom = sink->bad_first_header = sink->head_too_large = false;
 }
 
 /* With CURLOPT_HEADER each line of the head is written like the body, before it is anything else.
  */
-CURLcode cat_sink_guard(cat_sink *sink) {
-    sink->head = CAT_HEAD_STATUS;
+CURLcode cat_sink_check_first_header(cat_sink *sink) {
+    sink->head = CAT_HEAD_STATUS_LINE;
     return curl_easy_setopt(sink->easy, CURLOPT_HEADER, 1L);
 }
 

@@ -33,18 +33,18 @@ typedef struct {
     lua_State *L; /* the main thread, for its allocator */
     CURL *easy;   /* what writes into it */
     enum {
-        CAT_HEAD_PASSED, /* what comes is the body; or what precedes it was not asked for */
-        CAT_HEAD_STATUS, /* the status line comes */
-        CAT_HEAD_FIRST,  /* the line behind it comes */
-        CAT_HEAD_REST    /* more of a line that was looked at comes */
+        CAT_HEAD_BODY,         /* what comes is the body; or what precedes it was not asked for */
+        CAT_HEAD_STATUS_LINE,  /* the status line comes */
+        CAT_HEAD_FIRST_HEADER, /* the line behind it comes */
+        CAT_HEAD_REST          /* more of a line that was looked at comes */
     } head;
     char *text;
     size_t length, capacity;
-    size_t most;                                 /* bytes that are kept in memory at the most */
-    int descriptor;                              /* -1: memory */
-    int error;                                   /* an errno: the file cannot be written */
-    size_t head_length;                          /* of all headers so far, bytes */
-    bool over, short_of_memory, folded, endless; /* why a write was refused */
+    size_t max_bytes;   /* bytes that are kept in memory at the most */
+    int descriptor;     /* -1: memory */
+    int error;          /* an errno: the file cannot be written */
+    size_t head_length; /* of all headers so far, bytes */
+    bool too_large, oom, bad_first_header, head_too_large; /* why a write was refused */
 } cat_sink;
 
 /* Makes `easy` send what `source` has, with `method`. The source outlives the exchange. */
@@ -58,7 +58,7 @@ void cat_sink_reset(cat_sink *sink);
 
 /* Makes the sink look at how the next reply begins, and refuse one whose first header begins with a
  * blank, which libcurl would add to the last header of the reply before. */
-CURLcode cat_sink_guard(cat_sink *sink);
+CURLcode cat_sink_check_first_header(cat_sink *sink);
 
 /* Frees what the sink holds. */
 void cat_sink_free(cat_sink *sink);

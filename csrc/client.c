@@ -1,178 +1,34 @@
-/*** How requests are sent: connection settings checked once, and the slots that exchanges run in.
+/*** How requests are sent: connection settings checked once.
  * @module catalog.core.client */
 #include "client.h"
 
+#include "engine.h"
 #include "failure.h"
 #include "handle.h"
 #include "memory.h"
-#include "transfer.h"
+#include "setopt.h"
 #include "url.h"
 
 #include <lauxlib.h>
 #include <math.h>
-#include <string.h>
-
-/* Slots kept for the next transfers, and how large a reply buffer is kept with one. */
-#define IDLE_SLOTS  64
-#define IDLE_BUFFER 16384
-
-/* A slot that has uploaded has a large buffer, so fewer are kept. */
-#define IDLE_UPLOADS 8
 
 /* What libcurl has for what comes in, bytes, for each exchange in flight. Replies are small, and
  * thousands may be waited for at a time. */
 #define REPLY_BUFFER 8192L
 
-/* How long a connection may have been idle and counts as just used, seconds; libcurl 7.88 counts
- * whole seconds, which makes it less than two. Whoever closes idle connections on the way waits
- * longer: servers, proxies and load balancers have defaults from 5 seconds to some minutes. */
-#define RECENT 1L
-
-/* libcurl's default, seconds. */
-#define ANY 118L
-
-/* --- slots --- */
-
-/* CURLOPT_PREREQFUNCTION: a connection is there and the request is about to go out. libcurl sends
- * again by itself when a reused connection dies before the first byte of an answer, and by then the
- * server may have done the work: a creation would happen twice. And of an upload libcurl 7.88 sends
- * the headers again, but not the body, and then stands still. */
-static int before_request(void *user, char *remote, char *local, int remote_port, int local_port) {
-    (void)remote, (void)local, (void)remote_port, (void)local_port;
-    cat_slot *slot = user;
-    return ++slot->sends == 1 || slot->resendable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
-}
-
-static void free_slot(cat_client *client, cat_slot *slot) {
-    curl_easy_cleanup(slot->op.easy);
-    cat_sink_free(&slot->sink);
-    cat_resize(client->L, slot, sizeof *slot, 0);
-}
-
-/* What of the handle's settings points into the slot. */
-static CURLcode bind_slot(cat_slot *slot) {
-    CURL *easy = slot->op.easy;
-    CURLcode code = cat_sink_attach(easy, &slot->sink);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, cat_multi_open_socket);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &slot->op);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->detail);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, (void *)&slot->op);
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
-    }
-    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_PREREQDATA, slot) : code;
-}
-
-static cat_slot *make_slot(cat_client *client) {
-    cat_slot *slot = cat_resize(client->L, NULL, 0, sizeof *slot);
-    if (!slot) {
-        return NULL;
-    }
-    memset(slot, 0, sizeof *slot);
-    slot->sink.L = client->L;
-    slot->sink.most = client->max_reply;
-    slot->op.owner = client;
-    slot->engine = client->engine;
-    slot->op.easy = curl_easy_duphandle(client->model);
-    if (!slot->op.easy || bind_slot(slot) != CURLE_OK) {
-        free_slot(client, slot);
-        return NULL;
-    }
-    return slot;
-}
-
-cat_slot *cat_client_take(cat_client *client) {
-    cat_slot *slot = client->idle;
-    if (!slot) {
-        return make_slot(client);
-    }
-    client->idle = slot->next;
-    client->idle_count--;
-    slot->sends = 0;
-    slot->detail[0] = '\0';
-    cat_sink_reset(&slot->sink);
-    if (client->guards && cat_sink_guard(&slot->sink) != CURLE_OK) {
-        free_slot(client, slot);
-        return NULL;
-    }
-    return slot;
-}
-
-CURLcode cat_client_reuse(cat_slot *slot, cat_reuse reuse) {
-    if (slot->reuse == reuse) {
-        return CURLE_OK;
-    }
-    CURL *easy = slot->op.easy;
-    CURLcode code =
-        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, reuse == CAT_REUSE_RECENT ? RECENT : ANY);
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, reuse == CAT_REUSE_NONE ? 1L : 0L);
-    }
-    if (code == CURLE_OK) {
-        slot->reuse = reuse;
-    }
-    return code;
-}
-
-void cat_client_give(cat_client *client, cat_slot *slot) {
-    size_t most = slot->source.kind >= CAT_SOURCE_MEMORY ? IDLE_UPLOADS : IDLE_SLOTS;
-    /* The headers of a proxy's own answer, to CONNECT, cannot be looked at. */
-    bool spent = client->guards && client->proxied;
-    bool usable = client->model && slot->engine == client->engine;
-    if (!usable || spent || client->idle_count >= most) {
-        free_slot(client, slot);
-        return;
-    }
-    if (slot->sink.capacity > IDLE_BUFFER) {
-        cat_sink_free(&slot->sink);
-    }
-    slot->next = client->idle;
-    client->idle = slot;
-    client->idle_count++;
-}
-
-/* Before 8.1.0 an easy handle keeps a pointer to the last header of its last reply, whose memory is
- * gone. A server whose next reply begins with a blank would have it written to. */
-static bool remembers_headers(void) {
-    return curl_version_info(CURLVERSION_NOW)->version_num < 0x080100;
-}
-
-static CURLcode set_long(CURL *easy, CURLoption option, long value, CURLcode so_far) {
-    return so_far == CURLE_OK ? curl_easy_setopt(easy, option, value) : so_far;
-}
-
-static CURLcode set_text(CURL *easy, CURLoption option, const char *value, CURLcode so_far) {
-    return so_far == CURLE_OK && value ? curl_easy_setopt(easy, option, value) : so_far;
-}
-
-/* What holds for every client. */
-static CURLcode set_rules(CURL *easy) {
-    CURLcode code =
-        set_long(easy, CURLOPT_NOSIGNAL, 1, CURLE_OK);  /* signals and threads do not mix */
-    code = set_long(easy, CURLOPT_QUICK_EXIT, 1, code); /* do not wait for a look-up that hangs */
+/* Sets what holds for every client. */
+static void set_rules(CURLcode *code, CURL *easy) {
+    cat_easy_setopt(code, easy, CURLOPT_NOSIGNAL, 1L);   /* signals and threads do not mix */
+    cat_easy_setopt(code, easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a look-up that hangs */
     /* HTTP/2 uploads of libcurl 7.88 spin while the stream's window is full. */
-    code = set_long(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1, code);
-    code = set_long(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2, code);
-    code = set_long(easy, CURLOPT_FOLLOWLOCATION, 0, code);
-    code = set_long(easy, CURLOPT_PATH_AS_IS, 1, code);
-    code = set_long(easy, CURLOPT_TCP_KEEPALIVE, 1, code);
-    code = set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, code);
-    code = set_long(easy, CURLOPT_BUFFERSIZE, REPLY_BUFFER, code);
-    return set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https", code);
-}
-
-/* A connection outlives the transfers that use it, so that its end is the engine's to know. */
-static CURLcode set_sockets(CURL *easy, cat_multi *engine) {
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, cat_multi_close_socket);
-    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine) : code;
+    cat_easy_setopt(code, easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    cat_easy_setopt(code, easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    cat_easy_setopt(code, easy, CURLOPT_FOLLOWLOCATION, 0L);
+    cat_easy_setopt(code, easy, CURLOPT_PATH_AS_IS, 1L);
+    cat_easy_setopt(code, easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    cat_easy_setopt(code, easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    cat_easy_setopt(code, easy, CURLOPT_BUFFERSIZE, REPLY_BUFFER);
+    cat_easy_setopt(code, easy, CURLOPT_PROTOCOLS_STR, "http,https");
 }
 
 /* --- the client --- */
@@ -181,23 +37,9 @@ static cat_client *check_client(lua_State *L) {
     return luaL_checkudata(L, 1, CAT_CLIENT);
 }
 
-static void free_idle(cat_client *client) {
-    for (cat_slot *slot; (slot = client->idle);) {
-        client->idle = slot->next;
-        free_slot(client, slot);
-    }
-    client->idle_count = 0;
-}
-
-/* Its transfers in flight end, as cancelled; they keep their slots until they are closed. */
+/* Its transfers in flight end, as cancelled; they keep their handles until they are closed. */
 static int client_gc(lua_State *L) {
-    cat_client *client = check_client(L);
-    if (client->model) {
-        cat_multi_cancel(client->engine, client);
-    }
-    free_idle(client);
-    curl_easy_cleanup(client->model);
-    client->model = NULL;
+    cat_easy_pool_close(&check_client(L)->pool);
     return 0;
 }
 
@@ -211,24 +53,28 @@ static lua_Number number_field(lua_State *L, const char *name) {
     return luaL_checknumber(L, -1);
 }
 
-/* Reads the settings in the table at 1 into the model. */
+/* Reads the settings in the table at 1 into the template. */
 static CURLcode configure(lua_State *L, cat_client *client) {
-    double connect = number_field(L, "connect_timeout"), most = number_field(L, "max_reply");
-    client->max_reply = most < 1e15 ? (size_t)(most > 0 ? most : 0) : (size_t)1e15;
+    CURL *easy = client->pool.template_easy;
+    double connect = number_field(L, "connect_timeout"), max = number_field(L, "max_reply");
+    client->pool.max_reply = max < 1e15 ? (size_t)(max > 0 ? max : 0) : (size_t)1e15;
     long milliseconds = connect < 1e6 ? (long)ceil(connect * 1000) : 1000000000L;
-    CURLcode code = set_rules(client->model);
-    code = set_long(client->model, CURLOPT_CONNECTTIMEOUT_MS, milliseconds, code);
-    code = set_text(client->model, CURLOPT_USERAGENT, text_field(L, "user_agent"), code);
+    CURLcode code = CURLE_OK;
+    set_rules(&code, easy);
+    cat_easy_setopt(&code, easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds);
+    cat_easy_setopt(&code, easy, CURLOPT_USERAGENT, text_field(L, "user_agent"));
     const char *authorities = text_field(L, "ca_file");
     client->has_authorities = authorities != NULL;
-    code = set_text(client->model, CURLOPT_CAINFO, authorities, code);
+    if (authorities) {
+        cat_easy_setopt(&code, easy, CURLOPT_CAINFO, authorities);
+    }
     const char *proxy = text_field(L, "proxy");
-    client->proxied = proxy && *proxy;
+    client->pool.proxied = proxy && *proxy;
     /* "": no proxy, whatever http_proxy and the like say; and no exceptions from it, whatever
      * NO_PROXY says */
-    code = set_text(client->model, CURLOPT_PROXY, proxy ? proxy : "", code);
-    code = set_text(client->model, CURLOPT_NOPROXY, "", code);
-    return code == CURLE_OK ? set_sockets(client->model, client->engine) : code;
+    cat_easy_setopt(&code, easy, CURLOPT_PROXY, proxy ? proxy : "");
+    cat_easy_setopt(&code, easy, CURLOPT_NOPROXY, "");
+    return code == CURLE_OK ? cat_easy_pool_bind(&client->pool, client->pool.multi) : code;
 }
 
 /* Checks the proxy of the settings at 1, and leaves it with the client at 2, as it may be shown.
@@ -256,12 +102,11 @@ static int client_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     cat_client *client = lua_newuserdatauv(L, sizeof *client, CAT_CLIENT_VALUES);
-    memset(client, 0, sizeof *client);
-    client->L = cat_main_thread(L);
-    client->guards = remembers_headers();
+    cat_easy_pool_init(&client->pool, cat_main_thread(L));
+    client->has_authorities = false;
     luaL_setmetatable(L, CAT_CLIENT);
-    client->engine = cat_engine_push(L);
-    if (!client->engine) {
+    client->pool.multi = cat_engine_push(L);
+    if (!client->pool.multi) {
         return 2;
     }
     lua_setiuservalue(L, 2, CAT_CLIENT_ENGINE);
@@ -269,13 +114,10 @@ static int client_new(lua_State *L) {
     if (unfit) {
         return unfit;
     }
-    client->model = curl_easy_init();
-    if (!client->model) {
-        return luaL_error(L, "not enough memory");
-    }
-    CURLcode code = configure(L, client);
+    client->pool.template_easy = curl_easy_init();
+    CURLcode code = client->pool.template_easy ? configure(L, client) : CURLE_OUT_OF_MEMORY;
     if (code == CURLE_OUT_OF_MEMORY) {
-        return luaL_error(L, "not enough memory");
+        return cat_oom(L);
     }
     if (code != CURLE_OK) {
         return cat_failure(L, "config", "libcurl refuses the settings: %s",
@@ -283,30 +125,6 @@ static int client_new(lua_State *L) {
     }
     lua_settop(L, 2);
     return 1;
-}
-
-/*** Submits one exchange.
- * @function client:transfer
- * @tparam string method
- * @tparam string url whole and encoded
- * @tparam headers headers of `core.client.headers`
- * @tparam ?string|buffer|file body
- * @tparam number seconds until the exchange is given up
- * @tparam[opt=false] boolean upload the body may be large: the time allowed is that for standing
- * still
- * @tparam[opt=0] integer offset where the range that is sent begins, bytes
- * @tparam[opt] integer length of the range; to the end of the body when nil
- * @tparam ?file into a file of Lua's io library, open for writing, that is emptied and takes the
- * body of the reply
- * @treturn[1] transfer in flight
- * @treturn[2] nil
- * @treturn[2] table error of kind `config`, `cancelled`, or `data`: `into` cannot be emptied */
-static int client_transfer(lua_State *L) {
-    cat_client *client = check_client(L);
-    if (!client->model) {
-        return cat_failure(L, "cancelled", "the client is closed");
-    }
-    return cat_transfer_start(L, client);
 }
 
 /*** The engine the client's transfers run in.
@@ -331,19 +149,17 @@ static int client_adopt(lua_State *L) {
     if (!engine) {
         return 2;
     }
-    if (client->model && set_sockets(client->model, engine) != CURLE_OK) {
-        return luaL_error(L, "not enough memory");
+    if (cat_easy_pool_bind(&client->pool, engine) != CURLE_OK) {
+        return cat_oom(L);
     }
-    lua_setiuservalue(L, 1, 1);
-    client->engine = engine;
-    free_idle(client);
+    lua_setiuservalue(L, 1, CAT_CLIENT_ENGINE);
     lua_pushboolean(L, 1);
     return 1;
 }
 
 static int client_tostring(lua_State *L) {
     cat_client *client = check_client(L);
-    lua_pushfstring(L, "catalog.client (%s)", client->model ? "open" : "closed");
+    lua_pushfstring(L, "catalog.client (%s)", client->pool.template_easy ? "open" : "closed");
     return 1;
 }
 
@@ -359,7 +175,7 @@ static int headers_gc(lua_State *L) {
 static void append_header(lua_State *L, cat_headers *headers, const char *line) {
     struct curl_slist *longer = curl_slist_append(headers->list, line);
     if (!longer) {
-        luaL_error(L, "not enough memory");
+        cat_oom(L);
     }
     headers->list = longer;
 }
@@ -414,11 +230,8 @@ static int client_headers(lua_State *L) {
 }
 
 int cat_client_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"transfer", client_transfer},
-                                       {"engine", client_engine},
-                                       {"adopt", client_adopt},
-                                       {"close", client_gc},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"engine", client_engine}, {"adopt", client_adopt}, {"close", client_gc}, {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", client_gc}, {"__close", client_gc}, {"__tostring", client_tostring}, {NULL, NULL}};
     static const luaL_Reg header_events[] = {{"__gc", headers_gc}, {NULL, NULL}};
@@ -426,7 +239,6 @@ int cat_client_open(lua_State *L) {
         {"new", client_new}, {"headers", client_headers}, {NULL, NULL}};
     cat_handle(L, CAT_CLIENT, events, methods);
     cat_handle(L, CAT_HEADERS, header_events, NULL);
-    cat_transfer_setup(L);
     luaL_newlib(L, functions);
     return 1;
 }

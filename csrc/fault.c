@@ -30,15 +30,14 @@ static bool had_memory(void) {
     return block != NULL;
 }
 
-static bool has_long_header(const cat_slot *slot) {
-    CURLcode code = slot->op.result;
-    bool in_head = slot->sends > 0 && slot->sink.length == 0;
+static bool has_long_header(const cat_easy *easy) {
+    CURLcode code = easy->op.result;
+    bool in_head = easy->sends > 0 && easy->sink.length == 0;
     return code == TOO_LARGE || (code == CURLE_OUT_OF_MEMORY && in_head && had_memory());
 }
 
-bool cat_fault_of_memory(const cat_slot *slot) {
-    return slot->sink.short_of_memory ||
-           (slot->op.result == CURLE_OUT_OF_MEMORY && !has_long_header(slot));
+bool cat_fault_of_memory(const cat_easy *easy) {
+    return easy->sink.oom || (easy->op.result == CURLE_OUT_OF_MEMORY && !has_long_header(easy));
 }
 
 /* Whether there is no descriptor left now. What libcurl opens by itself, for a look-up or for a
@@ -52,10 +51,10 @@ static bool none_left(void) {
     return false;
 }
 
-static bool is_short_of_descriptors(const cat_slot *slot) {
-    switch (slot->op.result) {
+static bool is_short_of_descriptors(const cat_easy *easy) {
+    switch (easy->op.result) {
     case CURLE_COULDNT_CONNECT:
-        return cat_no_descriptors(slot->op.socket_error);
+        return cat_no_descriptors(easy->op.socket_error);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_SSL_CACERT_BADFILE:
@@ -72,30 +71,30 @@ static cat_fault of_data(const char *what) {
 }
 
 /* Its kind is NULL when nothing was. */
-static cat_fault noted(const cat_slot *slot) {
-    if (slot->sends > 1 && !slot->resendable) {
+static cat_fault noted(const cat_easy *easy) {
+    if (easy->sends > 1 && !easy->resendable) {
         return (cat_fault){.kind = "network", .what = CLOSED, .passes = true, .whole = true};
     }
-    if (slot->source.ended) {
+    if (easy->source.ended) {
         return of_data("the file became shorter while it was sent");
     }
-    if (slot->source.error || slot->sink.error) {
-        return of_data(strerror(slot->source.error ? slot->source.error : slot->sink.error));
+    if (easy->source.error || easy->sink.error) {
+        return of_data(strerror(easy->source.error ? easy->source.error : easy->sink.error));
     }
-    if (slot->sink.folded) {
+    if (easy->sink.bad_first_header) {
         return (cat_fault){.kind = "protocol",
                            .what = NO_HTTP ": its first header begins with a blank",
                            .passes = true,
                            .whole = true};
     }
-    if (slot->sink.endless || has_long_header(slot)) {
+    if (easy->sink.head_too_large || has_long_header(easy)) {
         return (cat_fault){.kind = "protocol", .what = LARGE_HEAD, .whole = true};
     }
-    if (slot->sink.over) {
+    if (easy->sink.too_large) {
         return (cat_fault){
             .kind = "limit", .what = "the reply is larger than max_reply allows", .whole = true};
     }
-    if (is_short_of_descriptors(slot)) {
+    if (is_short_of_descriptors(easy)) {
         return (cat_fault){
             .kind = "limit", .what = CAT_NO_DESCRIPTORS, .passes = true, .whole = true};
     }
@@ -161,11 +160,11 @@ static cat_fault socks_refused(CURL *easy) {
 }
 
 /* Its kind is NULL when the proxy is not to blame. */
-static cat_fault of_proxy(const cat_slot *slot) {
+static cat_fault of_proxy(const cat_easy *easy) {
     long status = 0;
-    CURLcode code = slot->op.result;
+    CURLcode code = easy->op.result;
     if (code == CURLE_PROXY) {
-        return socks_refused(slot->op.easy);
+        return socks_refused(easy->op.easy);
     }
     if (code == CURLE_COULDNT_RESOLVE_PROXY) {
         return (cat_fault){.kind = "network",
@@ -173,7 +172,7 @@ static cat_fault of_proxy(const cat_slot *slot) {
                            .passes = true,
                            .of_proxy = true};
     }
-    curl_easy_getinfo(slot->op.easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    curl_easy_getinfo(easy->op.easy, CURLINFO_HTTP_CONNECTCODE, &status);
     if (status != 0 && status / 100 != 2) {
         return tunnel_refused(status);
     }
@@ -191,14 +190,14 @@ static cat_fault of_proxy(const cat_slot *slot) {
 /* Whether the connection was closed in the middle of a TLS handshake. libcurl has the same code for
  * that and for what will not pass, such as a server without a version in common; its words differ,
  * with GnuTLS and with each OpenSSL. */
-static bool closed_in_handshake(const cat_slot *slot) {
+static bool closed_in_handshake(const cat_easy *easy) {
     static const char *const words[] = {
         "SSL_ERROR_SYSCALL", "reset by peer", "unexpected eof",          "Send failure",
         "Recv failure",      "Broken pipe",   "non-properly terminated", "pull function",
         "push function"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strstr(slot->detail, words[i])) {
-            return slot->op.result == CURLE_SSL_CONNECT_ERROR;
+        if (strstr(easy->detail, words[i])) {
+            return easy->op.result == CURLE_SSL_CONNECT_ERROR;
         }
     }
     return false;
@@ -206,27 +205,27 @@ static bool closed_in_handshake(const cat_slot *slot) {
 
 /* Whether nobody who is trusted has signed the certificate. Source: OpenSSL's verify(1): 2, 19, 20
  * and 21 are about issuers that are not there. */
-static bool has_unknown_issuer(const cat_slot *slot) {
+static bool has_unknown_issuer(const cat_easy *easy) {
     long result = 0;
-    curl_easy_getinfo(slot->op.easy, CURLINFO_SSL_VERIFYRESULT, &result);
-    return slot->op.result == CURLE_PEER_FAILED_VERIFICATION &&
+    curl_easy_getinfo(easy->op.easy, CURLINFO_SSL_VERIFYRESULT, &result);
+    return easy->op.result == CURLE_PEER_FAILED_VERIFICATION &&
            (result == 2 || (result >= 19 && result <= 21));
 }
 
 /* Its kind is NULL when it is none of these. */
-static cat_fault of_trust(const cat_client *client, const cat_slot *slot) {
-    if (closed_in_handshake(slot)) {
+static cat_fault of_trust(const cat_client *client, const cat_easy *easy) {
+    if (closed_in_handshake(easy)) {
         return (cat_fault){.kind = "network",
                            .what = "the connection was closed during the TLS handshake",
                            .passes = true};
     }
-    if (slot->op.result == CURLE_SSL_CACERT_BADFILE) {
+    if (easy->op.result == CURLE_SSL_CACERT_BADFILE) {
         return (cat_fault){.kind = "tls",
                            .what = client->has_authorities
                                        ? "ca_file has no certificates that can be used"
                                        : "the system has no authorities to trust; " PACKAGE};
     }
-    if (!client->has_authorities && has_unknown_issuer(slot)) {
+    if (!client->has_authorities && has_unknown_issuer(easy)) {
         return (cat_fault){.kind = "tls",
                            .what = UNTRUSTED "no authority known here has signed it: " PACKAGE};
     }
@@ -287,14 +286,14 @@ static cat_fault of_code(CURLcode code) {
     return (cat_fault){.kind = "network", .what = "the connection broke", .passes = true};
 }
 
-cat_fault cat_fault_of(const cat_client *client, const cat_slot *slot) {
-    cat_fault fault = noted(slot);
-    bool ended_here = slot->op.timed_out || slot->op.result == CURLE_ABORTED_BY_CALLBACK;
-    if (!fault.kind && client->proxied && !ended_here) {
-        fault = of_proxy(slot);
+cat_fault cat_fault_of(const cat_client *client, const cat_easy *easy) {
+    cat_fault fault = noted(easy);
+    bool ended_here = easy->op.timed_out || easy->op.result == CURLE_ABORTED_BY_CALLBACK;
+    if (!fault.kind && client->pool.proxied && !ended_here) {
+        fault = of_proxy(easy);
     }
     if (!fault.kind) {
-        fault = of_trust(client, slot);
+        fault = of_trust(client, easy);
     }
-    return fault.kind ? fault : of_code(slot->op.result);
+    return fault.kind ? fault : of_code(easy->op.result);
 }

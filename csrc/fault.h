@@ -14,9 +14,9 @@ typedef struct {
 } cat_fault;
 
 /* Why an exchange that is done has no reply. */
-cat_fault cat_fault_of(const cat_client *client, const cat_slot *slot);
+cat_fault cat_fault_of(const cat_client *client, const cat_easy *easy);
 
 /* Whether it is for want of memory, which raises. */
-bool cat_fault_of_memory(const cat_slot *slot);
+bool cat_fault_of_memory(const cat_easy *easy);
 
 #endif

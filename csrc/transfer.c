@@ -3,10 +3,14 @@
 #include "transfer.h"
 
 #include "buffer.h"
+#include "client.h"
+#include "engine.h"
 #include "failure.h"
 #include "fault.h"
 #include "file.h"
 #include "handle.h"
+#include "memory.h"
+#include "setopt.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -17,20 +21,16 @@
 
 #define TRANSFER "catalog.transfer"
 
-/* What a transfer keeps alive, as user values. */
-enum {
-    USES_CLIENT = 1,
-    USES_HEADERS,
-    USES_BODY,
-    USES_METHOD,
-    USES_URL,
-    USES_INTO,
-    USES_COUNT = USES_INTO
-};
+/* What a transfer keeps alive, as user values: also what is in the request, which may be changed
+ * before the transfer is done. */
+enum { USES_CLIENT = 1, USES_REQUEST, USES_HEADERS, USES_BODY, USES_INTO, USES_COUNT = USES_INTO };
+
+/* Where things are on the stack while a transfer is started. */
+enum { AT_CLIENT = 1, AT_REQUEST, AT_TRANSFER };
 
 typedef struct {
     cat_client *client;
-    cat_slot *slot;     /* NULL: closed */
+    cat_easy *easy;     /* NULL: closed */
     cat_buffer *buffer; /* that is being sent, or NULL; kept alive as the body */
     double seconds;     /* allowed */
 } transfer;
@@ -42,126 +42,153 @@ static transfer *check_transfer(lua_State *L) {
 /* A transfer that was started and not closed; raises for others. */
 static transfer *check_open(lua_State *L) {
     transfer *t = check_transfer(L);
-    luaL_argcheck(L, t->slot != NULL, 1, "the transfer is closed");
+    luaL_argcheck(L, t->easy != NULL, 1, "the transfer is closed");
     return t;
 }
 
 static transfer *check_done(lua_State *L) {
     transfer *t = check_open(L);
-    luaL_argcheck(L, t->slot->op.done, 1, "the transfer is not done");
+    luaL_argcheck(L, t->easy->op.done, 1, "the transfer is not done");
     return t;
-}
-
-/* A proxy is given plain http one request at a time, and may close the connection after each
- * without a word; through a tunnel, of TLS, it does so only when that is idle. */
-static cat_reuse reuse_of(const cat_client *client, const cat_slot *slot, const char *url) {
-    if (slot->resendable) {
-        return CAT_REUSE_ANY;
-    }
-    bool plain = strncmp(url, "http:", 5) == 0;
-    return client->proxied && plain ? CAT_REUSE_NONE : CAT_REUSE_RECENT;
-}
-
-static CURLcode prepare(const cat_client *client, cat_slot *slot, const char *method,
-                        const char *url, const cat_headers *headers) {
-    CURL *easy = slot->op.easy;
-    CURLcode code = cat_source_attach(easy, method, &slot->source);
-    if (code == CURLE_OK) {
-        code = cat_client_reuse(slot, reuse_of(client, slot, url));
-    }
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_URL, url);
-    }
-    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers->list) : code;
 }
 
 /*** Frees what the transfer holds; one in flight is given up.
  * @function transfer:close */
 static int transfer_close(lua_State *L) {
     transfer *t = check_transfer(L);
-    cat_slot *slot = t->slot;
-    t->slot = NULL;
+    cat_easy *easy = t->easy;
+    t->easy = NULL;
     if (t->buffer) {
         t->buffer->users--;
         t->buffer = NULL;
     }
-    if (slot && cat_multi_remove(&slot->op)) {
-        cat_client_give(t->client, slot);
+    if (easy && cat_multi_remove(&easy->op)) {
+        cat_easy_release(&t->client->pool, easy);
     }
     return 0;
 }
 
-/* A transfer that holds nothing yet; it keeps alive what it uses of the arguments of
- * client:transfer. */
-static transfer *push_closed(lua_State *L, cat_client *client) {
-    transfer *t = lua_newuserdatauv(L, sizeof *t, USES_COUNT);
-    static const struct {
-        int use, argument;
-    } kept[] = {{USES_CLIENT, 1},  {USES_METHOD, 2}, {USES_URL, 3},
-                {USES_HEADERS, 4}, {USES_BODY, 5},   {USES_INTO, 10}};
-    memset(t, 0, sizeof *t);
-    t->client = client;
-    luaL_setmetatable(L, TRANSFER);
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        lua_pushvalue(L, kept[i].argument);
-        lua_setiuservalue(L, -2, kept[i].use);
+/* --- the request --- */
+
+static _Noreturn void bad_field(lua_State *L, const char *name, const char *what) {
+    luaL_error(L, "bad request: %s: %s", name, what);
+    __builtin_unreachable(); /* luaL_error does not return, but is not declared so */
+}
+
+/* Pushes a text of the request. */
+static const char *check_text(lua_State *L, const char *name) {
+    if (lua_getfield(L, AT_REQUEST, name) != LUA_TSTRING) {
+        bad_field(L, name, "string expected");
     }
-    return t;
+    return lua_tostring(L, -1);
 }
 
-/* The range that is to be sent, of a body of `*length` bytes: gives its offset, and leaves its
- * length in `*length`; raises when there is no such range. */
-static int64_t check_range(lua_State *L, int64_t *length) {
-    lua_Integer offset = luaL_optinteger(L, 8, 0);
-    luaL_argcheck(L, offset >= 0 && offset <= *length, 8, "beyond the end of the body");
-    lua_Integer wanted = luaL_optinteger(L, 9, *length - offset);
-    luaL_argcheck(L, wanted >= 0 && wanted <= *length - offset, 9, "beyond the end of the body");
-    *length = wanted;
-    return offset;
+static lua_Integer opt_integer(lua_State *L, const char *name, lua_Integer otherwise) {
+    int is_integer = lua_getfield(L, AT_REQUEST, name) == LUA_TNIL;
+    lua_Integer value = is_integer ? otherwise : lua_tointegerx(L, -1, &is_integer);
+    if (!is_integer) {
+        bad_field(L, name, "integer expected");
+    }
+    lua_pop(L, 1);
+    return value;
 }
 
-static cat_source range_of(lua_State *L, const cat_file *file) {
-    int64_t length = file->size, offset = check_range(L, &length);
-    luaL_argcheck(L, file->descriptor >= 0, 5, "the file is closed");
-    return (cat_source){.kind = CAT_SOURCE_FILE,
-                        .descriptor = file->descriptor,
-                        .offset = offset,
-                        .length = (size_t)length};
+static bool has_flag(lua_State *L, const char *name) {
+    lua_getfield(L, AT_REQUEST, name);
+    bool set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return set;
 }
 
-/* The source that the body at 5 is. */
-static cat_source source_of(lua_State *L, transfer *t) {
-    cat_source source = {.kind = CAT_SOURCE_NONE};
-    const cat_file *file = luaL_testudata(L, 5, CAT_FILE);
+static double check_seconds(lua_State *L) {
+    int is_number;
+    lua_getfield(L, AT_REQUEST, "seconds");
+    lua_Number seconds = lua_tonumberx(L, -1, &is_number);
+    if (!is_number) {
+        bad_field(L, "seconds", "number expected");
+    }
+    lua_pop(L, 1);
+    return seconds;
+}
+
+/* The headers of the request, which the transfer keeps alive. */
+static const cat_headers *check_headers(lua_State *L) {
+    lua_getfield(L, AT_REQUEST, "headers");
+    const cat_headers *headers = luaL_testudata(L, -1, CAT_HEADERS);
+    if (!headers) {
+        bad_field(L, "headers", "headers expected");
+    }
+    lua_setiuservalue(L, AT_TRANSFER, USES_HEADERS);
+    return headers;
+}
+
+/* Narrows a source of `size` bytes to the range that is to be sent. */
+static void set_range(lua_State *L, cat_source *source, int64_t size) {
+    lua_Integer offset = opt_integer(L, "offset", 0);
+    if (offset < 0 || offset > size) {
+        bad_field(L, "offset", "beyond the end of the body");
+    }
+    lua_Integer length = opt_integer(L, "length", size - offset);
+    if (length < 0 || length > size - offset) {
+        bad_field(L, "length", "beyond the end of the body");
+    }
+    source->offset = offset;
+    source->length = (size_t)length;
+}
+
+/* The source that a file or a buffer on the top of the stack is; raises for others. */
+static cat_source source_of_handle(lua_State *L, transfer *t) {
+    const cat_file *file = luaL_testudata(L, -1, CAT_FILE);
+    cat_source source = {.kind = CAT_SOURCE_FILE};
     if (file) {
-        return range_of(L, file);
+        if (file->descriptor < 0) {
+            bad_field(L, "body", "the file is closed");
+        }
+        source.descriptor = file->descriptor;
+        set_range(L, &source, file->size);
+        return source;
     }
-    t->buffer = luaL_testudata(L, 5, CAT_BUFFER);
-    if (t->buffer) {
-        t->buffer->users++;
-        int64_t length = (int64_t)t->buffer->length, offset = check_range(L, &length);
-        source.text = t->buffer->text ? t->buffer->text + offset : "";
-        source.length = (size_t)length;
-        source.kind = CAT_SOURCE_MEMORY;
-    } else if (!lua_isnil(L, 5)) {
-        luaL_checktype(L, 5, LUA_TSTRING); /* a number's text would be kept alive by nobody */
-        source.text = luaL_checklstring(L, 5, &source.length);
-        source.kind = lua_toboolean(L, 7) ? CAT_SOURCE_MEMORY : CAT_SOURCE_STRING;
-        int64_t length = (int64_t)source.length, offset = check_range(L, &length);
-        source.text += offset;
-        source.length = (size_t)length;
+    t->buffer = luaL_testudata(L, -1, CAT_BUFFER);
+    if (!t->buffer) {
+        bad_field(L, "body", "string expected, or a file or a buffer");
     }
+    t->buffer->users++;
+    source.kind = CAT_SOURCE_MEMORY;
+    set_range(L, &source, (int64_t)t->buffer->length);
+    source.text = t->buffer->text ? t->buffer->text + source.offset : "";
     return source;
 }
 
-/* The descriptor of the io library's file at 10, or -1 when there is none. */
-static int descriptor_into(lua_State *L) {
-    if (lua_isnil(L, 10)) {
-        return -1;
+/* The source that the body of the request is, which the transfer keeps alive. */
+static cat_source source_of(lua_State *L, transfer *t, bool upload) {
+    cat_source source = {.kind = CAT_SOURCE_NONE};
+    int type = lua_getfield(L, AT_REQUEST, "body");
+    if (type == LUA_TSTRING) {
+        size_t length;
+        const char *text = lua_tolstring(L, -1, &length);
+        source.kind = upload ? CAT_SOURCE_MEMORY : CAT_SOURCE_STRING;
+        set_range(L, &source, (int64_t)length);
+        source.text = text + source.offset;
+    } else if (type != LUA_TNIL) {
+        source = source_of_handle(L, t);
     }
-    luaL_Stream *stream = luaL_checkudata(L, 10, LUA_FILEHANDLE);
-    luaL_argcheck(L, stream->closef != NULL, 10, "the file is closed");
-    return fileno(stream->f);
+    lua_setiuservalue(L, AT_TRANSFER, USES_BODY);
+    return source;
+}
+
+/* The descriptor of the file of the io library that the reply goes into, which the transfer keeps
+ * alive; -1 when there is none. */
+static int descriptor_into(lua_State *L) {
+    int descriptor = -1;
+    lua_getfield(L, AT_REQUEST, "into");
+    const luaL_Stream *stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
+    if (stream && stream->closef) {
+        descriptor = fileno(stream->f);
+    } else if (!lua_isnil(L, -1)) {
+        bad_field(L, "into", "open file expected");
+    }
+    lua_setiuservalue(L, AT_TRANSFER, USES_INTO);
+    return descriptor;
 }
 
 /* Empties the file a reply goes to: a try before may have left something there. False with errno
@@ -170,47 +197,96 @@ static bool empty(int descriptor) {
     return ftruncate(descriptor, 0) == 0 && lseek(descriptor, 0, SEEK_SET) == 0;
 }
 
-static bool is_question(const char *method) {
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+/* A proxy is given plain http one request at a time, and may close the connection after each
+ * without a word; through a tunnel, of TLS, it does so only when that is idle. */
+static cat_reuse reuse_of(const cat_client *client, const cat_easy *easy, const char *url) {
+    if (easy->resendable) {
+        return CAT_REUSE_ANY;
+    }
+    bool plain = strncmp(url, "http:", 5) == 0;
+    return client->pool.proxied && plain ? CAT_REUSE_NONE : CAT_REUSE_RECENT;
 }
 
-static void fill(lua_State *L, transfer *t, const char *method) {
-    cat_slot *slot = t->slot;
-    slot->resendable = is_question(method);
-    slot->idempotent = slot->resendable || strcmp(method, "PUT") == 0;
-    slot->source = source_of(L, t);
-    slot->sink.descriptor = descriptor_into(L);
-    slot->op.progress = lua_toboolean(L, 7)          ? &slot->source.fed
-                        : slot->sink.descriptor >= 0 ? &slot->sink.length
+/* Makes the handle ready for the request, of which `method` and `url` are a part. */
+static CURLcode prepare(transfer *t, const char *method, const char *url,
+                        const cat_headers *headers) {
+    cat_easy *easy = t->easy;
+    CURL *handle = easy->op.easy;
+    CURLcode code = cat_source_attach(handle, method, &easy->source);
+    if (code == CURLE_OK) {
+        code = cat_easy_set_reuse(easy, reuse_of(t->client, easy, url));
+    }
+    cat_easy_setopt(&code, handle, CURLOPT_URL, url);
+    cat_easy_setopt(&code, handle, CURLOPT_HTTPHEADER, headers->list);
+    return code;
+}
+
+static void read_request(lua_State *L, transfer *t, const char *method) {
+    cat_easy *easy = t->easy;
+    bool upload = has_flag(L, "upload");
+    t->seconds = check_seconds(L);
+    easy->resendable = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    easy->idempotent = easy->resendable || strcmp(method, "PUT") == 0;
+    easy->source = source_of(L, t, upload);
+    easy->sink.descriptor = descriptor_into(L);
+    easy->op.progress = upload                       ? &easy->source.fed
+                        : easy->sink.descriptor >= 0 ? &easy->sink.length
                                                      : NULL;
 }
 
-int cat_transfer_start(lua_State *L, cat_client *client) {
-    const char *method = luaL_checkstring(L, 2);
-    const char *url = luaL_checkstring(L, 3);
-    const cat_headers *headers = luaL_checkudata(L, 4, CAT_HEADERS);
-    lua_Number seconds = luaL_checknumber(L, 6);
-    lua_settop(L, 10);
-    transfer *t = push_closed(L, client);
-    t->seconds = seconds;
-    t->slot = cat_client_take(client);
-    if (!t->slot) {
-        return luaL_error(L, "not enough memory");
+/* Pushes a transfer that holds nothing yet. */
+static transfer *push_closed(lua_State *L, cat_client *client) {
+    transfer *t = lua_newuserdatauv(L, sizeof *t, USES_COUNT);
+    *t = (transfer){.client = client};
+    luaL_setmetatable(L, TRANSFER);
+    lua_pushvalue(L, AT_CLIENT);
+    lua_setiuservalue(L, -2, USES_CLIENT);
+    lua_pushvalue(L, AT_REQUEST);
+    lua_setiuservalue(L, -2, USES_REQUEST);
+    return t;
+}
+
+/*** Submits one exchange.
+ * @function start
+ * @tparam client client
+ * @tparam table request `method`; `url`, whole and encoded; `headers`, of `core.client.headers`;
+ * `body` (a string, buffer or file, or nil); `seconds` until the exchange is given up; `upload`
+ * (true: the body may be large, and the time allowed is that for standing still); `offset` and
+ * `length` of the range that is sent of the body, bytes (default: all of it); `into`, a file of
+ * Lua's io library, open for writing, that is emptied and takes the body of the reply
+ * @treturn[1] transfer in flight
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config`, `cancelled`, or `data`: `into` cannot be emptied
+ * @raise a field is missing or has a wrong type; no memory */
+static int transfer_start(lua_State *L) {
+    cat_client *client = luaL_checkudata(L, AT_CLIENT, CAT_CLIENT);
+    luaL_checktype(L, AT_REQUEST, LUA_TTABLE);
+    lua_settop(L, AT_REQUEST);
+    if (!client->pool.template_easy) {
+        return cat_failure(L, "cancelled", "the client is closed");
     }
-    fill(L, t, method);
-    if (t->slot->sink.descriptor >= 0 && !empty(t->slot->sink.descriptor)) {
+    transfer *t = push_closed(L, client);
+    const char *method = check_text(L, "method"), *url = check_text(L, "url");
+    const cat_headers *headers = check_headers(L);
+    t->easy = cat_easy_acquire(&client->pool);
+    if (!t->easy) {
+        return cat_oom(L);
+    }
+    read_request(L, t, method);
+    if (t->easy->sink.descriptor >= 0 && !empty(t->easy->sink.descriptor)) {
         return cat_failure(L, "data", "the file for the reply cannot be emptied: %s",
                            strerror(errno));
     }
-    CURLcode code = prepare(client, t->slot, method, url, headers);
+    CURLcode code = prepare(t, method, url, headers);
     if (code == CURLE_OUT_OF_MEMORY) {
-        return luaL_error(L, "not enough memory");
+        return cat_oom(L);
     }
     if (code != CURLE_OK) {
         return cat_failure(L, "config", "libcurl refuses %s %s: %s", method, url,
                            curl_easy_strerror(code));
     }
-    int pushed = cat_engine_submit(L, client->engine, &t->slot->op, 11, seconds);
+    lua_settop(L, AT_TRANSFER);
+    int pushed = cat_engine_submit(L, client->pool.multi, &t->easy->op, AT_TRANSFER, t->seconds);
     return pushed ? pushed : 1;
 }
 
@@ -219,25 +295,25 @@ int cat_transfer_start(lua_State *L, cat_client *client) {
  * @treturn boolean true also when it was closed */
 static int transfer_done(lua_State *L) {
     transfer *t = check_transfer(L);
-    lua_pushboolean(L, !t->slot || t->slot->op.done);
+    lua_pushboolean(L, !t->easy || t->easy->op.done);
     return 1;
 }
 
 /* --- what went wrong --- */
 
 /* Whether the server may have got the request. */
-static bool sent(const cat_slot *slot) {
+static bool sent(const cat_easy *easy) {
     long bytes = 0;
-    if (slot->sends > 1) {
+    if (easy->sends > 1) {
         return true;
     }
-    curl_easy_getinfo(slot->op.easy, CURLINFO_REQUEST_SIZE, &bytes);
-    return slot->sends > 0 && bytes > 0;
+    curl_easy_getinfo(easy->op.easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return easy->sends > 0 && bytes > 0;
 }
 
 /* Whether nobody knows what became of the request. */
-static bool is_ambiguous(const cat_slot *slot) {
-    return !slot->idempotent && sent(slot);
+static bool is_ambiguous(const cat_easy *easy) {
+    return !easy->idempotent && sent(easy);
 }
 
 /* 60, not 60.0; to the millisecond */
@@ -255,8 +331,8 @@ static void push_seconds(lua_State *L, double seconds) {
 /* What happened, and in libcurl's words. */
 static void push_reason(lua_State *L, const transfer *t, const cat_fault *fault) {
     const char *detail =
-        *t->slot->detail ? t->slot->detail : curl_easy_strerror(t->slot->op.result);
-    if (t->slot->op.timed_out) {
+        *t->easy->detail ? t->easy->detail : curl_easy_strerror(t->easy->op.result);
+    if (t->easy->op.timed_out) {
         push_seconds(L, t->seconds);
         lua_pushfstring(L, "no answer within %s seconds", lua_tostring(L, -1));
     } else if (fault->whole) {
@@ -270,6 +346,13 @@ static void push_reason(lua_State *L, const transfer *t, const cat_fault *fault)
     }
 }
 
+/* Pushes a text of the request of the transfer at 1. */
+static void push_text(lua_State *L, const char *name) {
+    lua_getiuservalue(L, 1, USES_REQUEST);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
 static void set_flag(lua_State *L, const char *name, bool set) {
     if (set) {
         lua_pushboolean(L, 1);
@@ -278,21 +361,21 @@ static void set_flag(lua_State *L, const char *name, bool set) {
 }
 
 static int push_fault(lua_State *L, transfer *t) {
-    if (cat_fault_of_memory(t->slot)) {
-        return luaL_error(L, "not enough memory");
+    if (cat_fault_of_memory(t->easy)) {
+        return cat_oom(L);
     }
-    cat_fault fault = cat_fault_of(t->client, t->slot);
+    cat_fault fault = cat_fault_of(t->client, t->easy);
     lua_settop(L, 1);
-    lua_getiuservalue(L, 1, USES_METHOD);
-    lua_getiuservalue(L, 1, USES_URL);
+    push_text(L, "method");
+    push_text(L, "url");
     push_reason(L, t, &fault);
     cat_failure(L, fault.kind, "%s %s: %s", lua_tostring(L, 2), lua_tostring(L, 3),
                 lua_tostring(L, -1));
-    set_flag(L, "ambiguous", is_ambiguous(t->slot));
+    set_flag(L, "ambiguous", is_ambiguous(t->easy));
     set_flag(L, "retryable", fault.passes);
-    lua_getiuservalue(L, 1, USES_METHOD);
+    lua_pushvalue(L, 2);
     lua_setfield(L, -2, "method");
-    lua_getiuservalue(L, 1, USES_URL);
+    lua_pushvalue(L, 3);
     lua_setfield(L, -2, "url");
     return 2;
 }
@@ -309,14 +392,14 @@ static int push_fault(lua_State *L, transfer *t) {
 static int transfer_reply(lua_State *L) {
     transfer *t = check_done(L);
     long status = 0;
-    cat_multi_remove(&t->slot->op);
-    if (t->slot->op.result != CURLE_OK) {
+    cat_multi_remove(&t->easy->op);
+    if (t->easy->op.result != CURLE_OK) {
         return push_fault(L, t);
     }
-    curl_easy_getinfo(t->slot->op.easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->easy->op.easy, CURLINFO_RESPONSE_CODE, &status);
     lua_pushinteger(L, status);
-    bool kept = t->slot->sink.descriptor < 0 && t->slot->sink.text;
-    lua_pushlstring(L, kept ? t->slot->sink.text : "", kept ? t->slot->sink.length : 0);
+    bool kept = t->easy->sink.descriptor < 0 && t->easy->sink.text;
+    lua_pushlstring(L, kept ? t->easy->sink.text : "", kept ? t->easy->sink.length : 0);
     return 2;
 }
 
@@ -326,7 +409,7 @@ static int transfer_reply(lua_State *L) {
  * @treturn boolean false also for one that is done over again without harm, or closed */
 static int transfer_ambiguous(lua_State *L) {
     const transfer *t = check_transfer(L);
-    lua_pushboolean(L, t->slot && is_ambiguous(t->slot));
+    lua_pushboolean(L, t->easy && is_ambiguous(t->easy));
     return 1;
 }
 
@@ -339,7 +422,7 @@ static int transfer_header(lua_State *L) {
     transfer *t = check_done(L);
     struct curl_header *header;
     const char *name = luaL_checkstring(L, 2);
-    if (curl_easy_header(t->slot->op.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+    if (curl_easy_header(t->easy->op.easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
         /* 7.88 leaves the line's end in a value that is empty */
         lua_pushlstring(L, header->value, strcspn(header->value, "\r\n"));
     } else {
@@ -353,7 +436,7 @@ static int transfer_header(lua_State *L) {
  * @treturn integer bytes; 0 for a body that is no upload */
 static int transfer_sent(lua_State *L) {
     transfer *t = check_transfer(L);
-    lua_pushinteger(L, t->slot ? (lua_Integer)t->slot->source.fed : 0);
+    lua_pushinteger(L, t->easy ? (lua_Integer)t->easy->source.fed : 0);
     return 1;
 }
 
@@ -364,23 +447,22 @@ static int transfer_sent(lua_State *L) {
 static int transfer_seconds(lua_State *L) {
     transfer *t = check_done(L);
     curl_off_t microseconds = 0;
-    curl_easy_getinfo(t->slot->op.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
+    curl_easy_getinfo(t->easy->op.easy, CURLINFO_TOTAL_TIME_T, &microseconds);
     lua_pushnumber(L, (lua_Number)microseconds / 1e6);
     return 1;
 }
 
 static int transfer_tostring(lua_State *L) {
-    transfer *t = check_transfer(L);
-    lua_getiuservalue(L, 1, USES_METHOD);
-    lua_getiuservalue(L, 1, USES_URL);
+    const transfer *t = check_transfer(L);
+    const char *state = !t->easy ? "closed" : t->easy->op.done ? "done" : "in flight";
+    push_text(L, "method");
+    push_text(L, "url");
     lua_pushfstring(L, "catalog.transfer (%s %s, %s)", lua_tostring(L, -2), lua_tostring(L, -1),
-                    !t->slot           ? "closed"
-                    : t->slot->op.done ? "done"
-                                       : "in flight");
+                    state);
     return 1;
 }
 
-void cat_transfer_setup(lua_State *L) {
+int cat_transfer_open(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"done", transfer_done},     {"reply", transfer_reply},
         {"header", transfer_header}, {"seconds", transfer_seconds},
@@ -390,5 +472,8 @@ void cat_transfer_setup(lua_State *L) {
                                       {"__close", transfer_close},
                                       {"__tostring", transfer_tostring},
                                       {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"start", transfer_start}, {NULL, NULL}};
     cat_handle(L, TRANSFER, events, methods);
+    luaL_newlib(L, functions);
+    return 1;
 }

@@ -251,7 +251,18 @@ describe("the core", function()
   it("takes a text for a body, and a range there is", function()
     local core = require "catalog.core"
     local client, headers = service.client("http://127.0.0.1:1").connection, core.client.headers {}
-    assert.error_matches(function() client:transfer("POST", "http://127.0.0.1:1/", headers, 12345, 1) end, "string expected")
+    local function start(changes)
+      local request = { method = "POST", url = "http://127.0.0.1:1/", headers = headers, body = "12345", seconds = 1 }
+      for name, value in pairs(changes) do request[name] = value end
+      core.transfer.start(client, request)
+    end
+    assert.error_matches(function() start { body = 12345 } end, "body: string expected")
+    assert.error_matches(function() start { url = 1 } end, "url: string expected")
+    assert.error_matches(function() start { headers = {} } end, "headers expected")
+    assert.error_matches(function() start { seconds = "soon" } end, "seconds: number expected")
+    assert.error_matches(function() start { offset = 6 } end, "offset: beyond the end of the body")
+    assert.error_matches(function() start { offset = 1, length = 5 } end, "length: beyond the end of the body")
+    assert.error_matches(function() start { into = headers } end, "into: open file expected")
     local buffer = core.buffer.new(10)
     assert.error_matches(function() buffer:append("x", 1, math.maxinteger) end, "no such range")
   end)

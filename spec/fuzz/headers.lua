@@ -50,8 +50,10 @@ end
 return function(data)
   check_after(data)
   check_header(data)
-  local request = { method = "GET", url = ("http://127.0.0.1:%d/"):format(fuzz.serve(data)) }
-  local transfer <close> = assert(client:transfer(request.method, request.url, headers, nil, 5))
+  local request = {
+    method = "GET", url = ("http://127.0.0.1:%d/"):format(fuzz.serve(data)), headers = headers, seconds = 5,
+  }
+  local transfer <close> = assert(core.transfer.start(client, request))
   scheduler.transfer(transfer, client:engine())
   check_reply(transfer, request)
 end

@@ -92,8 +92,8 @@ function Client:start(request, deadline, process)
   local seconds, late = time_of(self, request, deadline)
   if not seconds then return nil, late end
   if process and not scheduler.is_own(process) then return nil, scheduler.left_behind() end -- a callback has forked
-  return self.connection:transfer(request.method, request.url, list, request.body, seconds, request.upload,
-    request.offset, request.length, request.into)
+  request.headers, request.seconds = list, seconds
+  return core.transfer.start(self.connection, request)
 end
 
 local LONGEST_ERROR <const> = 65536
