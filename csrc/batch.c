@@ -26,7 +26,7 @@ static void copy(lua_State *L, int options, const char *option, const char *fiel
 static void push_array(lua_State *L, int index) {
     lua_Unsigned length = lua_rawlen(L, index);
     lua_createtable(L, (int)length, 0);
-    cat_json_mark_array(L);
+    cat_json_tag_array(L);
     for (lua_Unsigned i = 1; i <= length; i++) {
         lua_rawgeti(L, index, (lua_Integer)i);
         lua_rawseti(L, -2, (lua_Integer)i);

@@ -38,7 +38,7 @@ static void need(lua_State *L, cat_buffer *buffer, size_t more) {
     }
     char *grown = cat_resize(buffer->L, buffer->text, buffer->capacity, capacity);
     if (!grown) {
-        luaL_error(L, "not enough memory");
+        cat_oom(L);
     }
     buffer->text = grown;
     buffer->capacity = capacity;

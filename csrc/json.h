@@ -9,7 +9,7 @@
  * `data` that names the path, which starts with `root` (NULL: nothing), and returns 2. */
 int cat_json_encode(lua_State *L, int index, const char *root);
 
-/* As cat_json_encode, but gives the text itself, which holds until JSON is encoded or decoded
+/* As cat_json_encode, but gives the text itself, which holds until JSON is encoded
  * again, and pushes nothing; NULL when nil and an error were pushed. */
 const char *cat_json_text(lua_State *L, int index, const char *root, size_t *length);
 
@@ -17,8 +17,8 @@ const char *cat_json_text(lua_State *L, int index, const char *root, size_t *len
  * `protocol` and returns 2. Whole numbers within +-(2^53 - 1) are integers. */
 int cat_json_decode(lua_State *L, int index);
 
-/* Marks the table on top of the stack: it is an array in JSON, empty or not. */
-void cat_json_mark_array(lua_State *L);
+/* Makes an array of the table on top of the stack: it is one in JSON, empty or not. */
+void cat_json_tag_array(lua_State *L);
 
 /* Pushes the table of functions that Lua sees as core.json; returns 1. */
 int cat_json_open(lua_State *L);

@@ -4,6 +4,7 @@
 
 #include "failure.h"
 #include "handle.h"
+#include "memory.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -170,7 +171,7 @@ static bool has_part(lua_State *L, CURLU *url, CURLUPart part) {
     CURLUcode code = curl_url_get(url, part, &text, 0);
     curl_free(text);
     if (code == CURLUE_OUT_OF_MEMORY) {
-        luaL_error(L, "not enough memory");
+        cat_oom(L);
     }
     return code == CURLUE_OK;
 }
@@ -221,7 +222,7 @@ static int url_base(lua_State *L) {
     parsed *p = push_parsed(L);
     CURLUcode code = parse(p, text, 0);
     if (code == CURLUE_OUT_OF_MEMORY) {
-        return luaL_error(L, "not enough memory");
+        return cat_oom(L);
     }
     /* No URL in these messages: a text that is no URL may hold a password all the same. */
     if (code != CURLUE_OK) {
@@ -267,7 +268,7 @@ int cat_url_proxy(lua_State *L, int index) {
     parsed *p = push_parsed(L);
     CURLUcode code = parse(p, text, CURLU_GUESS_SCHEME);
     if (code == CURLUE_OUT_OF_MEMORY) {
-        return luaL_error(L, "not enough memory");
+        return cat_oom(L);
     }
     if (code != CURLUE_OK) {
         return cat_failure(L, "config", "proxy is not a URL such as http://127.0.0.1:3128 (%s)",
