@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "failure.h"
 #include "file.h"
+#include "fs.h"
 #include "journal.h"
 #include "json.h"
 #include "system.h"
@@ -31,11 +32,12 @@ int luaopen_catalog_core(lua_State *L) {
     static const struct {
         const char *name;
         lua_CFunction open;
-    } parts[] = {
-        {"failure", cat_failure_open},   {"system", cat_system_open},  {"json", cat_json_open},
-        {"url", cat_url_open},           {"engine", cat_engine_open},  {"client", cat_client_open},
-        {"transfer", cat_transfer_open}, {"batch", cat_batch_open},    {"file", cat_file_open},
-        {"buffer", cat_buffer_open},     {"journal", cat_journal_open}};
+    } parts[] = {{"failure", cat_failure_open}, {"system", cat_system_open},
+                 {"fs", cat_fs_open},           {"json", cat_json_open},
+                 {"url", cat_url_open},         {"engine", cat_engine_open},
+                 {"client", cat_client_open},   {"transfer", cat_transfer_open},
+                 {"batch", cat_batch_open},     {"file", cat_file_open},
+                 {"buffer", cat_buffer_open},   {"journal", cat_journal_open}};
     pthread_once(&once, start_curl);
     if (curl_state != CURLE_OK) {
         return luaL_error(L, "libcurl does not start: %s", curl_easy_strerror(curl_state));

@@ -26,7 +26,7 @@ local function bar(state)
   if again and state.files_done == state.files_total then print() end
 end
 
-local directory = assert(core.system.temporary())
+local directory = assert(core.fs.temporary())
 local server = assert(emulator.start { tokens = { "demo-token" }, latency_ms = 20, stage_ms = 200 })
 print("the emulator listens on " .. server.url)
 
@@ -66,4 +66,4 @@ local refused, err = assert(catalog.client(settings)):create_batch { dataset = "
 print("with a wrong token: " .. tostring(refused) .. ", " .. tostring(err))
 
 server:stop()
-core.system.remove(directory)
+core.fs.remove(directory)

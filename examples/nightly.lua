@@ -36,7 +36,7 @@ end
 -- The names of the JSON files in a directory.
 local function files_in(path)
   local names = {}
-  for _, name in ipairs(assert(core.system.list(path))) do
+  for _, name in ipairs(assert(core.fs.list(path))) do
     if name:find "^[^.].*%.json$" then names[#names + 1] = name end
   end
   return names
@@ -53,7 +53,7 @@ end
 
 -- Moves to WORK what can be taken.
 local function take()
-  assert(core.system.mkdir(WORK))
+  assert(core.fs.mkdir(WORK))
   for _, name in ipairs(files_in(directory)) do
     local path, place = directory .. "/" .. name, WORK .. "/" .. name
     local why = why_not(path, place)
@@ -82,7 +82,7 @@ end
 
 -- One rename: nothing is put away by halves.
 local function put_away(where, id)
-  assert(core.system.mkdir(directory .. "/" .. where))
+  assert(core.fs.mkdir(directory .. "/" .. where))
   assert(os.rename(WORK, ("%s/%s/%s"):format(directory, where, id)))
 end
 

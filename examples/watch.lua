@@ -32,7 +32,7 @@ end
 -- The names of the JSON files in a directory, sorted.
 local function files_in(path)
   local names = {}
-  for _, name in ipairs(assert(core.system.list(path))) do
+  for _, name in ipairs(assert(core.fs.list(path))) do
     if name:find "^[^.].*%.json$" then names[#names + 1] = name end
   end
   table.sort(names)
@@ -106,7 +106,7 @@ local function watch()
   local client = assert(catalog.client {})
   -- whoever has it is the only one: an empty journal, for its lock
   local _ <close> = assert(core.journal.open(directory .. "/.lock"))
-  for _, name in ipairs { "work", "done", "failed" } do assert(core.system.mkdir(directory .. "/" .. name)) end
+  for _, name in ipairs { "work", "done", "failed" } do assert(core.fs.mkdir(directory .. "/" .. name)) end
   local usual = math.min(SECONDS, 5)
   local pause = usual
   for _ = 1, LOOKS do

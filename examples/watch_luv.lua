@@ -27,7 +27,7 @@ if not client or not lock then
   io.stderr:write(tostring(unfit or taken), "\n")
   os.exit(1)
 end
-for _, name in ipairs { "work", "done", "failed" } do assert(core.system.mkdir(directory .. "/" .. name)) end
+for _, name in ipairs { "work", "done", "failed" } do assert(core.fs.mkdir(directory .. "/" .. name)) end
 
 local terminal = uv.guess_handle(2) == "tty"
 local progress, queue, under_way, over = {}, {}, 0, false

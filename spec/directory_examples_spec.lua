@@ -9,7 +9,7 @@ local function with_server(options, body)
   shell.with_directory(function(directory)
     options.data_dir, options.log = directory .. "/data", directory .. "/log"
     local server <close> = assert(emulator.start(options))
-    assert(core.system.mkdir(directory .. "/in"))
+    assert(core.fs.mkdir(directory .. "/in"))
     body(directory .. "/in", server, directory)
   end)
 end
@@ -229,7 +229,7 @@ for name, words in pairs(WATCHING) do
     it("does not take what a kill has left of another for a file's own", function()
       with_server({}, function(path, server, directory)
         settle(path .. "/a.json", '{"n":1}\n')
-        assert(core.system.mkdir(path .. "/work"))
+        assert(core.fs.mkdir(path .. "/work"))
         shell.write(path .. "/work/a.json.journal", "of one that is away\n")
         run_until(server, path, "done", 1)
         assert.equal(1, count(directory, CREATED))

@@ -44,7 +44,7 @@ local function with_target(name, body)
     return serving.port
   end
   local target = assert(loadfile("spec/fuzz/" .. name .. ".lua"))({ exchange = exchange, serve = serve })
-  for _, seed in ipairs(assert(core.system.list("spec/fuzz/corpus/" .. name))) do
+  for _, seed in ipairs(assert(core.fs.list("spec/fuzz/corpus/" .. name))) do
     body(target, seed, shell.read(("spec/fuzz/corpus/%s/%s"):format(name, seed)))
   end
   if serving then serving:stop() end

@@ -87,7 +87,7 @@ describe("the README", function()
     if block.language ~= "text" and not ELSEWHERE[first] and not block.text:find("try.lua", 1, true) then
       it(("has a block %d that works: %s"):format(number, first), function()
         shell.with_directory(function(directory)
-          assert(core.system.mkdir(directory .. "/data"))
+          assert(core.fs.mkdir(directory .. "/data"))
           for _, name in ipairs { "a", "b" } do shell.write(("%s/data/%s.json"):format(directory, name), '{"id":1}\n') end
           service.run({}, function(server)
             local output, status = run_block(block, directory, server.url)

@@ -1,4 +1,3 @@
-local shell = require "support.shell"
 local system = require("catalog.core").system
 
 describe("the system", function()
@@ -13,22 +12,5 @@ describe("the system", function()
     assert.equal(16, #system.random(16))
     assert.not_equal(system.random(16), system.random(16))
     assert.has_error(function() system.random(257) end)
-  end)
-
-  it("makes and lists directories", function()
-    shell.with_directory(function(directory)
-      assert.is_true(system.mkdir(directory .. "/a"))
-      assert.is_true(system.mkdir(directory .. "/a"))
-      shell.write(directory .. "/b", "")
-      local names = system.list(directory)
-      table.sort(names)
-      assert.same({ "a", "b" }, names)
-      local made, err = system.mkdir(directory .. "/b")
-      assert.is_nil(made)
-      assert.matches("cannot make the directory .*/b: Not a directory", err.message)
-      local list, why = system.list(directory .. "/c")
-      assert.is_nil(list)
-      assert.matches("cannot read the directory .*/c: No such file or directory", why.message)
-    end)
   end)
 end)

@@ -76,8 +76,8 @@ end
 
 -- Where batches and files are: the caller's directory, or one that goes with the server.
 local function directory_of(given)
-  if not given.data_dir then return core.system.temporary() end
-  local ok, err = core.system.mkdir(given.data_dir)
+  if not given.data_dir then return core.fs.temporary() end
+  local ok, err = core.fs.mkdir(given.data_dir)
   if not ok then return nil, err end
   return given.data_dir
 end
@@ -131,7 +131,7 @@ function emulator.start(given)
     max_body = checked.max_body or MAX_BODY, max_file = checked.max_file or limits.LARGEST_PART, cert = cert, key = key,
   }
   if not server then
-    if not checked.data_dir then core.system.remove(directory) end
+    if not checked.data_dir then core.fs.remove(directory) end
     return failure("config", "%s", why)
   end
   local port = server:port()
@@ -156,7 +156,7 @@ end
 
 --- Stops the server; again is as good as once. In a forked child it does nothing: the server is the parent's.
 function Server:stop()
-  if self.server:stop() and self.temporary then core.system.remove(self.temporary) end
+  if self.server:stop() and self.temporary then core.fs.remove(self.temporary) end
 end
 
 --- Waits for SIGINT, SIGTERM or SIGHUP, which do not end the program then. A SIGHUP that is ignored stays so.

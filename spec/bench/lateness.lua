@@ -65,8 +65,8 @@ end
 
 --- Measures all of it.
 function lateness.run(bench)
-  local directory <close> = setmetatable({ assert(core.system.temporary()) }, {
-    __close = function(self) core.system.remove(self[1]) end,
+  local directory <close> = setmetatable({ assert(core.fs.temporary()) }, {
+    __close = function(self) core.fs.remove(self[1]) end,
   })
   make_file(directory[1] .. "/file")
   write(directory[1] .. "/curl", curl_settings(directory[1] .. "/file", bench.server:url(0)))

@@ -46,8 +46,8 @@ end
 
 --- Measures all of it.
 function startup.run(bench)
-  local directory <close> = setmetatable({ assert(core.system.temporary()) }, {
-    __close = function(self) core.system.remove(self[1]) end,
+  local directory <close> = setmetatable({ assert(core.fs.temporary()) }, {
+    __close = function(self) core.fs.remove(self[1]) end,
   })
   make_modules(directory[1])
   local path = ("package.cpath = '%s/?.so'; "):format(directory[1])

@@ -37,9 +37,9 @@ local function curl(bench, path)
 end
 
 local function with_directory(body)
-  local directory = assert(core.system.temporary())
+  local directory = assert(core.fs.temporary())
   local fine, why = xpcall(body, debug.traceback, directory)
-  core.system.remove(directory)
+  core.fs.remove(directory)
   if not fine then error(why, 0) end
 end
 
@@ -107,7 +107,7 @@ end
 -- The same work at a server that takes its time, one request after another and many at once.
 local function gain(bench, what, latency, target, width, run)
   local directory <close> = setmetatable({ quick_directory() }, {
-    __close = function(self) core.system.remove(self[1]) end,
+    __close = function(self) core.fs.remove(self[1]) end,
   })
   local server <close> = assert(emulator.start { latency_ms = latency, data_dir = directory[1] })
   local client = assert(catalog.client { base_url = server.url, org = "ORG@AdobeOrg", api_key = "key", token = "token" })

@@ -21,7 +21,7 @@ local Place = {}
 Place.__index = Place
 
 local function new()
-  return setmetatable({ directory = assert(core.system.temporary()) }, Place)
+  return setmetatable({ directory = assert(core.fs.temporary()) }, Place)
 end
 
 function Place:start()
@@ -40,7 +40,7 @@ end
 -- At the end of the state, too.
 function Place:remove()
   self:stop()
-  if self.directory then assert(core.system.remove(self.directory)) end
+  if self.directory then assert(core.fs.remove(self.directory)) end
   self.directory = nil
 end
 

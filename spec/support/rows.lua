@@ -7,7 +7,7 @@ local rows = {}
 --- Makes files of rows in a new directory: small ones, and some of some tens of kilobytes.
 -- @treturn table name -> text
 function rows.make(directory, small, large)
-  assert(core.system.mkdir(directory))
+  assert(core.fs.mkdir(directory))
   local texts = {}
   for i = 1, small + large do
     local name = ("f%02d.json"):format(i)

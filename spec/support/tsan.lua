@@ -5,11 +5,11 @@ local emulator = require "catalog.emulator"
 
 local build = os.getenv "TSAN_HOST"
 local server <close> = assert(emulator.start {})
-local directory = assert(core.system.temporary())
+local directory = assert(core.fs.temporary())
 local file = assert(io.open(directory .. "/source", "wb"))
 file:write '{"a":1}\n{"a":2}\n{"a":3}\n'
 file:close()
 local command <const> = "LUA_CPATH='%s/?.so;;' TSAN_OPTIONS=exitcode=66 %s/host threads 8 spec/support/uploads.lua %s %s"
 local ok = os.execute(command:format(build, build, server.url, directory .. "/source"))
-core.system.remove(directory)
+core.fs.remove(directory)
 if not ok then os.exit(1, true) end

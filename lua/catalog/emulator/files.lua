@@ -37,7 +37,7 @@ local function make_way(service, path)
   for at in path:gmatch "()/" do
     local directory = path:sub(1, at - 1)
     if directory ~= "" and not service.made[directory] then
-      local ok, err = core.system.mkdir(directory)
+      local ok, err = core.fs.mkdir(directory)
       if not ok then return nil, err end
       service.made[directory] = true
     end
@@ -134,7 +134,7 @@ local function patch(service, request, record, name)
   end
   local path = partial_path(service, record, name)
   local ok, err = make_way(service, path)
-  if ok then ok, err = core.system.copy(request.body_file, path, first) end
+  if ok then ok, err = core.fs.copy(request.body_file, path, first) end
   if not ok then return problem(507, "The part cannot be kept: %s", err.message) end
   large.parts[("%d-%d"):format(first, last)] = { first = first, last = last }
   return described(200, name, request.body_size)

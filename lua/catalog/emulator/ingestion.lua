@@ -24,7 +24,7 @@ function RowErrors:add(text, message, name)
   if not self.wanted then return end
   if (self.count - 1) % ROWS_A_FILE == 0 then
     if self.file then self.file:close() end
-    if self.count == 1 then assert(core.system.mkdir(self.directory)) end
+    if self.count == 1 then assert(core.fs.mkdir(self.directory)) end
     self.names[#self.names + 1] = ("parsing_errors_%d.json"):format(#self.names)
     self.file = assert(io.open(self.directory .. "/" .. self.names[#self.names], "wb"))
   end

@@ -140,7 +140,7 @@ return function(settings)
     made = {}, spooled = 0, abandon_ms = given.abandon_ms, log = log_of(given.log),
   }
   for _, name in ipairs { "files", "parts", "spool", "row_errors" } do
-    assert(core.system.mkdir(given.directory .. "/" .. name))
+    assert(core.fs.mkdir(given.directory .. "/" .. name))
   end
   if given.seed then math.randomseed(given.seed) end
   faults.set(service, given.faults)

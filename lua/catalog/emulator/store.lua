@@ -42,7 +42,7 @@ end
 
 -- The files of a batch that was there before: those on disk. Parts of files that were not completed are lost.
 local function find_files(record, path, prefix)
-  local names = core.system.list(path)
+  local names = core.fs.list(path)
   for _, name in ipairs(names or {}) do
     local file = core.file.open(path .. "/" .. name)
     if file then
@@ -71,7 +71,7 @@ end
 
 local function load_records(store)
   local found = {}
-  for _, name in ipairs(assert(core.system.list(store.directory))) do
+  for _, name in ipairs(assert(core.fs.list(store.directory))) do
     if name:find "%.json$" then
       local record = read_record(store.directory .. "/" .. name)
       if record then

@@ -15,7 +15,7 @@ local function plain(path) return (path:gsub("/+%./", "/"):gsub("/+", "/"):gsub(
 
 -- What is in a directory and fits a pattern. What `journal` names is no data.
 local function entries_in(dir, glob, journal_path)
-  local names, err = core.system.list(dir)
+  local names, err = core.fs.list(dir)
   if not names then return nil, err end
   table.sort(names)
   local files, pattern = {}, pattern_of(glob or "*")
