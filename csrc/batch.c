@@ -67,6 +67,19 @@ static bool known_format(const char *format) {
            strcmp(format, "csv") == 0;
 }
 
+/* Copies the options of CSV into the table on top. */
+static void copy_csv(lua_State *L, int options) {
+    static const char *const fields[][2] = {
+        {"delimiter", "delimiter"}, {"quote", "quote"},   {"escape", "escape"},
+        {"charset", "charset"},     {"header", "header"}, {"null_marker", "nullMarker"}};
+    lua_getfield(L, options, "csv");
+    lua_insert(L, -2);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        copy(L, lua_absindex(L, -2), fields[i][0], fields[i][1]);
+    }
+    lua_remove(L, -2);
+}
+
 /* payload.inputFormat, when the options name a format or something that has only one. */
 static int add_format(lua_State *L, int options) {
     bool csv = given(L, options, "csv"), multiline = given(L, options, "multiline");
@@ -94,15 +107,7 @@ static int add_format(lua_State *L, int options) {
     lua_setfield(L, -2, "format");
     copy(L, options, "multiline", "isMultiLineJson");
     if (csv) {
-        static const char *const fields[][2] = {
-            {"delimiter", "delimiter"}, {"quote", "quote"},   {"escape", "escape"},
-            {"charset", "charset"},     {"header", "header"}, {"null_marker", "nullMarker"}};
-        lua_getfield(L, options, "csv");
-        lua_insert(L, -2);
-        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-            copy(L, lua_absindex(L, -2), fields[i][0], fields[i][1]);
-        }
-        lua_remove(L, -2);
+        copy_csv(L, options);
     }
     lua_setfield(L, -3, "inputFormat");
     lua_pop(L, 1);

@@ -147,21 +147,19 @@ static parsed *push_parsed(lua_State *L) {
 
 /* Parses a text: scheme, host, the port if there is one, and the whole URL. */
 static CURLUcode parse(parsed *p, const char *text, unsigned flags) {
+    const struct {
+        CURLUPart part;
+        char **text;
+    } parts[] = {{CURLUPART_SCHEME, &p->scheme},
+                 {CURLUPART_HOST, &p->host},
+                 {CURLUPART_PORT, &p->port},
+                 {CURLUPART_URL, &p->whole}};
     CURLUcode code =
         p->url ? curl_url_set(p->url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME | flags)
                : CURLUE_OUT_OF_MEMORY;
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_SCHEME, &p->scheme, 0);
-    }
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_HOST, &p->host, 0);
-    }
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_PORT, &p->port, 0);
+    for (size_t i = 0; code == CURLUE_OK && i < sizeof parts / sizeof *parts; i++) {
+        code = curl_url_get(p->url, parts[i].part, parts[i].text, 0);
         code = code == CURLUE_NO_PORT ? CURLUE_OK : code;
-    }
-    if (code == CURLUE_OK) {
-        code = curl_url_get(p->url, CURLUPART_URL, &p->whole, 0);
     }
     return code == CURLUE_OK && p->host[0] == '\0' ? CURLUE_NO_HOST : code;
 }
