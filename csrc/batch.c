@@ -7,6 +7,7 @@
 
 #include "failure.h"
 #include "json.h"
+#include "json_encode.h"
 #include "url.h"
 
 #include <lauxlib.h>

@@ -4,7 +4,7 @@
 
 #include "failure.h"
 #include "handle.h"
-#include "json.h"
+#include "json_encode.h"
 #include "memory.h"
 
 #include <lauxlib.h>

@@ -7,7 +7,6 @@
 
 #include "failure.h"
 #include "handle.h"
-#include "json.h"
 #include "json_path.h"
 #include "memory.h"
 #include "number.h"
@@ -83,7 +82,7 @@ static void add_text(lua_State *L, output *out, const char *text, size_t length)
 }
 
 /* Pushes nil and the error: what stands at `at` cannot be sent. Always false. */
-static bool fail_at(encoder *e, const path_node *at, const char *why) {
+static bool fail_at(encoder *e, const cat_path_node *at, const char *why) {
     luaL_checkstack(e->L, 12, "no room for an error");
     cat_json_push_path(e->L, e->root, at);
     cat_failure(e->L, "data", "%s %s", lua_tostring(e->L, -1), why);
@@ -164,7 +163,7 @@ static size_t add_string(lua_State *L, output *out, const char *text, size_t len
 
 /* --- values --- */
 
-static bool encode_value(encoder *e, const path_node *at);
+static bool encode_value(encoder *e, const cat_path_node *at);
 
 static bool is_tagged(encoder *e) {
     if (!lua_getmetatable(e->L, -1)) {
@@ -176,7 +175,7 @@ static bool is_tagged(encoder *e) {
 }
 
 /* Says what is wrong with the key at -2: the table has others, so it is neither list nor object. */
-static bool fail_key(encoder *e, const path_node *at) {
+static bool fail_key(encoder *e, const cat_path_node *at) {
     char why[100];
     int type = lua_type(e->L, -2);
     if (type == LUA_TSTRING || lua_isinteger(e->L, -2)) {
@@ -189,7 +188,7 @@ static bool fail_key(encoder *e, const path_node *at) {
 
 /* How many entries the table on top has, all of whose keys are integers from 1 on; -1: it was
  * refused. */
-static lua_Integer count_entries(encoder *e, const path_node *at) {
+static lua_Integer count_entries(encoder *e, const cat_path_node *at) {
     lua_Integer count = 0;
     for (lua_pushnil(e->L); lua_next(e->L, -2); lua_pop(e->L, 1)) {
         if (!lua_isinteger(e->L, -2)) {
@@ -206,14 +205,14 @@ static lua_Integer count_entries(encoder *e, const path_node *at) {
 }
 
 /* Encodes the list on top by its numbers, after its keys were found in another order. */
-static bool encode_by_number(encoder *e, const path_node *at, const void *table) {
+static bool encode_by_number(encoder *e, const cat_path_node *at, const void *table) {
     lua_Integer count = count_entries(e, at);
     if (count < 0) {
         return false;
     }
     add_char(e->L, e->out, '[');
     for (lua_Integer i = 1; i <= count; i++) {
-        path_node here = {at, table, NULL, i, at ? at->depth + 1 : 1};
+        cat_path_node here = {at, table, NULL, i, at ? at->depth + 1 : 1};
         if (lua_rawgeti(e->L, -1, i) == LUA_TNIL) {
             return fail_at(e, &here, "is missing; a list has no holes (catalog.null is a value)");
         }
@@ -231,11 +230,11 @@ static bool encode_by_number(encoder *e, const path_node *at, const void *table)
 
 /* The first pair of the list is on the stack, above it. Lists keep their entries in order as a
  * rule, so they are written while they are gone through. */
-static bool encode_list(encoder *e, const path_node *at, const void *table) {
+static bool encode_list(encoder *e, const cat_path_node *at, const void *table) {
     size_t start = e->out->length;
     lua_Integer number = 1;
     do {
-        path_node here = {at, table, NULL, number, at ? at->depth + 1 : 1};
+        cat_path_node here = {at, table, NULL, number, at ? at->depth + 1 : 1};
         if (!lua_isinteger(e->L, -2) || lua_tointeger(e->L, -2) != number) {
             lua_pop(e->L, 2);
             e->out->length = start;
@@ -253,7 +252,7 @@ static bool encode_list(encoder *e, const path_node *at, const void *table) {
 }
 
 /* The first pair of the object is on the stack, above it. */
-static bool encode_object(encoder *e, const path_node *at, const void *table) {
+static bool encode_object(encoder *e, const cat_path_node *at, const void *table) {
     char before = '{';
     do {
         size_t length;
@@ -261,7 +260,7 @@ static bool encode_object(encoder *e, const path_node *at, const void *table) {
             return fail_key(e, at);
         }
         const char *name = lua_tolstring(e->L, -2, &length);
-        path_node here = {at, table, name, 0, at ? at->depth + 1 : 1};
+        cat_path_node here = {at, table, name, 0, at ? at->depth + 1 : 1};
         add_char(e->L, e->out, before);
         if (add_string(e->L, e->out, name, length) != 0) {
             return fail_at(e, at, "has a key that is not UTF-8");
@@ -277,12 +276,12 @@ static bool encode_object(encoder *e, const path_node *at, const void *table) {
     return true;
 }
 
-static bool encode_table(encoder *e, const path_node *at) {
+static bool encode_table(encoder *e, const cat_path_node *at) {
     const void *table = lua_topointer(e->L, -1);
     if (at && at->depth > CAT_JSON_MAX_DEPTH - 1) {
         return fail_at(e, NULL, "is nested more than 512 tables deep");
     }
-    for (const path_node *above = at; above; above = above->parent) {
+    for (const cat_path_node *above = at; above; above = above->parent) {
         if (above->table == table) {
             return fail_at(e, at, "is a table that it is itself part of, and JSON has no cycles");
         }
@@ -298,7 +297,7 @@ static bool encode_table(encoder *e, const path_node *at) {
                                                        : encode_object(e, at, table);
 }
 
-static bool encode_string(encoder *e, const path_node *at) {
+static bool encode_string(encoder *e, const cat_path_node *at) {
     size_t length;
     char why[80];
     const char *text = lua_tolstring(e->L, -1, &length);
@@ -310,7 +309,7 @@ static bool encode_string(encoder *e, const path_node *at) {
     return fail_at(e, at, why);
 }
 
-static bool encode_number(encoder *e, const path_node *at) {
+static bool encode_number(encoder *e, const cat_path_node *at) {
     output *out = e->out;
     char *to, *end;
     reserve(e->L, out, CAT_NUMBER_ROOM);
@@ -330,7 +329,7 @@ static bool encode_number(encoder *e, const path_node *at) {
     return true;
 }
 
-static bool encode_light(encoder *e, const path_node *at) {
+static bool encode_light(encoder *e, const cat_path_node *at) {
     if (lua_touserdata(e->L, -1) == NULL) {
         add_text(e->L, e->out, "null", 4);
         return true;
@@ -347,7 +346,7 @@ static bool encode_light(encoder *e, const path_node *at) {
 
 /* Encodes the value on top of the stack, which stays there. False: nil and an error are on top
  * instead. */
-static bool encode_value(encoder *e, const path_node *at) {
+static bool encode_value(encoder *e, const cat_path_node *at) {
     char why[80];
     switch (lua_type(e->L, -1)) {
     case LUA_TBOOLEAN:

@@ -19,7 +19,7 @@ static bool is_identifier(const char *name) {
 }
 
 /* Pushes one step: `.name`, `["odd name"]` or `[3]`. */
-static void push_step(lua_State *L, const path_node *at, bool first) {
+static void push_step(lua_State *L, const cat_path_node *at, bool first) {
     if (!at->name) {
         lua_pushfstring(L, "[%I]", (LUAI_UACINT)at->index);
     } else if (!is_identifier(at->name)) {
@@ -29,8 +29,8 @@ static void push_step(lua_State *L, const path_node *at, bool first) {
     }
 }
 
-void cat_json_push_path(lua_State *L, const char *root, const path_node *at) {
-    const path_node *steps[CAT_JSON_MAX_DEPTH + 1];
+void cat_json_push_path(lua_State *L, const char *root, const cat_path_node *at) {
+    const cat_path_node *steps[CAT_JSON_MAX_DEPTH + 1];
     int count = 0;
     for (; at; at = at->parent) {
         steps[count++] = at;
