@@ -228,19 +228,10 @@ static const char *fault(const exchange *one, CURLcode code) {
     return status == 201 && one->length > 0 ? NULL : "the answer is not a 201 with a body";
 }
 
-static int elapsed(lua_State *L, bench_moment from) {
-    bench_moment to = bench_now();
-    lua_pushnumber(L, to.wall - from.wall);
-    lua_pushnumber(L, to.cpu - from.cpu);
-    return 2;
-}
-
-/* target:sequential(count): one after another; returns the seconds of wall and of CPU that it took.
- */
+/* target:sequential(count): one after another. */
 static int target_sequential(lua_State *L) {
     target *self = luaL_checkudata(L, 1, TARGET);
     lua_Integer count = luaL_checkinteger(L, 2);
-    bench_moment from = bench_now();
     for (lua_Integer i = 0; i < count; i++) {
         self->alone.length = 0;
         const char *why = fault(&self->alone, curl_easy_perform(self->alone.easy));
@@ -248,7 +239,7 @@ static int target_sequential(lua_State *L) {
             return luaL_error(L, "bare libcurl, sequential: %s", why);
         }
     }
-    return elapsed(L, from);
+    return 0;
 }
 
 /* Many at a time. */
@@ -340,14 +331,13 @@ static void wait_and_act(target *self, progress *state) {
     }
 }
 
-/* target:inflight(count, width): `width` of them at a time; returns as `sequential` does. */
+/* target:inflight(count, width): `width` of them at a time. */
 static int target_inflight(lua_State *L) {
     target *self = luaL_checkudata(L, 1, TARGET);
     lua_Integer count = luaL_checkinteger(L, 2);
     lua_Integer width = luaL_checkinteger(L, 3);
     luaL_argcheck(L, width >= 1 && width <= MOST_WIDTH, 3, "1 to 64 expected");
     progress state = {.to_start = count, .to_finish = count, .why = NULL};
-    bench_moment from = bench_now();
     for (lua_Integer i = 0; i < width && state.to_start > 0 && !state.why; i++) {
         take_off(self, &self->many[i], &state);
     }
@@ -365,7 +355,7 @@ static int target_inflight(lua_State *L) {
     if (state.why) {
         return luaL_error(L, "bare libcurl, in flight: %s", state.why);
     }
-    return elapsed(L, from);
+    return 0;
 }
 
 int luaopen_bench_bare(lua_State *L);

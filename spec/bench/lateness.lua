@@ -28,7 +28,7 @@ end
 
 local function tick(bench, directory, name, side)
   local pipe = assert(io.popen(("'%s' '%s/spec/bench/ticker.lua' %s %s %s %s/file %d %d %s/curl"):format(bench.lua,
-    bench.root, name, side, bench.server:url(0), directory, WIDTH, bench.size.rounds, directory)))
+    bench.root, name, side, bench.server.url, directory, WIDTH, bench.size.rounds, directory)))
   local share, most, count = pipe:read("n", "n", "n")
   assert(pipe:close() and count, "the process with the timer did not finish")
   return { share = share, most = most, count = count }
@@ -69,7 +69,7 @@ function lateness.run(bench)
     __close = function(self) core.fs.remove(self[1]) end,
   })
   make_file(directory[1] .. "/file")
-  write(directory[1] .. "/curl", curl_settings(directory[1] .. "/file", bench.server:url(0)))
+  write(directory[1] .. "/curl", curl_settings(directory[1] .. "/file", bench.server.url))
   for _, name in ipairs(hosts.names) do report(bench, name, turns_of(bench, directory[1], name)) end
 end
 

@@ -1,6 +1,6 @@
 --- A process of its own: prints its resident memory, in bytes, after some creations and after many.
 -- Arguments: the base URL, some, many.
-local catalog = require "catalog"
+local ways = require "spec.bench.ways"
 
 local base_url, some, many = arg[1], math.tointeger(arg[2]), math.tointeger(arg[3])
 
@@ -14,16 +14,7 @@ local function resident()
   return math.tointeger(kilobytes) * 1024
 end
 
-local client = catalog.client {
-  base_url = base_url, org = "ORG@AdobeOrg", api_key = "key", token = "t", sandbox = "prod",
-}
-
-local function create(count)
-  for _ = 1, count do
-    assert(client:create_batch { dataset = "5c8c3c555033b814b69f947f" })
-  end
-end
-
+local create = ways.sequential(base_url)
 create(some)
 local after_some = resident()
 create(many - some)

@@ -1,4 +1,4 @@
---- The server of the bench: nginx with one worker, on free ports of the loopback, in a directory of its own.
+--- The server of the bench: nginx with one worker, on a free port of the loopback, in a directory of its own.
 -- It answers every request with the same 201. It is a program on its own, so its CPU time is not ours.
 local bare = require "bench.bare"
 
@@ -46,29 +46,8 @@ local origin = [[
   }
 ]]
 
-local hop = [[
-  upstream before_%d {
-    server 127.0.0.1:%d;
-    keepalive 64;
-    keepalive_requests 1000000000;
-  }
-  server {
-    listen 127.0.0.1:%d;
-    location / {
-      proxy_pass http://before_%d;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }
-  }
-]]
-
-local function configuration(directory, ports)
-  local parts = { (head:gsub("%%s", directory)), origin:format(ports[1], nginx.answer) }
-  for i = 2, #ports do
-    parts[#parts + 1] = hop:format(i, ports[i - 1], ports[i], i)
-  end
-  parts[#parts + 1] = "}\n"
-  return table.concat(parts)
+local function configuration(directory, port)
+  return (head:gsub("%%s", directory)) .. origin:format(port, nginx.answer) .. "}\n"
 end
 
 local function output(command)
@@ -96,11 +75,6 @@ end
 
 local methods = {}
 
---- The base URL of the server that is reached through `hops` proxies (0: the one that answers itself).
-function methods:url(hops)
-  return "http://127.0.0.1:" .. self.ports[hops + 1]
-end
-
 --- Ends nginx and removes its directory.
 function methods:stop()
   if self.pid then
@@ -113,19 +87,19 @@ end
 local server = { __index = methods, __close = methods.stop, __gc = methods.stop }
 
 --- Starts nginx.
--- @tparam integer hops how many proxies stand in a row before the server that answers; each has a port
 -- @treturn table with `url` and `stop`; it can be the value of a `<close>` variable
-function nginx.start(hops)
+function nginx.start()
   local path = os.getenv("NGINX") or "/usr/sbin/nginx"
   local version = output("'" .. path .. "' -v 2>&1"):match("nginx/(%S+)")
   assert(version, "no nginx at " .. path .. ": install nginx-light, or name it in NGINX")
   local directory = output("mktemp -d")
   assert(#directory > 1, "no temporary directory")
-  local self = { directory = directory, ports = bare.ports(hops + 1), version = version }
-  write(directory .. "/nginx.conf", configuration(directory, self.ports))
+  local port = bare.ports(1)[1]
+  local self = { directory = directory, url = "http://127.0.0.1:" .. port, version = version }
+  write(directory .. "/nginx.conf", configuration(directory, port))
   self.pid = bare.spawn(path, "-e", directory .. "/error.log", "-p", directory, "-c", directory .. "/nginx.conf")
   setmetatable(self, server)
-  if not bare.await_port(self.ports[#self.ports], 5) then
+  if not bare.await_port(port, 5) then
     local why = read(directory .. "/error.log")
     self:stop()
     error("nginx does not start: " .. why)

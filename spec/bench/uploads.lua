@@ -2,6 +2,7 @@
 local catalog = require "catalog"
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local directories = require "spec.bench.directory"
 
 local GIB <const>, MIB <const> = 1024 ^ 3 // 1 | 0, 1024 * 1024
 
@@ -25,14 +26,14 @@ end
 
 -- Our side in a process of its own: wall, CPU without and with its start, and how far its memory grew.
 local function ours(bench, way, ...)
-  local words = table.concat({ bench.lua, bench.root .. "/spec/bench/uploader.lua", way, bench.server:url(0), ... }, " ")
+  local words = table.concat({ bench.lua, bench.root .. "/spec/bench/uploader.lua", way, bench.server.url, ... }, " ")
   local text, all = with_cpu(words)
   local wall, cpu, grown = text:match "([%d.e-]+)\t([%d.e-]+)\t(%d+)"
   return { wall = tonumber(wall), cpu = tonumber(cpu), all = all, grown = tonumber(grown) }
 end
 
 local function curl(bench, path)
-  local text, cpu = with_cpu(("curl -s -o /dev/null -w %%{time_total} -T %s %s/file"):format(path, bench.server:url(0)))
+  local text, cpu = with_cpu(("curl -s -o /dev/null -w %%{time_total} -T %s %s/file"):format(path, bench.server.url))
   return { wall = tonumber(text:match "^[%d.]+"), all = cpu }
 end
 
@@ -99,17 +100,10 @@ local function timed(run)
   return core.system.monotonic() - began
 end
 
--- Where the emulator keeps files: in memory where that can be, so that a disk is not what is measured.
-local function quick_directory()
-  return (output("mktemp -d -p /dev/shm 2>/dev/null || mktemp -d"):gsub("%s+$", ""))
-end
-
 -- The same work at a server that takes its time, one request after another and many at once.
 local function gain(bench, what, latency, target, width, run)
-  local directory <close> = setmetatable({ quick_directory() }, {
-    __close = function(self) core.fs.remove(self[1]) end,
-  })
-  local server <close> = assert(emulator.start { latency_ms = latency, data_dir = directory[1] })
+  local directory <close> = directories.make()
+  local server <close> = assert(emulator.start { latency_ms = latency, data_dir = directory.path })
   local client = assert(catalog.client { base_url = server.url, org = "ORG@AdobeOrg", api_key = "key", token = "token" })
   local function at(parallel)
     local batch = assert(client:create_batch { dataset = "d", format = "json" })
