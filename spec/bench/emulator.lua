@@ -16,7 +16,7 @@ end
 -- @treturn table with `url`, and `directory`, which goes with it; the value of a `<close>` variable
 function emulator.start(bench)
   local port, place = bare.ports(1)[1], directories.make()
-  local pid = bare.spawn("/bin/sh", "-c", ("exec '%s' '%s/lua/catalog/emulator/main.lua' --port %d --data-dir '%s' >'%s'")
+  local pid = bare.spawn("/bin/sh", "-c", ("exec '%s' '%s/lua/catalog/cli/main.lua' emulator --port %d --data-dir '%s' >'%s'")
     :format(bench.lua, bench.root, port, place.path .. "/data", place.path .. "/output"))
   local server = setmetatable({ pid = pid, place = place, directory = place.path }, Server)
   server.url = "http://127.0.0.1:" .. port

@@ -3,7 +3,7 @@
 -- Arguments: how, the base URL, and what that takes.
 local catalog = require "catalog"
 local core = require "catalog.core"
-local upload = require "catalog.batch.upload"
+local parts = require "catalog.batch.parts"
 local writer = require "catalog.batch.writer"
 
 local CHUNK <const> = 65536 -- what a reader gives at a time
@@ -19,9 +19,9 @@ local ways = {}
 
 -- One request, however large: the limit is the service's, not the sink's.
 function ways.put(batch, path)
-  local place = assert(upload.place(batch, {}))
+  local target = assert(parts.target(batch, {}))
   local file <close> = assert(core.file.open(path))
-  assert(upload.send(place, "PUT", "/file", file, { offset = 0, length = file:size() }))
+  assert(parts.send_whole(target, "/file", file, 0, file:size()))
 end
 
 function ways.file(batch, path)
@@ -54,9 +54,9 @@ end
 
 -- The same tables, encoded to nowhere.
 function ways.encode(_, count)
-  local buffer = core.buffer.new(upload.STREAM_PART)
+  local buffer = core.buffer.new(parts.STREAM_PART)
   for i = 1, tonumber(count) do
-    if not buffer:encode(record_of(RECORD, i), i, upload.STREAM_PART) then buffer:reset() end
+    if not buffer:encode(record_of(RECORD, i), i, parts.STREAM_PART) then buffer:reset() end
   end
 end
 
