@@ -53,8 +53,10 @@ endif
 CORE_SRC   := $(sort $(wildcard csrc/*.c))
 CORE_HDR   := $(wildcard csrc/*.h)
 CORE       := $(BUILD)/catalog/core.so
-HTTPD      := $(BUILD)/catalog/emulator/httpd.so
 CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
+HTTPD_SRC  := $(sort $(wildcard csrc/httpd/*.c))
+HTTPD      := $(BUILD)/catalog/httpd.so
+HTTPD_OBJ  := $(HTTPD_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
         rock env clean libcatalog.a bundle host-c
@@ -80,10 +82,11 @@ $(CORE): $(CORE_OBJ)
 	@echo "  ld $@"
 	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(CURL_LIB)
 
-$(HTTPD): csrc/emulator/httpd.c Makefile | $(HEADERS)
+$(HTTPD_OBJ): $(wildcard csrc/httpd/*.h)
+$(HTTPD): $(HTTPD_OBJ)
 	@mkdir -p $(@D)
 	@echo "  ld $@"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(HIDDEN) $(WARNINGS) $(LUA_INC) $(LDFLAGS) $(SHARED) -o $@ $< $(MHD_LIB)
+	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(MHD_LIB)
 
 # --- for a program that embeds it ----------------------------------------------------------------------
 
@@ -133,12 +136,12 @@ deps-dev:
 	@.ci/deps $(DEPS_DEV)
 
 install: all
-	install -d $(DESTDIR)$(INST_LIBDIR)/catalog/emulator $(DESTDIR)$(INST_BINDIR)
+	install -d $(DESTDIR)$(INST_LIBDIR)/catalog $(DESTDIR)$(INST_BINDIR)
 	cd lua && for f in catalog.lua $$(find catalog -name '*.lua'); do \
 	    install -D -m 644 $$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
 	install -m 755 lua/catalog/cli/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
-	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog/emulator; fi
+	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog; fi
 
 # What the rockspec fetches from where the project is published, git takes from this checkout instead.
 ROCKSPEC := catalog-1.0.0-1.rockspec
@@ -191,7 +194,7 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 
 # --- checks --------------------------------------------------------------------------------------------
 
-C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/emulator/*.[ch] spec/support/*.c spec/bench/*.[ch] \
+C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] spec/support/*.c spec/bench/*.[ch] \
              spec/fuzz/*.c examples/host-c/*.[ch]))
 C_FLAGS    = $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
@@ -202,11 +205,11 @@ check: deps-dev
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --std=c11 csrc
 	@echo gcc -fanalyzer
-	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
+	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC); do \
 	    gcc $(C_FLAGS) $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $$f; done
 ifneq ($(BITS32),)
 	@echo gcc -m32
-	@set -e; for f in $(CORE_SRC) csrc/emulator/httpd.c; do \
+	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC); do \
 	    gcc -m32 $(C_FLAGS) -I/usr/include/$$(gcc -print-multiarch) $(WARNINGS) -fsyntax-only $$f; done
 endif
 	luacheck --quiet .ci csrc lua spec examples

@@ -27,7 +27,7 @@ describe("the modules", function()
 
   it("export what Lua opens them by, and nothing else", function()
     assert.same({ "luaopen_catalog_core" }, exported(BUILD .. "/catalog/core.so"))
-    assert.same({ "luaopen_catalog_emulator_httpd" }, exported(BUILD .. "/catalog/emulator/httpd.so"))
+    assert.same({ "luaopen_catalog_httpd" }, exported(BUILD .. "/catalog/httpd.so"))
   end)
 
   it("leave a program that links the core the function of catalog.h, in a library of its own too", function()

@@ -83,7 +83,7 @@ local function directory_of(given)
 end
 
 local function load_httpd()
-  local found, httpd = pcall(require, "catalog.emulator.httpd")
+  local found, httpd = pcall(require, "catalog.httpd")
   if found then return httpd end
   return failure("config",
     "the emulator was not built: install libmicrohttpd (Debian: libmicrohttpd-dev) and build again (%s)",
@@ -151,7 +151,7 @@ end
 -- @raise an action is unknown, or a path is no pattern
 function Server:set_faults(list)
   faults.check(list, 2)
-  self.server:tell(assert(core.json.encode(core.json.array { table.unpack(list or {}) })))
+  self.server:post(assert(core.json.encode(core.json.array { table.unpack(list or {}) })))
 end
 
 --- Stops the server; again is as good as once. In a forked child it does nothing: the server is the parent's.

@@ -4,7 +4,7 @@ local core = require "catalog.core"
 local directory = {}
 
 local Directory = {
-  __close = function(self) core.system.remove(self.path) end,
+  __close = function(self) core.fs.remove(self.path) end,
 }
 
 --- Makes one, in memory where that can be, so that a disk is not what is measured.

@@ -76,7 +76,7 @@ local function ingests(bench)
   local server <close> = emulator.start(bench)
   local directory = server.directory .. "/files"
   local journal = server.directory .. "/journal"
-  assert(core.system.mkdir(directory))
+  assert(core.fs.mkdir(directory))
   make_files(directory, 5 * bench.size.ingested)
   row(bench, "a file of 1 kB in ingest, with a journal", 220,
     each(bench, bench.size.ingested, "ingest", server.url, directory, journal))
