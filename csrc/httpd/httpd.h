@@ -6,6 +6,7 @@
 #include <lua.h>
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,7 +74,7 @@ struct server {
     pthread_cond_t delivered;
     const char *message; /* NULL: there is none, or it was delivered */
     size_t message_length;
-    bool stopping; /* set by the other thread, known to this one once it has been woken */
+    atomic_bool stopping; /* set by the other thread, which wakes this one afterwards */
 };
 
 static inline int64_t now_ms(void) {

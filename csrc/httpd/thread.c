@@ -33,7 +33,6 @@ static bool read_mailbox(server *s) {
     ssize_t got = read(s->wake, &count, sizeof count);
     (void)got;
     pthread_mutex_lock(&s->lock);
-    bool goes_on = !s->stopping;
     if (s->message) {
         const char *why = handler_deliver(s);
         if (why) {
@@ -43,7 +42,7 @@ static bool read_mailbox(server *s) {
         pthread_cond_signal(&s->delivered);
     }
     pthread_mutex_unlock(&s->lock);
-    return goes_on;
+    return !s->stopping;
 }
 
 /* --- the loop --- */
@@ -105,9 +104,7 @@ int thread_start(server *s) {
 }
 
 void thread_stop(server *s) {
-    pthread_mutex_lock(&s->lock);
     s->stopping = true;
-    pthread_mutex_unlock(&s->lock);
     wake(s);
     pthread_join(s->thread, NULL);
     pthread_mutex_destroy(&s->lock);
