@@ -33,6 +33,8 @@ static int before_request(void *user, char *remote, char *local, int remote_port
 
 static void free_easy(cat_easy_pool *pool, cat_easy *easy) {
     curl_easy_cleanup(easy->op.easy);
+    curl_url_cleanup(easy->url);
+    cat_resize(pool->L, easy->url_text, easy->url_capacity, 0);
     cat_sink_free(&easy->sink);
     cat_resize(pool->L, easy, sizeof *easy, 0);
 }
@@ -83,6 +85,41 @@ cat_easy *cat_easy_acquire(cat_easy_pool *pool) {
         return NULL;
     }
     return easy;
+}
+
+/* Keeps the text of a URL. */
+static bool keep_url(cat_easy_pool *pool, cat_easy *easy, const char *text, size_t size) {
+    if (size > easy->url_capacity) {
+        char *grown = cat_resize(pool->L, easy->url_text, easy->url_capacity, size);
+        if (!grown) {
+            return false;
+        }
+        easy->url_text = grown;
+        easy->url_capacity = size;
+    }
+    memcpy(easy->url_text, text, size);
+    return true;
+}
+
+CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text) {
+    size_t size = strlen(text) + 1;
+    if (size == easy->url_size && memcmp(text, easy->url_text, size) == 0) {
+        return CURLE_OK;
+    }
+    easy->url_size = 0;
+    easy->url = easy->url ? easy->url : curl_url();
+    if (!easy->url || !keep_url(pool, easy, text, size)) {
+        return CURLE_OUT_OF_MEMORY;
+    }
+    CURLUcode parsed = curl_url_set(easy->url, CURLUPART_URL, text, CURLU_PATH_AS_IS);
+    CURLcode code = parsed == CURLUE_OK              ? CURLE_OK
+                    : parsed == CURLUE_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
+                                                     : CURLE_URL_MALFORMAT;
+    /* libcurl keeps the text that it has made of the one before */
+    cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, NULL);
+    cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, easy->url);
+    easy->url_size = code == CURLE_OK ? size : 0;
+    return code;
 }
 
 CURLcode cat_easy_set_reuse(cat_easy *easy, cat_reuse reuse) {

@@ -29,6 +29,9 @@ typedef struct cat_easy {
     bool resendable; /* a second send by libcurl does no harm */
     bool idempotent; /* to have done it twice is to have done it once */
     cat_reuse reuse; /* as the handle is set */
+    CURLU *url;      /* as the handle is set, and its text; NULL: never set */
+    char *url_text;
+    size_t url_size, url_capacity; /* of the text, with its end; size 0: nothing is set */
     char detail[CURL_ERROR_SIZE];
     struct cat_easy *next; /* while it is idle */
 } cat_easy;
@@ -55,6 +58,10 @@ void cat_easy_pool_close(cat_easy_pool *pool);
 
 /* A handle that is the caller's until it is released; NULL when there is no memory. */
 cat_easy *cat_easy_acquire(cat_easy_pool *pool);
+
+/* Has the next exchange of a handle go to a URL. It is parsed here and not by libcurl, which would
+ * do so for each exchange: mostly it is that of the exchange before. */
+CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text);
 
 /* Has the next exchange of a handle go on such a connection. */
 CURLcode cat_easy_set_reuse(cat_easy *easy, cat_reuse reuse);

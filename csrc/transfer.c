@@ -216,7 +216,9 @@ static CURLcode prepare(transfer *t, const char *method, const char *url,
     if (code == CURLE_OK) {
         code = cat_easy_set_reuse(easy, reuse_of(t->client, easy, url));
     }
-    cat_easy_setopt(&code, handle, CURLOPT_URL, url);
+    if (code == CURLE_OK) {
+        code = cat_easy_set_url(&t->client->pool, easy, url);
+    }
     cat_easy_setopt(&code, handle, CURLOPT_HTTPHEADER, headers->list);
     return code;
 }
