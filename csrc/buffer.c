@@ -15,7 +15,7 @@
 #define FIRST 65536
 
 static cat_buffer *check_buffer(lua_State *L) {
-    return luaL_checkudata(L, 1, CAT_BUFFER);
+    return cat_handle_self(L, CAT_BUFFER);
 }
 
 /* A buffer that may change: no transfer is reading it. */

@@ -34,7 +34,7 @@ static void set_rules(CURLcode *code, CURL *easy) {
 /* --- the client --- */
 
 static cat_client *check_client(lua_State *L) {
-    return luaL_checkudata(L, 1, CAT_CLIENT);
+    return cat_handle_self(L, CAT_CLIENT);
 }
 
 /* Its transfers in flight end, as cancelled; they keep their handles until they are closed. */
@@ -166,7 +166,7 @@ static int client_tostring(lua_State *L) {
 /* --- headers --- */
 
 static int headers_gc(lua_State *L) {
-    cat_headers *headers = luaL_checkudata(L, 1, CAT_HEADERS);
+    cat_headers *headers = cat_handle_self(L, CAT_HEADERS);
     curl_slist_free_all(headers->list);
     headers->list = NULL;
     return 0;

@@ -16,7 +16,7 @@
 static const char registry_key;
 
 static cat_multi *check_engine(lua_State *L) {
-    return luaL_checkudata(L, 1, ENGINE);
+    return cat_handle_self(L, ENGINE);
 }
 
 /* Raises unless the engine is open and this is the process that made it. */

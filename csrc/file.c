@@ -19,7 +19,7 @@
 #define HEAD 65536
 
 static cat_file *check_file(lua_State *L) {
-    return luaL_checkudata(L, 1, CAT_FILE);
+    return cat_handle_self(L, CAT_FILE);
 }
 
 static int file_close(lua_State *L) {

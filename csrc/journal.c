@@ -31,7 +31,7 @@ typedef struct {
 } journal;
 
 static journal *check_journal(lua_State *L) {
-    return luaL_checkudata(L, 1, JOURNAL);
+    return cat_handle_self(L, JOURNAL);
 }
 
 static void release(journal *j) {

@@ -423,7 +423,7 @@ const char *cat_json_text(lua_State *L, int index, const char *root, size_t *len
 }
 
 static int output_gc(lua_State *L) {
-    output *out = luaL_checkudata(L, 1, OUTPUT);
+    output *out = cat_handle_self(L, OUTPUT);
     free_text(L, out);
     if (out->c_locale) {
         freelocale(out->c_locale);

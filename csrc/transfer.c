@@ -36,7 +36,7 @@ typedef struct {
 } transfer;
 
 static transfer *check_transfer(lua_State *L) {
-    return luaL_checkudata(L, 1, TRANSFER);
+    return cat_handle_self(L, TRANSFER);
 }
 
 /* A transfer that was started and not closed; raises for others. */

@@ -38,7 +38,7 @@
 #define STRICT 1
 
 static server *check_server(lua_State *L) {
-    return luaL_checkudata(L, 1, SERVER);
+    return cat_handle_self(L, SERVER);
 }
 
 static bool is_ours(const server *s) {
