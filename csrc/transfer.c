@@ -26,7 +26,7 @@
 enum { USES_CLIENT = 1, USES_REQUEST, USES_HEADERS, USES_BODY, USES_INTO, USES_COUNT = USES_INTO };
 
 /* Where things are on the stack while a transfer is started. */
-enum { AT_CLIENT = 1, AT_REQUEST, AT_TRANSFER };
+enum { AT_CLIENT = 1, AT_REQUEST, AT_HEADERS, AT_SECONDS, AT_TRANSFER };
 
 typedef struct {
     cat_client *client;
@@ -100,28 +100,6 @@ static bool has_flag(lua_State *L, const char *name) {
     return set;
 }
 
-static double check_seconds(lua_State *L) {
-    int is_number;
-    lua_getfield(L, AT_REQUEST, "seconds");
-    lua_Number seconds = lua_tonumberx(L, -1, &is_number);
-    if (!is_number) {
-        bad_field(L, "seconds", "number expected");
-    }
-    lua_pop(L, 1);
-    return seconds;
-}
-
-/* The headers of the request, which the transfer keeps alive. */
-static const cat_headers *check_headers(lua_State *L) {
-    lua_getfield(L, AT_REQUEST, "headers");
-    const cat_headers *headers = luaL_testudata(L, -1, CAT_HEADERS);
-    if (!headers) {
-        bad_field(L, "headers", "headers expected");
-    }
-    lua_setiuservalue(L, AT_TRANSFER, USES_HEADERS);
-    return headers;
-}
-
 /* Narrows a source of `size` bytes to the range that is to be sent. */
 static void set_range(lua_State *L, cat_source *source, int64_t size) {
     lua_Integer offset = opt_integer(L, "offset", 0);
@@ -164,11 +142,13 @@ static cat_source source_of(lua_State *L, transfer *t, bool upload) {
     cat_source source = {.kind = CAT_SOURCE_NONE};
     int type = lua_getfield(L, AT_REQUEST, "body");
     if (type == LUA_TSTRING) {
-        size_t length;
-        const char *text = lua_tolstring(L, -1, &length);
-        source.kind = upload ? CAT_SOURCE_MEMORY : CAT_SOURCE_STRING;
-        set_range(L, &source, (int64_t)length);
-        source.text = text + source.offset;
+        source.kind = CAT_SOURCE_STRING;
+        source.text = lua_tolstring(L, -1, &source.length);
+        if (upload) {
+            source.kind = CAT_SOURCE_MEMORY;
+            set_range(L, &source, (int64_t)source.length);
+            source.text += source.offset;
+        }
     } else if (type != LUA_TNIL) {
         source = source_of_handle(L, t);
     }
@@ -179,12 +159,15 @@ static cat_source source_of(lua_State *L, transfer *t, bool upload) {
 /* The descriptor of the file of the io library that the reply goes into, which the transfer keeps
  * alive; -1 when there is none. */
 static int descriptor_into(lua_State *L) {
+    if (lua_getfield(L, AT_REQUEST, "into") == LUA_TNIL) {
+        lua_pop(L, 1);
+        return -1;
+    }
     int descriptor = -1;
-    lua_getfield(L, AT_REQUEST, "into");
     const luaL_Stream *stream = luaL_testudata(L, -1, LUA_FILEHANDLE);
     if (stream && stream->closef) {
         descriptor = fileno(stream->f);
-    } else if (!lua_isnil(L, -1)) {
+    } else {
         bad_field(L, "into", "open file expected");
     }
     lua_setiuservalue(L, AT_TRANSFER, USES_INTO);
@@ -226,7 +209,6 @@ static CURLcode prepare(transfer *t, const char *method, const char *url,
 static void read_request(lua_State *L, transfer *t, const char *method) {
     cat_easy *easy = t->easy;
     bool upload = has_flag(L, "upload");
-    t->seconds = check_seconds(L);
     easy->resendable = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     easy->idempotent = easy->resendable || strcmp(method, "PUT") == 0;
     easy->source = source_of(L, t, upload);
@@ -236,26 +218,30 @@ static void read_request(lua_State *L, transfer *t, const char *method) {
                                                      : NULL;
 }
 
-/* Pushes a transfer that holds nothing yet. */
+/* Pushes a transfer that holds nothing yet; it keeps alive what it was started with. */
 static transfer *push_closed(lua_State *L, cat_client *client) {
+    static const int kept[][2] = {
+        {AT_CLIENT, USES_CLIENT}, {AT_REQUEST, USES_REQUEST}, {AT_HEADERS, USES_HEADERS}};
     transfer *t = lua_newuserdatauv(L, sizeof *t, USES_COUNT);
     *t = (transfer){.client = client};
     luaL_setmetatable(L, TRANSFER);
-    lua_pushvalue(L, AT_CLIENT);
-    lua_setiuservalue(L, -2, USES_CLIENT);
-    lua_pushvalue(L, AT_REQUEST);
-    lua_setiuservalue(L, -2, USES_REQUEST);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        lua_pushvalue(L, kept[i][0]);
+        lua_setiuservalue(L, AT_TRANSFER, kept[i][1]);
+    }
     return t;
 }
 
 /*** Submits one exchange.
  * @function start
  * @tparam client client
- * @tparam table request `method`; `url`, whole and encoded; `headers`, of `core.client.headers`;
- * `body` (a string, buffer or file, or nil); `seconds` until the exchange is given up; `upload`
- * (true: the body may be large, and the time allowed is that for standing still); `offset` and
- * `length` of the range that is sent of the body, bytes (default: all of it); `into`, a file of
- * Lua's io library, open for writing, that is emptied and takes the body of the reply
+ * @tparam table request `method`; `url`, whole and encoded; `body` (a string, buffer or file, or
+ * nil); `upload` (true: the body may be large, and the time allowed is that for standing still),
+ * and with it `offset` and `length` of the range that is sent of the body, bytes (default: all of
+ * it); `into`, a file of Lua's io library, open for writing, that is emptied and takes the body of
+ * the reply
+ * @tparam headers headers of `core.client.headers`
+ * @tparam number seconds until the exchange is given up
  * @treturn[1] transfer in flight
  * @treturn[2] nil
  * @treturn[2] table error of kind `config`, `cancelled`, or `data`: `into` cannot be emptied
@@ -263,13 +249,15 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
 static int transfer_start(lua_State *L) {
     cat_client *client = luaL_checkudata(L, AT_CLIENT, CAT_CLIENT);
     luaL_checktype(L, AT_REQUEST, LUA_TTABLE);
-    lua_settop(L, AT_REQUEST);
+    const cat_headers *headers = luaL_checkudata(L, AT_HEADERS, CAT_HEADERS);
+    lua_Number seconds = luaL_checknumber(L, AT_SECONDS);
+    lua_settop(L, AT_SECONDS);
     if (!client->pool.template_easy) {
         return cat_failure(L, "cancelled", "the client is closed");
     }
     transfer *t = push_closed(L, client);
+    t->seconds = seconds;
     const char *method = check_text(L, "method"), *url = check_text(L, "url");
-    const cat_headers *headers = check_headers(L);
     t->easy = cat_easy_acquire(&client->pool);
     if (!t->easy) {
         return cat_oom(L);

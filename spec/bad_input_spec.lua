@@ -252,16 +252,15 @@ describe("the core", function()
     local core = require "catalog.core"
     local client, headers = service.client("http://127.0.0.1:1").connection, core.client.headers {}
     local function start(changes)
-      local request = { method = "POST", url = "http://127.0.0.1:1/", headers = headers, body = "12345", seconds = 1 }
+      local request = { method = "POST", url = "http://127.0.0.1:1/", body = "12345", upload = true }
       for name, value in pairs(changes) do request[name] = value end
-      core.transfer.start(client, request)
+      core.transfer.start(client, request, headers, 1)
     end
     assert.error_matches(function() start { body = 12345 } end, "body: string expected")
     assert.error_matches(function() start { url = 1 } end, "url: string expected")
-    assert.error_matches(function() start { headers = {} } end, "headers expected")
-    assert.error_matches(function() start { seconds = "soon" } end, "seconds: number expected")
     assert.error_matches(function() start { offset = 6 } end, "offset: beyond the end of the body")
     assert.error_matches(function() start { offset = 1, length = 5 } end, "length: beyond the end of the body")
+    assert.error_matches(function() start { offset = 1.5 } end, "offset: integer expected")
     assert.error_matches(function() start { into = headers } end, "into: open file expected")
     local buffer = core.buffer.new(10)
     assert.error_matches(function() buffer:append("x", 1, math.maxinteger) end, "no such range")

@@ -101,9 +101,8 @@ describe("the engine", function()
   it("gives a transfer at most a second more when its host did other work", function()
     local server <close> = raw.start { { { hang = true } } }
     local client = service.client(server.url, { timeout = 5 })
-    local transfer = assert(core.transfer.start(client.connection, {
-      method = "GET", url = server.url .. "/", headers = core.client.headers {}, seconds = 0.2,
-    }))
+    local transfer = assert(core.transfer.start(client.connection, { method = "GET", url = server.url .. "/" },
+      core.client.headers {}, 0.2))
     client.connection:engine():step(0.05)
     require "cqueues".sleep(0.5)
     for i = 1, 2 do -- once at the first step after its deadline

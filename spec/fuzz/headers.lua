@@ -50,10 +50,8 @@ end
 return function(data)
   check_after(data)
   check_header(data)
-  local request = {
-    method = "GET", url = ("http://127.0.0.1:%d/"):format(fuzz.serve(data)), headers = headers, seconds = 5,
-  }
-  local transfer <close> = assert(core.transfer.start(client, request))
+  local request = { method = "GET", url = ("http://127.0.0.1:%d/"):format(fuzz.serve(data)) }
+  local transfer <close> = assert(core.transfer.start(client, request, headers, 5))
   scheduler.transfer(transfer, client:engine())
   check_reply(transfer, request)
 end

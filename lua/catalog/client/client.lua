@@ -92,8 +92,7 @@ function Client:start(request, deadline, process)
   local seconds, late = time_of(self, request, deadline)
   if not seconds then return nil, late end
   if process and not scheduler.is_own(process) then return nil, scheduler.left_behind() end -- a callback has forked
-  request.headers, request.seconds = list, seconds
-  return core.transfer.start(self.connection, request)
+  return core.transfer.start(self.connection, request, list, seconds)
 end
 
 local LONGEST_ERROR <const> = 65536
