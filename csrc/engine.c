@@ -20,14 +20,18 @@ static cat_multi *check_engine(lua_State *L) {
 }
 
 /* Raises unless the engine is open and this is the process that made it. */
-static cat_multi *check_usable(lua_State *L) {
-    cat_multi *engine = check_engine(L);
+static void require_usable(lua_State *L, const cat_multi *engine) {
     if (!engine->handle) {
         luaL_error(L, "the engine is closed");
     }
     if (!cat_multi_is_usable(engine)) {
         luaL_error(L, "this engine was made before a fork; the child has another");
     }
+}
+
+static cat_multi *check_usable(lua_State *L) {
+    cat_multi *engine = check_engine(L);
+    require_usable(L, engine);
     return engine;
 }
 
@@ -81,6 +85,26 @@ static lua_Integer collect_into(lua_State *L, cat_multi *engine) {
     return count;
 }
 
+/* What follows a step whose wait gave `error`: the descriptor is brought up to date. Raises what
+ * went wrong but EINTR, with which a signal handler of the host wants its turn. */
+static void end_step(lua_State *L, cat_multi *engine, int error) {
+    if (!cat_multi_update(engine)) {
+        luaL_error(L, "cannot set the timer: %s", strerror(errno));
+    }
+    if (error != 0 && error != EINTR) {
+        luaL_error(L, "cannot wait for transfers: %s", strerror(error));
+    }
+}
+
+bool cat_engine_wait(lua_State *L, cat_multi *engine, const cat_op *op) {
+    require_usable(L, engine);
+    for (int error = 0; error == 0 && !op->done;) {
+        error = cat_multi_step(engine, CAT_NEVER);
+        end_step(L, engine, error);
+    }
+    return op->done;
+}
+
 /*** Lets the transfers in flight go on, until one is done, the time is over, the timer is due, or a
  * signal arrives.
  * @function engine:step
@@ -97,12 +121,7 @@ static int engine_step(lua_State *L) {
     int error = cat_multi_step(engine, waits ? cat_nanoseconds(luaL_optnumber(L, 2, 0)) : 0);
     lua_Integer count =
         listed ? collect_into(L, engine) : (lua_Integer)(engine->completed_count - before);
-    if (!cat_multi_update(engine)) {
-        return luaL_error(L, "cannot set the timer: %s", strerror(errno));
-    }
-    if (error != 0 && error != EINTR) { /* EINTR: a signal handler of the host wants its turn */
-        return luaL_error(L, "cannot wait for transfers: %s", strerror(error));
-    }
+    end_step(L, engine, error);
     lua_pushinteger(L, count);
     return 1;
 }

@@ -18,4 +18,8 @@ int cat_engine_submit(lua_State *L, cat_multi *engine, cat_op *op, int index, do
 /* Pushes the table of functions that Lua sees as core.engine; returns 1. */
 int cat_engine_open(lua_State *L);
 
+/* Lets all ops of the engine go on until one of them is done, or a signal arrives: for where nobody
+ * else has anything to do meanwhile. Returns whether it is done; raises what went wrong. */
+bool cat_engine_wait(lua_State *L, cat_multi *engine, const cat_op *op);
+
 #endif

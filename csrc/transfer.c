@@ -289,6 +289,18 @@ static int transfer_done(lua_State *L) {
     return 1;
 }
 
+/*** Lets all transfers in flight go on until this one is done, or a signal arrives: for where
+ * nobody else has anything to do meanwhile.
+ * @function transfer:wait
+ * @treturn boolean whether it is done
+ * @raise as `engine:step` */
+static int transfer_wait(lua_State *L) {
+    transfer *t = check_transfer(L);
+    bool done = !t->easy || cat_engine_wait(L, t->client->pool.multi, &t->easy->op);
+    lua_pushboolean(L, done);
+    return 1;
+}
+
 /* --- what went wrong --- */
 
 /* Whether the server may have got the request. */
@@ -454,10 +466,9 @@ static int transfer_tostring(lua_State *L) {
 
 int cat_transfer_open(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"done", transfer_done},     {"reply", transfer_reply},
-        {"header", transfer_header}, {"seconds", transfer_seconds},
-        {"close", transfer_close},   {"ambiguous", transfer_ambiguous},
-        {"sent", transfer_sent},     {NULL, NULL}};
+        {"done", transfer_done},           {"reply", transfer_reply},     {"wait", transfer_wait},
+        {"header", transfer_header},       {"seconds", transfer_seconds}, {"close", transfer_close},
+        {"ambiguous", transfer_ambiguous}, {"sent", transfer_sent},       {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", transfer_close},
                                       {"__close", transfer_close},
                                       {"__tostring", transfer_tostring},

@@ -271,10 +271,13 @@ local function operation_for(loop)
   return operation
 end
 
+-- Whether a transfer is all that is waited for.
+local function is_all() return not (queue.first or armed or awake or next(operation_of)) end
+
 -- Most calls of most programs: outside of tasks and loops.
 local function turn_until_done(transfer)
   local began = process
-  while not transfer:done() do
+  while not (is_all() and transfer:wait() or transfer:done()) do
     turn(queue.first and 0 or FOREVER, queue.depth == 0)
     if began ~= process then return nil, scheduler.left_behind() end
   end
@@ -288,8 +291,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `cancelled`
 function scheduler.transfer(transfer, loop)
+  if not loop and (queue.depth == 0 or not task_of[running()]) then return turn_until_done(transfer) end
   if transfer:done() then return true end
-  if not loop and not task_of[running()] then return turn_until_done(transfer) end
   local operation = operation_for(loop)
   operation.transfer = transfer
   operation_of[transfer] = operation
