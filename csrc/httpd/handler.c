@@ -2,6 +2,8 @@
  * entered by lua_pcall, so no error jumps across libmicrohttpd. */
 #include "httpd.h"
 
+#include "../memory.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -150,7 +152,7 @@ static int open_request(lua_State *L) {
     r->spool_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     r->spool_error = r->spool_fd < 0 ? errno : 0;
     r->spool = strdup(path);
-    return r->spool ? 0 : luaL_error(L, "not enough memory");
+    return r->spool ? 0 : cat_oom(L);
 }
 
 /* Called protected: has a request handled, and leaves the answer in it. */

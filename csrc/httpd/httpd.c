@@ -7,7 +7,9 @@
  * are noticed, and those that keep quiet make room for others (connection.c).
  * @module catalog.httpd */
 #include "httpd.h"
+
 #include "../handle.h"
+#include "../memory.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -104,7 +106,7 @@ static int open_state(lua_State *L, server *s) {
                              field(L, 1, "module"), field(L, 1, "settings")};
     s->L = luaL_newstate();
     if (!s->L) {
-        return luaL_error(L, "not enough memory");
+        return cat_oom(L);
     }
     const char *why = handler_load(s, &source);
     return why ? fail(L, "the emulator cannot start", why) : 0;

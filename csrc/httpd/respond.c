@@ -1,6 +1,8 @@
 /* Responses: libmicrohttpd's, made of what the handler gave, and bytes that go out past it. */
 #include "httpd.h"
 
+#include "../memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -35,7 +37,7 @@ static void respond_with_text(lua_State *L, request *r) {
     r->response =
         MHD_create_response_from_buffer(length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
     if (!r->response) {
-        luaL_error(L, "not enough memory");
+        cat_oom(L);
     }
 }
 
@@ -46,7 +48,7 @@ static void respond_raw(lua_State *L, request *r) {
     const char *bytes = luaL_checklstring(L, -1, &length);
     r->raw.bytes = malloc(length ? length : 1);
     if (!r->raw.bytes) {
-        luaL_error(L, "not enough memory");
+        cat_oom(L);
         return; /* never reached, but an analyzer cannot know */
     }
     memcpy(r->raw.bytes, bytes, length);
