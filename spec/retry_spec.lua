@@ -173,8 +173,8 @@ describe("a request", function()
     local tries, count = retry.tries(policy, math.huge), 0
     while retry.again(tries, {}, core.failure.new { kind = "network", message = "no", retryable = true }) do count = count + 1 end
     assert.equal(100, count)
-    retry.succeeded(tries)
-    retry.succeeded(tries)
+    retry.succeeded(policy)
+    retry.succeeded(policy)
     assert.is_number(retry.again(tries, {}, core.failure.new { kind = "network", message = "no", retryable = true }))
   end)
 end)

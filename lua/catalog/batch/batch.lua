@@ -28,7 +28,8 @@ local ABORT_TIMEOUT <const> = 10
 function batch.state(self)
   local state = states[self]
   if not state then
-    state = {}
+    local kind = getmetatable(self)
+    state = { dataset = kind.dataset, created_here = kind.created_here, process = kind.process }
     states[self] = state
   end
   return state
@@ -97,16 +98,33 @@ local function describe(self)
   return core.failure.line(("batch %s (%s)"):format(self.id, status))
 end
 
+local function new_type(client, sandbox)
+  return {
+    __name = "catalog.batch", __index = methods, __tostring = describe, __close = leave, client = client,
+    sandbox = sandbox,
+  }
+end
+
 -- The metatable of batches of a client and a sandbox; what a method needs to know of them is in it, so that
 -- `pairs(batch)` shows the service's fields and nothing else.
 local function type_of(client, sandbox)
   local known = client.batch_types[sandbox]
   if not known then
-    known = {
-      __name = "catalog.batch", __index = methods, __tostring = describe, __close = leave, client = client,
-      sandbox = sandbox,
-    }
+    known = new_type(client, sandbox)
+    known.created = setmetatable({}, { __mode = "v" }) -- dataset -> the metatable of those that are created for it
     client.batch_types[sandbox] = known
+  end
+  return known
+end
+
+-- That of batches that this process creates for a dataset: most are never asked for what is known of them.
+local function created_type_of(client, sandbox, dataset)
+  local types, process = type_of(client, sandbox).created, scheduler.last_process()
+  local known = types[dataset]
+  if not known or known.process ~= process then
+    known = new_type(client, sandbox)
+    known.dataset, known.created_here, known.process = dataset, true, process
+    types[dataset] = known
   end
   return known
 end
@@ -152,9 +170,7 @@ end
 -- @tparam table fields what the service sent
 -- @treturn catalog.batch the same table
 function batch.created(client, given, fields)
-  local created = typed(fields, type_of(client, given.sandbox or client.sandbox))
-  states[created] = { dataset = given.dataset, created_here = true, process = scheduler.last_process() }
-  return created
+  return typed(fields, created_type_of(client, given.sandbox or client.sandbox, given.dataset))
 end
 
 --- A handle for a batch that exists.

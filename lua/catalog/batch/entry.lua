@@ -12,7 +12,9 @@ local entry = {}
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `protocol`
 function entry.read(id, fields)
-  if type(id) ~= "string" or type(fields) ~= "table" then return failure("protocol", "the reply has no batch") end
+  if type(id) ~= "string" or type(fields) ~= "table" or #fields > 0 then -- a list is none
+    return failure("protocol", "the reply has no batch")
+  end
   if fields.id == nil or fields.id == core.json.null then fields.id = id end
   if fields.id ~= id then return failure("protocol", "the reply has another id under that of the batch %s", id) end
   return fields

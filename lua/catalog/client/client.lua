@@ -80,18 +80,18 @@ end
 --- Submits a request: the first half of `send`.
 -- @tparam table request as in `send`
 -- @tparam ?number deadline when the call has to be over, as of `deadline`; nil: the call begins now
--- @tparam[opt] userdata process of the call, as of `scheduler.process`; what a fork has left behind is not sent
 -- @treturn[1] transfer in flight
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
-function Client:start(request, deadline, process)
+function Client:start(request, deadline)
   deadline = deadline or self:deadline()
   local list, err = headers.of(self, request, deadline)
   if not list then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
   local seconds, late = time_of(self, request, deadline)
   if not seconds then return nil, late end
-  if process and not scheduler.is_own(process) then return nil, scheduler.left_behind() end -- a callback has forked
+  -- a callback may have forked
+  if request.process and not scheduler.is_own(request.process) then return nil, scheduler.left_behind() end
   return core.transfer.start(self.connection, request, list, seconds)
 end
 
@@ -148,53 +148,66 @@ function Client:finish(request, transfer, attempt)
   return value, err
 end
 
--- Waits as long as the pace of creations asks for.
-local function keep_pace(client, deadline)
-  local pause, too_long = client.rate_limiter:reserve(deadline - clock())
-  if not pause then return nil, too_long end
-  return scheduler.sleep(pause, client.loop, client)
+-- Waits as long as the rate of creations asks for, unless the pause before this try has done so. Gives an error when
+-- there is no time for that, or when it is cancelled.
+local function keep_rate(client, deadline, tries)
+  if not client.rate_limiter:is_active() then return nil end
+  if tries and tries.rate_kept then
+    tries.rate_kept = nil
+    return nil
+  end
+  local pause, err = client.rate_limiter:reserve(deadline - clock())
+  if pause then err = select(2, scheduler.sleep(pause, client.loop, client)) end
+  if err then err.attempts = tries and tries.attempt or 1 end -- the rate stays what it is
+  return err
 end
 
--- Sends a request once.
-local function exchange(client, request, tries)
-  local cancelled = scheduler.cancelled()
-  if cancelled then return nil, cancelled end
-  if request.rate_limited and not tries.paced and client.rate_limiter:is_active() then
-    local kept, stopped = keep_pace(client, tries.deadline)
-    if not kept then
-      stopped.attempts = tries.attempt -- the pace stays what it is
-      return nil, stopped
-    end
-  end
-  tries.paced = nil
-  local transfer, err = client:start(request, tries.deadline, tries.process)
+-- Sends a request once. `tries`: those of the call, where this is not the first.
+local function exchange(client, request, deadline, tries)
+  local stopped = scheduler.cancelled() or request.rate_limited and keep_rate(client, deadline, tries)
+  if stopped then return nil, stopped end
+  local transfer, err = client:start(request, deadline)
   if not transfer then return nil, err end
-  local ended, stopped = scheduler.transfer(transfer, client.loop)
-  if not ended then
-    stopped.ambiguous = transfer:ambiguous() or nil
+  local done, cancelled = scheduler.transfer(transfer, client.loop)
+  if not done then
+    cancelled.ambiguous = transfer:ambiguous() or nil
     transfer:close()
-    return nil, stopped
+    return nil, cancelled
   end
-  local value, failed = client:finish(request, transfer, tries.attempt)
+  local value, failed = client:finish(request, transfer, tries and tries.attempt)
   if request.rate_limited then client.rate_limiter:observe(failed) end
   return value, failed
 end
 
 -- One try: sent, and sent again at once with another token when the service does not take the one there was.
-local function try(client, request, tries)
-  local value, err = exchange(client, request, tries)
+local function try(client, request, deadline, tries)
+  local value, err = exchange(client, request, deadline, tries)
   local stale = value == nil and err.code == "401013" and not request.anonymous
-  if stale and client.credentials:renew(request.token) then value, err = exchange(client, request, tries) end
+  if stale and client.credentials:renew(request.token) then return exchange(client, request, deadline, tries) end
   return value, err
 end
 
--- The pause before the next try; of a creation the one that its pace asks for where that is longer, so that who is told
+-- The pause before the next try; of a creation the one that its rate asks for where that is longer, so that who is told
 -- of a pause is told of all of it. Nil and an error when there is no next try.
 local function pause_before(client, request, tries, err)
   local pause = retry.again(tries, request, err)
   if not pause or not request.rate_limited or client.rate_limiter:left() <= pause then return pause, err end
-  tries.paced = true
+  tries.rate_kept = true
   return client.rate_limiter:reserve(tries.deadline - clock())
+end
+
+-- Tries again what has failed, for as long as that is of use.
+local function try_again(client, request, tries, err)
+  while true do
+    local pause, failed = pause_before(client, request, tries, err)
+    if not pause then return retry.finished(tries, failed) end
+    if client.on_retry then client.on_retry { attempt = tries.attempt, error = err, pause = pause } end
+    local paused, stopped = scheduler.sleep(pause, client.loop, client)
+    if not paused then return retry.finished(tries, stopped) end
+    local value
+    value, err = try(client, request, tries.deadline, tries)
+    if value ~= nil then return value end
+  end
 end
 
 -- The process that a call begins in. After a fork a client goes on in the child, with the child's engine.
@@ -222,21 +235,14 @@ end
 -- @treturn[2] table error
 function Client:send(request)
   local process = enter(self)
-  if request.process and request.process ~= process then return nil, scheduler.left_behind() end
-  local tries = retry.tries(self.policy, request.deadline or self:deadline())
-  tries.process = process
-  while true do
-    local value, err = try(self, request, tries)
-    if value ~= nil then
-      retry.succeeded(tries)
-      return value
-    end
-    local pause, failed = pause_before(self, request, tries, err)
-    if not pause then return retry.finished(tries, failed) end
-    if self.on_retry then self.on_retry { attempt = tries.attempt, error = err, pause = pause } end
-    local paused, stopped = scheduler.sleep(pause, self.loop, self)
-    if not paused then return retry.finished(tries, stopped) end
-  end
+  request.process = request.process or process
+  if request.process ~= process then return nil, scheduler.left_behind() end
+  local deadline = request.deadline or self:deadline()
+  local value, err = try(self, request, deadline)
+  if value == nil then value, err = try_again(self, request, retry.tries(self.policy, deadline), err) end
+  if value == nil then return nil, err end
+  retry.succeeded(self.policy)
+  return value
 end
 
 --- Frees what the client holds. Its transfers in flight and its pauses end at once, with errors of kind `cancelled`.

@@ -24,44 +24,36 @@ local function make(client, token, sandbox, content_type, range)
   }
 end
 
--- The token a request is sent with. Whatever became of the fetching of one, the request itself was not sent.
-local function token_of(client, request, deadline)
-  local token, err = client.credentials:token(client, deadline)
-  request.token = token
-  if token then return token end
-  err.ambiguous = nil
-  return nil, err
+-- Makes the headers of all requests of a sandbox and a content type (false: none).
+local function remember(client, token, sandbox, content_type)
+  local list, err = make(client, token, sandbox, content_type)
+  local known = client.known_headers[sandbox] or {}
+  client.known_headers[sandbox], known[content_type] = known, list
+  return list, err
 end
 
--- One list for all requests of a sandbox and a content type, for as long as the token is the same.
-local function common(client, token, sandbox, content_type)
-  if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
-  local known = client.known_headers[sandbox]
-  if not known then
-    known = {}
-    client.known_headers[sandbox] = known
-  end
-  local list = known[content_type or false]
-  if list then return list end
-  local made, err = make(client, token, sandbox, content_type)
-  known[content_type or false] = made
-  return made, err
-end
-
---- The headers of a request. What is made of the token is made once for all requests with it.
+--- The headers of a request. Those without a range are made once for each token.
 -- @tparam catalog.client client
 -- @tparam table request as in `client:send`; gets `token`, with which it is sent
 -- @tparam number deadline when the call has to be over, in seconds on the monotonic clock
--- @treturn[1] userdata for `core.client.transfer`
+-- @treturn[1] userdata for `core.transfer.start`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
 function headers.of(client, request, deadline)
   if request.anonymous then return anonymous(request) end
-  local token, err = token_of(client, request, deadline)
-  if not token then return nil, err end
-  local sandbox, content_type, range = request.sandbox or client.sandbox, request.content_type, request.range
+  local token, err = client.credentials:token(client, deadline)
+  if not token then
+    err.ambiguous = nil -- whatever became of fetching one, the request itself was not sent
+    return nil, err
+  end
+  request.token = token
+  if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
+  local sandbox, content_type, range = request.sandbox or client.sandbox, request.content_type or false, request.range
   if range then return make(client, token, sandbox, content_type, range) end
-  return common(client, token, sandbox, content_type)
+  local known = client.known_headers[sandbox]
+  local list = known and known[content_type]
+  if list then return list end
+  return remember(client, token, sandbox, content_type)
 end
 
 return headers

@@ -96,9 +96,8 @@ function retry.tries(policy, deadline)
 end
 
 --- Takes note of a success.
--- @tparam table tries
-function retry.succeeded(tries)
-  local policy = tries.policy
+-- @tparam table policy of the client
+function retry.succeeded(policy)
   if policy.budget < BUDGET then policy.budget = math.min(BUDGET, policy.budget + GIVEN_BACK) end
 end
 
