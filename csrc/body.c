@@ -81,7 +81,8 @@ static int seek_cb(void *user, curl_off_t offset, int origin) {
 
 static CURLcode with_read_cb(CURL *easy, const char *method, cat_source *source) {
     CURLcode code = CURLE_OK;
-    cat_easy_setopt(&code, easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+    long size = source->length < UPLOAD_BUFFER ? (long)source->length : UPLOAD_BUFFER;
+    cat_easy_setopt(&code, easy, CURLOPT_UPLOAD_BUFFERSIZE, size > MIN_BUFFER ? size : MIN_BUFFER);
     cat_easy_setopt(&code, easy, CURLOPT_UPLOAD, 1L);
     cat_easy_setopt(&code, easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)source->length);
     cat_easy_setopt(&code, easy, CURLOPT_READFUNCTION, read_cb);

@@ -115,8 +115,8 @@ CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text)
     CURLcode code = parsed == CURLUE_OK              ? CURLE_OK
                     : parsed == CURLUE_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
                                                      : CURLE_URL_MALFORMAT;
-    /* libcurl keeps the text that it has made of the one before */
-    cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, NULL);
+    /* libcurl would make the text anew, or keep that of the URL before */
+    cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, text);
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, easy->url);
     easy->url_size = code == CURLE_OK ? size : 0;
     return code;

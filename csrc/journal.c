@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <lauxlib.h>
 #include <libgen.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -234,11 +236,19 @@ static int journal_append(lua_State *L) {
 /*** The checksum of a text: CRC-32C.
  * @function checksum
  * @tparam string text
- * @treturn integer 32 bits */
+ * @tparam ?integer number that of a line: the checksum is of the number, a blank, and the text
+ * @treturn string eight hexadecimal digits */
 static int journal_checksum(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
-    lua_pushinteger(L, (lua_Integer)cat_crc32c(0, text, length));
+    char buffer[32];
+    uint32_t sum = 0;
+    if (!lua_isnoneornil(L, 2)) {
+        int size = snprintf(buffer, sizeof buffer, "%lld ", (long long)luaL_checkinteger(L, 2));
+        sum = cat_crc32c(0, buffer, (size_t)size);
+    }
+    snprintf(buffer, sizeof buffer, "%08" PRIx32, cat_crc32c(sum, text, length));
+    lua_pushstring(L, buffer);
     return 1;
 }
 

@@ -35,8 +35,8 @@ describe("a path", function()
     assert.equal("/data/foundation/catalog/batches?limit=100&externalId=..%26", paths.external "..&")
     assert.equal("/data/foundation/export/batches/b/meta?path=row_errors%2Fx&start=0",
       paths.export("b", "row_errors/x", "&start=0"))
-    local place = { base_url = "http://127.0.0.1", batch = "b/1", dataset = "d#1" }
-    assert.equal("/data/foundation/import/batches/b%2F1/datasets/d%231/files/x%20y/z", paths.file(place, "x y/z"))
+    local target = { base_url = "http://127.0.0.1", files = paths.files("b/1", "d#1") }
+    assert.equal("/data/foundation/import/batches/b%2F1/datasets/d%231/files/x%20y/z", paths.file(target, "x y/z"))
   end)
 
   for name, call in pairs(CALLS) do

@@ -3,7 +3,8 @@ local core = require "catalog.core"
 local paths = require "catalog.batch.paths"
 local target = require "catalog.emulator.target"
 
-local PLACE <const> = { base_url = "http://127.0.0.1", batch = "01ARZ3NDEKTSV4RRFFQ69G5FAV", dataset = "5c8c" }
+local BATCH <const>, DATASET <const> = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "5c8c"
+local TARGET <const> = { base_url = "http://127.0.0.1", files = assert(paths.files(BATCH, DATASET)) }
 local ENCODED <const> = "^[%w%-._~%%]*$"
 
 local function check_encode(data)
@@ -25,7 +26,7 @@ local function check_segment(data)
 end
 
 local function check_path(data)
-  local path, err = paths.file(PLACE, data)
+  local path, err = paths.file(TARGET, data)
   if not path then
     assert(err.kind == "data" and type(err.message) == "string")
     return
@@ -33,7 +34,7 @@ local function check_path(data)
   assert(path:find "^/[%w%-._~%%/]*$" and not path:find "//", path)
   local segments = target.split(path)
   for _, segment in ipairs(segments) do assert(segment ~= "." and segment ~= "..", path) end
-  assert(segments[5] == PLACE.batch and segments[7] == PLACE.dataset)
+  assert(segments[5] == BATCH and segments[7] == DATASET)
   assert(table.concat(segments, "/", 9) == data, "a name does not come back")
 end
 

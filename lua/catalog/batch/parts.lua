@@ -4,6 +4,7 @@ local batch = require "catalog.batch.batch"
 local entry = require "catalog.batch.entry"
 local failure = require "catalog.base.failure"
 local limits = require "catalog.base.limits"
+local paths = require "catalog.batch.paths"
 
 local parts = {}
 
@@ -66,9 +67,11 @@ function parts.target(self, given)
   end
   local dataset, err = dataset_of(self)
   if not dataset then return nil, err end
+  local files, unfit = paths.files(self.id, dataset)
+  if not files then return nil, unfit end
   local client, sandbox = batch.client_of(self)
   return {
-    client = client, sandbox = sandbox, base_url = client.base_url, batch = self.id, dataset = dataset,
+    client = client, sandbox = sandbox, base_url = client.base_url, files = files,
     timeout = given.timeout, process = batch.state(self).process,
   }
 end

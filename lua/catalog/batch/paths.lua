@@ -67,20 +67,27 @@ end
 -- The name of a file, encoded.
 local function encode_name(name)
   if name == "" then return failure("data", "the name of the file is empty") end
-  local segments = {}
-  for segment in (name .. "/"):gmatch "([^/]*)/" do
-    local encoded = core.url.segment(segment, "segment")
-    if not encoded then
+  local encoded, from = "", 1
+  while from do
+    local slash = name:find("/", from, true)
+    local segment = core.url.segment(name:sub(from, slash and slash - 1), "segment")
+    if not segment then
       return failure("data", 'the name "%s" has an empty segment, or one that is . or .., which cannot be sent', name)
     end
-    segments[#segments + 1] = encoded
+    encoded = from == 1 and segment or encoded .. "/" .. segment
+    from = slash and slash + 1
   end
-  return table.concat(segments, "/")
+  return encoded
 end
 
--- Where files of a batch are.
-local function files_of(batch, dataset)
-  local base, err = of_batch(IMPORT, batch)
+--- Where the files of a batch are.
+-- @tparam string id of the batch
+-- @tparam string dataset its id
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`
+function paths.files(id, dataset)
+  local base, err = of_batch(IMPORT, id)
   if not base then return nil, err end
   local segment, unfit = core.url.segment(dataset, "dataset id")
   if not segment then return nil, unfit end
@@ -88,17 +95,15 @@ local function files_of(batch, dataset)
 end
 
 --- Where a file of a batch is.
--- @tparam table target `base_url`, `batch` and `dataset`: ids
+-- @tparam table target `base_url`, `files`, as of the function `files`
 -- @tparam string name `a.json` or `part1=a/part2=b/x.parquet`
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 function paths.file(target, name)
-  local files, err = files_of(target.batch, target.dataset)
-  if not files then return nil, err end
-  local encoded, unfit = encode_name(name)
-  if not encoded then return nil, unfit end
-  local path = files .. "/" .. encoded
+  local encoded, err = encode_name(name)
+  if not encoded then return nil, err end
+  local path = target.files .. "/" .. encoded
   -- what an action adds still has to fit
   if #target.base_url + #path + #"?action=INITIALIZE" > LONGEST_URL then
     return failure("data", 'the name "%s..." makes a URL of more than %d characters', name:sub(1, 60), LONGEST_URL)

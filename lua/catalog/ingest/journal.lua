@@ -329,7 +329,7 @@ function Journal:external_id(number)
   end
   table.sort(files)
   local digest = core.journal.checksum(self.state.run.options .. "\0" .. table.concat(files, "\0"))
-  return ("catalog-%s-%08x-%d"):format(seed, digest, number)
+  return ("catalog-%s-%s-%d"):format(seed, digest, number)
 end
 
 --- Takes note of what happened, or is about to.

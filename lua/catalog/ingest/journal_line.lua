@@ -6,9 +6,7 @@ local core = require "catalog.core"
 
 local line = {}
 
-local function checksum(number, json)
-  return ("%08x"):format(core.journal.checksum(("%d %s"):format(number, json)))
-end
+local checksum <const> = core.journal.checksum
 
 --- Encodes a line.
 -- @tparam integer number of the line in the file, from 1
@@ -17,14 +15,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 function line.encode(number, fields)
-  local others = {}
-  for name, value in pairs(fields) do others[name] = value end
-  others.event = nil
-  local json, err = core.json.encode(others)
+  local event = fields.event
+  fields.event = nil
+  local json, err = core.json.encode(fields)
+  fields.event = event
   if not json then return nil, err end
-  local event = ('{"event":%q'):format(fields.event)
-  json = next(others) and event .. "," .. json:sub(2) or event .. "}"
-  return ("%s %s\n"):format(checksum(number, json), json)
+  json = '{"event":"' .. event .. (json == "{}" and '"}' or '",' .. json:sub(2))
+  return checksum(json, number) .. " " .. json .. "\n"
 end
 
 --- Decodes a line.
@@ -36,7 +33,7 @@ end
 -- @treturn[2] nil it is no line of a journal, or not as it was written
 function line.decode(number, text, checked)
   local sum, json = text:match "^(%x%x%x%x%x%x%x%x) (.*)$"
-  if sum and sum ~= checksum(number, json) or not sum and checked then return nil end
+  if sum and sum ~= checksum(json, number) or not sum and checked then return nil end
   local fields = core.json.decode(json or text)
   if type(fields) ~= "table" then return nil end
   return fields, sum ~= nil

@@ -29,15 +29,18 @@ local function entries_in(dir, glob, journal_path)
   return files
 end
 
+-- The last part of a path.
+local function base_name(path) return path:match ".*/(.*)" or path end
+
 -- The files as a list of { name, file }, however they were given.
 local function named_files(given)
   if given.dir then return entries_in(given.dir, given.pattern, given.journal) end
   local files = {}
   for i, item in ipairs(given.files or {}) do
     if type(item) == "string" then
-      files[i] = { name = item:match "[^/]*$", file = item }
+      files[i] = { name = base_name(item), file = item }
     elseif type(item) == "table" and type(item.file) == "string" then
-      files[i] = { name = item.name or item.file:match "[^/]*$", file = item.file }
+      files[i] = { name = item.name or base_name(item.file), file = item.file }
     else
       return failure("data", "files[%d] is neither a path nor { name = ..., file = ... }", i)
     end
@@ -84,12 +87,11 @@ end
 
 -- One batch, or with `split` as many as the advised limits make.
 local function group(files, given)
-  local groups = { { files = {}, bytes = 0 } }
+  local last = { files = {}, bytes = 0 }
+  local groups, max_files, max_bytes = { last }, limit_of(given, "advised_files"), limit_of(given, "advised_bytes")
   for _, item in ipairs(files) do
-    local last = groups[#groups]
-    local full = #last.files >= limit_of(given, "advised_files")
-      or #last.files > 0 and last.bytes + item.bytes > limit_of(given, "advised_bytes")
-    if given.split and full then
+    local count = #last.files
+    if given.split and (count >= max_files or count > 0 and last.bytes + item.bytes > max_bytes) then
       last = { files = {}, bytes = 0 }
       groups[#groups + 1] = last
     end
