@@ -288,6 +288,12 @@ describe("a reply", function()
         assert.equal(catalog.null, made[name .. "_"])
       end
     end
+    for _, name in ipairs(METHODS) do -- one by one, and false
+      local fields = ('{"id":"01K","%s":false}'):format(name)
+      local made = with_answer("201 Created", fields, function(client) return assert(client:create_batch { dataset = "d" }) end)
+      assert.is_function(made[name])
+      assert.is_false(made[name .. "_"])
+    end
   end)
 
   it("tells problems of every shape", function()

@@ -119,21 +119,14 @@ end
 
 -- That of batches that this process creates for a dataset: most are never asked for what is known of them.
 local function created_type_of(client, sandbox, dataset)
-  local types, process = type_of(client, sandbox).created, scheduler.last_process()
+  local types = type_of(client, sandbox).created
   local known = types[dataset]
-  if not known or known.process ~= process then
+  if not known or known.process ~= client.process then
     known = new_type(client, sandbox)
-    known.dataset, known.created_here, known.process = dataset, true, process
+    known.dataset, known.created_here, known.process = dataset, true, client.process
     types[dataset] = known
   end
   return known
-end
-
--- Whether none of the fields has the name of a method, which it would hide. Every creation asks, and a loop costs more.
-local function hide_nothing(fields)
-  return fields.complete == nil and fields.abort == nil and fields.fail == nil and fields.revert == nil
-    and fields.problems == nil and fields.wait == nil and fields.input_files == nil and fields.failed_rows == nil
-    and fields.upload == nil and fields.writer == nil and fields.get == nil
 end
 
 -- Renames the fields that hide methods: `complete` becomes `complete_`.
@@ -145,9 +138,13 @@ local function uncover_methods(fields)
   for _, name in ipairs(hiding) do fields[name .. "_"], fields[name] = fields[name], nil end
 end
 
--- Makes the fields of a reply a batch.
+-- Makes the fields of a reply a batch. Every creation asks whether a field has the name of a method, which it would
+-- hide, and a loop over the methods costs more.
 local function typed(fields, kind)
-  if not hide_nothing(fields) then uncover_methods(fields) end
+  local hides_none = fields.complete == nil and fields.abort == nil and fields.fail == nil and fields.revert == nil
+    and fields.problems == nil and fields.wait == nil and fields.input_files == nil and fields.failed_rows == nil
+    and fields.upload == nil and fields.writer == nil and fields.get == nil
+  if not hides_none then uncover_methods(fields) end
   return setmetatable(fields, kind)
 end
 

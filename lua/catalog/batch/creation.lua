@@ -43,8 +43,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `config`
 function creation.request(given, deadline)
-  local ok, wrong = batch.check_timeout(given.timeout)
-  if not ok then return nil, wrong end
+  if given.timeout then
+    local ok, wrong = batch.check_timeout(given.timeout)
+    if not ok then return nil, wrong end
+  end
   local payload, err = core.batch.payload(given)
   if not payload then return nil, err end
   return {

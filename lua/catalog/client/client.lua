@@ -67,16 +67,6 @@ function Client:deadline()
   return clock() + self.policy.deadline
 end
 
--- The seconds a request may take: its own, and never beyond the end of the call. An upload may stand still so long, and
--- one that moves is not cut off.
-local function time_of(client, request, deadline)
-  local seconds, left = request.timeout or client.timeout, deadline - clock()
-  if left <= 0 then
-    return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
-  end
-  return seconds < left and seconds or left
-end
-
 --- Submits a request: the first half of `send`.
 -- @tparam table request as in `send`
 -- @tparam ?number deadline when the call has to be over, as of `deadline`; nil: the call begins now
@@ -88,11 +78,14 @@ function Client:start(request, deadline)
   local list, err = headers.of(self, request, deadline)
   if not list then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
-  local seconds, late = time_of(self, request, deadline)
-  if not seconds then return nil, late end
-  -- a callback may have forked
-  if request.process and not scheduler.is_own(request.process) then return nil, scheduler.left_behind() end
-  return core.transfer.start(self.connection, request, list, seconds)
+  local seconds, left = request.timeout or self.timeout, deadline - clock()
+  if left <= 0 then
+    return failure("timeout", "%s %s: the deadline of the call is over", request.method, request.url)
+  end
+  -- what gives the token may have forked, and have used the client in the child
+  if request.process and request.process ~= self.process then return nil, scheduler.left_behind() end
+  -- an upload may stand still so long, and one that moves is not cut off
+  return core.transfer.start(self.connection, request, list, seconds < left and seconds or left)
 end
 
 local LONGEST_ERROR <const> = 65536
@@ -108,19 +101,12 @@ local function secrets_of(request)
   return request.secrets or { request.token }
 end
 
--- What the reply of a finished transfer comes to: what `request.read` makes of its body, or nil and an error.
-local function outcome(request, transfer)
-  local status, body = transfer:reply()
-  if not status then return nil, body end
-  if status < 200 or status > 299 then
-    if request.into then body = read_into(request.into) end
-    return nil, reply.failure(request, status, body, transfer, secrets_of(request))
-  end
-  local value, err = request.read(body, transfer)
-  if value == nil then
-    return nil, reply.unreadable(request, status, body, transfer, err, secrets_of(request))
-  end
-  return value
+-- The error of a reply that is no success, or that `request.read` cannot read, which gave `unread`.
+local function error_of(request, transfer, status, body, unread)
+  if not status then return body end
+  if unread then return reply.unreadable(request, status, body, transfer, unread, secrets_of(request)) end
+  if request.into then body = read_into(request.into) end
+  return reply.failure(request, status, body, transfer, secrets_of(request))
 end
 
 local function exchange_of(request, transfer, err, attempt)
@@ -140,7 +126,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:finish(request, transfer, attempt)
-  local value, err = outcome(request, transfer)
+  local status, body = transfer:reply()
+  local value, err
+  if status and status >= 200 and status <= 299 then value, err = request.read(body, transfer) end
+  if value == nil then err = error_of(request, transfer, status, body, err) end
   if err and request.upload and transfer:sent() > 0 then err.seconds = transfer:seconds() end
   local exchange = self.observed and exchange_of(request, transfer, err, attempt)
   transfer:close()
@@ -151,7 +140,6 @@ end
 -- Waits as long as the rate of creations asks for, unless the pause before this try has done so. Gives an error when
 -- there is no time for that, or when it is cancelled.
 local function keep_rate(client, deadline, tries)
-  if not client.rate_limiter:is_active() then return nil end
   if tries and tries.rate_kept then
     tries.rate_kept = nil
     return nil
@@ -164,7 +152,8 @@ end
 
 -- Sends a request once. `tries`: those of the call, where this is not the first.
 local function exchange(client, request, deadline, tries)
-  local stopped = scheduler.cancelled() or request.rate_limited and keep_rate(client, deadline, tries)
+  local limiter = request.rate_limited and client.rate_limiter
+  local stopped = scheduler.cancelled() or limiter and limiter.interval and keep_rate(client, deadline, tries)
   if stopped then return nil, stopped end
   local transfer, err = client:start(request, deadline)
   if not transfer then return nil, err end
@@ -175,7 +164,7 @@ local function exchange(client, request, deadline, tries)
     return nil, cancelled
   end
   local value, failed = client:finish(request, transfer, tries and tries.attempt)
-  if request.rate_limited then client.rate_limiter:observe(failed) end
+  if limiter then limiter:observe(failed) end
   return value, failed
 end
 
@@ -210,14 +199,10 @@ local function try_again(client, request, tries, err)
   end
 end
 
--- The process that a call begins in. After a fork a client goes on in the child, with the child's engine.
-local function enter(client)
-  local process = scheduler.process()
-  if client.process ~= process then
-    client.connection:adopt()
-    client.process = process
-  end
-  return process
+-- After a fork a client goes on in the child, with the child's engine.
+local function adopt(client, process)
+  client.connection:adopt()
+  client.process = process
 end
 
 --- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
@@ -234,14 +219,15 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:send(request)
-  local process = enter(self)
+  local process, policy = scheduler.process(), self.policy
+  if self.process ~= process then adopt(self, process) end
   request.process = request.process or process
   if request.process ~= process then return nil, scheduler.left_behind() end
-  local deadline = request.deadline or self:deadline()
+  local deadline = request.deadline or clock() + policy.deadline
   local value, err = try(self, request, deadline)
-  if value == nil then value, err = try_again(self, request, retry.tries(self.policy, deadline), err) end
+  if value == nil then value, err = try_again(self, request, retry.tries(policy, deadline), err) end
   if value == nil then return nil, err end
-  retry.succeeded(self.policy)
+  if policy.spent then retry.succeeded(policy) end
   return value
 end
 

@@ -83,7 +83,7 @@ end
 --- A rate limiter.
 -- @function new
 -- @tparam ?number|boolean rate batches a minute; false or nil: no limit until a 429
--- @treturn RateLimiter
+-- @treturn RateLimiter `interval`: seconds from one creation to the next, nil while there is no pace to keep
 return function(rate)
   local least = rate and MINUTE / rate or nil
   return setmetatable({ least = least, interval = least, due = 0, settled = 0, made = {}, count = 0 }, RateLimiter)

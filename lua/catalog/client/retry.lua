@@ -95,10 +95,11 @@ function retry.tries(policy, deadline)
   return { policy = policy, attempt = 1, deadline = deadline }
 end
 
---- Takes note of a success.
--- @tparam table policy of the client
+--- Takes note of a success, where some of the budget is spent.
+-- @tparam table policy of the client: `spent` (boolean)
 function retry.succeeded(policy)
-  if policy.budget < BUDGET then policy.budget = math.min(BUDGET, policy.budget + GIVEN_BACK) end
+  policy.budget = math.min(BUDGET, policy.budget + GIVEN_BACK)
+  policy.spent = policy.budget < BUDGET
 end
 
 --- Decides about another try.
@@ -113,7 +114,7 @@ function retry.again(tries, request, err)
   end
   local pause = pause_of(policy, tries.attempt, err)
   if core.system.monotonic() + pause > tries.deadline then return retry.too_late(err, pause) end
-  policy.budget = policy.budget - 1
+  policy.budget, policy.spent = policy.budget - 1, true
   tries.first, tries.ambiguous = tries.first or err, tries.ambiguous or err.ambiguous
   tries.attempt = tries.attempt + 1
   return pause

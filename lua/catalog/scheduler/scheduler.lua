@@ -70,10 +70,6 @@ scheduler.process = engine
 -- @treturn boolean
 function scheduler.is_own(of) return of == process end
 
---- The process of a call that has just been made: `scheduler.process` without looking.
--- @treturn userdata
-function scheduler.last_process() return process end
-
 --- The error of what belongs to another process.
 -- @treturn table of kind `cancelled`
 function scheduler.left_behind()
@@ -271,17 +267,15 @@ local function operation_for(loop)
   return operation
 end
 
--- Whether a transfer is all that is waited for.
-local function is_all() return not (queue.first or armed or awake or next(operation_of)) end
-
 -- Most calls of most programs: outside of tasks and loops.
 local function turn_until_done(transfer)
   local began = process
-  while not (is_all() and transfer:wait() or transfer:done()) do
+  while true do
+    local is_all = not (queue.first or armed or awake or next(operation_of)) -- that is waited for
+    if is_all and transfer:wait() or transfer:done() then return true end
     turn(queue.first and 0 or FOREVER, queue.depth == 0)
     if began ~= process then return nil, scheduler.left_behind() end
   end
-  return true
 end
 
 --- Waits for a transfer, which goes on with all others of the engine.
