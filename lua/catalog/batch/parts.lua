@@ -10,8 +10,11 @@ local parts = {}
 
 local MIB <const> = 1024 * 1024
 
---- The size of parts unless it is given, in bytes: of a file, and of a stream.
-parts.FILE_PART, parts.STREAM_PART = 64 * MIB, 8 * MIB
+--- The size of the parts of a file unless it is given, in bytes.
+parts.FILE_PART = 64 * MIB
+
+--- The same of a stream.
+parts.STREAM_PART = 8 * MIB
 
 -- When a gateway's patience may have ended a request, in seconds; Adobe's have 60. And what is so small, in bytes, that
 -- a gateway which gave up had other reasons.
