@@ -1,11 +1,11 @@
 std = "lua54"
 max_line_length = 120
 files["spec"] = { std = "+busted", max_line_length = 130 }
-files["spec/support/forks.lua"] = { read_globals = { "fork", "leave", "wait_for" } }
-files["spec/support/ingests.lua"] = { read_globals = { "pin" } }
-files["spec/support/leaves.lua"] = { read_globals = { "pin" } }
-files["spec/support/runs.lua"] = { read_globals = { "pin" } }
-files["spec/support/uploads.lua"] = { read_globals = { "pin" } }
-files["spec/support/creates.lua"] = { read_globals = { "pin" } } -- of spec/support/host.c
+files["spec/scripts/forks.lua"] = { read_globals = { "fork", "leave", "wait_for" } }
+files["spec/scripts/ingests.lua"] = { read_globals = { "pin" } }
+files["spec/scripts/leaves.lua"] = { read_globals = { "pin" } }
+files["spec/scripts/runs.lua"] = { read_globals = { "pin" } }
+files["spec/scripts/uploads.lua"] = { read_globals = { "pin" } }
+files["spec/scripts/creates.lua"] = { read_globals = { "pin" } } -- of spec/scripts/host.c
 files["examples/lighttpd/create.lua"] = { globals = { "lighty" } } -- of lighttpd's mod_magnet
 exclude_files = { "build" }

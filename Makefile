@@ -174,7 +174,7 @@ specs: all host-c $(BUILD)/host
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
-$(BUILD)/host: spec/support/host.c Makefile
+$(BUILD)/host: spec/scripts/host.c Makefile
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) -o $@ $< \
@@ -194,7 +194,7 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 
 # --- checks --------------------------------------------------------------------------------------------
 
-C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] spec/support/*.c spec/bench/*.[ch] \
+C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] spec/scripts/*.c spec/bench/*.[ch] \
              spec/fuzz/*.c examples/host-c/*.[ch]))
 C_FLAGS    = $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
@@ -226,7 +226,7 @@ asan: deps-test
 tsan: deps
 	@$(MAKE) -s all
 	@$(MAKE) -s BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' all $(BUILD)/tsan/host
-	@$(TREE) TSAN_HOST='$(abspath $(BUILD))/tsan' $(LUA) spec/support/tsan.lua
+	@$(TREE) TSAN_HOST='$(abspath $(BUILD))/tsan' $(LUA) spec/scripts/tsan.lua
 
 # libFuzzer: what it finds lies in build/fuzz, and its inputs grow in build/fuzz/corpus.
 FUZZ_SECONDS ?= 60

@@ -1,4 +1,4 @@
--- What only a program that embeds Lua can show; spec/support/host.c is that program.
+-- What only a program that embeds Lua can show; spec/scripts/host.c is that program.
 local emulator = require "catalog.emulator"
 local raw = require "support.raw"
 local shell = require "support.shell"
@@ -47,7 +47,7 @@ describe("a host program in which every allocation fails in turn", function()
     local name = whose .. script
     local server = assert(emulator.start { data_dir = directory .. "/" .. name })
     shell.write(("%s/%s.source"):format(directory, name), '{"a":1}\n{"a":2}\n{"a":3}\n')
-    local words = ("%s spec/support/%s.lua %s %s/%s.source"):format(whose, script, server.url, directory, name)
+    local words = ("%s spec/scripts/%s.lua %s %s/%s.source"):format(whose, script, server.url, directory, name)
     runs[name] = {
       server = server, finish = shell.start(("LUA_PATH='%s/lua/?.lua;;' %s"):format(directory, command(words))),
     }
@@ -82,21 +82,21 @@ end)
 describe("a host program", function()
   it("may have a state on each of its threads", function()
     local server <close> = assert(emulator.start {})
-    assert.equal("ok 4 threads\n", host("threads 4 spec/support/creates.lua " .. server.url))
+    assert.equal("ok 4 threads\n", host("threads 4 spec/scripts/creates.lua " .. server.url))
   end)
 
   it("may fork: a client goes on in the child, on connections of its own, and the parent's live on", function()
     local created = { send = raw.answer("201 Created", '{"id":"b1"}') }
     local another = { send = raw.answer("500 Another connection", "") }
     local server <close> = raw.start { { created, created }, { created }, { another } }
-    assert.equal("child: ok\nok the parent goes on\n", host("fork spec/support/creates_one.lua " .. server.url))
+    assert.equal("child: ok\nok the parent goes on\n", host("fork spec/scripts/creates_one.lua " .. server.url))
   end)
 
   -- How often the server was asked for what, in all.
   local function requests_of(what, directory)
     local log = directory .. "/" .. what
     local server <close> = assert(emulator.start { latency_ms = 60, log = log })
-    assert.equal("ok once\n", host(("once spec/support/forks.lua %s %s/source %s"):format(server.url, directory, what)))
+    assert.equal("ok once\n", host(("once spec/scripts/forks.lua %s %s/source %s"):format(server.url, directory, what)))
     local counts = {}
     for line in shell.read(log):gmatch "[^\n]+" do
       local name = line:match "action=(%u+)" or line:match "PATCH" or line:match "PUT" or line:match "POST"
@@ -122,7 +122,7 @@ describe("a host program", function()
   end
 
   it("may fork and end the child's copy of a state, with all that was under way in it", function()
-    assert.equal("ok the child has harmed nothing\n", host "copied spec/support/copied.lua")
+    assert.equal("ok the child has harmed nothing\n", host "copied spec/scripts/copied.lua")
   end)
 
   it("has the journal of an ingest on disk before it sends what must not be forgotten", function()
@@ -130,7 +130,7 @@ describe("a host program", function()
       shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
       local server <close> = assert(emulator.start {})
       local steps = {}
-      for line in host(("order spec/support/ingests.lua %s %s/source"):format(server.url, directory)):gmatch "[^\n]+" do
+      for line in host(("order spec/scripts/ingests.lua %s %s/source"):format(server.url, directory)):gmatch "[^\n]+" do
         steps[#steps + 1] = line:match '^write %x+ {"event":"(%a+)"' or line:match '^%x+ {"event":"(%a+)"' or line:match "^sync"
           or line:match "action=(%a+)" or line:match "^send (%a+ /%a+)"
       end
@@ -142,14 +142,14 @@ describe("a host program", function()
 
   it("may end a state in the middle of calls", function()
     local server <close> = assert(emulator.start { latency_ms = 60000 })
-    assert.equal("ok once\n", host("once spec/support/leaves.lua " .. server.url))
+    assert.equal("ok once\n", host("once spec/scripts/leaves.lua " .. server.url))
   end)
 
   it("lives on when a state ends during a look-up at a DNS that says nothing", function()
-    assert.equal("ok the process lives on\n", host "lookup spec/support/looks_up.lua http://silent.example")
+    assert.equal("ok the process lives on\n", host "lookup spec/scripts/looks_up.lua http://silent.example")
   end)
 
   it("does not wait for a look-up whose call is cancelled", function()
-    assert.equal("ok the process lives on\n", host "lookup spec/support/cancels_lookup.lua http://silent.example")
+    assert.equal("ok the process lives on\n", host "lookup spec/scripts/cancels_lookup.lua http://silent.example")
   end)
 end)

@@ -341,7 +341,7 @@ describe("a journal", function()
     shell.with_directory(function(directory)
       local path = directory .. "/run.journal"
       local build = os.getenv "CATALOG_BUILD" or "build"
-      local output, status = shell.run(("%s/host fork spec/support/writes_journal.lua %s"):format(build, path))
+      local output, status = shell.run(("%s/host fork spec/scripts/writes_journal.lua %s"):format(build, path))
       assert.equal(0, status, output)
       assert.matches("child: the journal belongs to the process that opened it", output, 1, true)
       local _, lines = assert(journal.read(shell.read(path)))

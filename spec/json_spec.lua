@@ -307,7 +307,7 @@ describe("100,000 random values", function()
     end
     shell.with_directory(function(directory)
       shell.write(directory .. "/in", table.concat(texts, "\n") .. "\n")
-      local said, status = shell.run(("python3 spec/support/echo.py <%s/in >%s/out"):format(directory, directory))
+      local said, status = shell.run(("python3 spec/scripts/echo.py <%s/in >%s/out"):format(directory, directory))
       assert.equal(0, status, "seed " .. seed .. ": " .. said)
       local lines = io.lines(directory .. "/out")
       for i = 1, COUNT do

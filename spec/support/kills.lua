@@ -8,7 +8,7 @@ local shell = require "support.shell"
 local kills = {}
 
 local function command(run, trial)
-  return ("%s spec/support/journaled.lua %s %s %s %s"):format(shell.LUA, run.server.url, run.directory .. "/files",
+  return ("%s spec/scripts/journaled.lua %s %s %s %s"):format(shell.LUA, run.server.url, run.directory .. "/files",
     ("%s/%d.journal"):format(run.directory, trial), "trial-" .. trial)
 end
 

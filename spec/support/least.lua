@@ -8,7 +8,7 @@ local least = {}
 
 --- Starts it; its batches end in the given state.
 function least.start(state)
-  local pipe = assert(io.popen("echo $$; exec python3 spec/support/least.py " .. state))
+  local pipe = assert(io.popen("echo $$; exec python3 spec/scripts/least.py " .. state))
   local pid, port = pipe:read("l", "l")
   return setmetatable({ pipe = pipe, pid = pid, url = "http://127.0.0.1:" .. port }, Least)
 end

@@ -95,7 +95,7 @@ for spec in ${SPECS:-spec/*_spec.lua}; do
     continue
     ;;
   esac
-  timeout 900 "$LUA" spec/support/runner.lua "$spec" >>"$work/results" 2>>"$work/log" </dev/null || wrong="$wrong $spec"
+  timeout 900 "$LUA" spec/scripts/runner.lua "$spec" >>"$work/results" 2>>"$work/log" </dev/null || wrong="$wrong $spec"
 done
 [ -z "$wrong" ] || failed "${wrong# }"
 grep -v "passed, 0 failed" "$work/results" | sed 's/^/  /'

@@ -37,7 +37,7 @@ function runs.memory()
     shell.write(directory .. "/source", '{"a":1}\n{"a":2}\n{"a":3}\n')
     for _, script in ipairs { "creates", "uploads", "runs" } do
       local output, status = shell.run(("valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
-        .. " %s/host once spec/support/%s.lua %s %s/source"):format(BUILD, script,
+        .. " %s/host once spec/scripts/%s.lua %s %s/source"):format(BUILD, script,
         server.url, directory))
       assert(status == 0, output)
       say("valgrind, %s: no error, no leak", script)

@@ -9,7 +9,7 @@ local directory = assert(core.fs.temporary())
 local file = assert(io.open(directory .. "/source", "wb"))
 file:write '{"a":1}\n{"a":2}\n{"a":3}\n'
 file:close()
-local command <const> = "LUA_CPATH='%s/?.so;;' TSAN_OPTIONS=exitcode=66 %s/host threads 8 spec/support/uploads.lua %s %s"
+local command <const> = "LUA_CPATH='%s/?.so;;' TSAN_OPTIONS=exitcode=66 %s/host threads 8 spec/scripts/uploads.lua %s %s"
 local ok = os.execute(command:format(build, build, server.url, directory .. "/source"))
 core.fs.remove(directory)
 if not ok then os.exit(1, true) end

@@ -1,4 +1,4 @@
--- Runs the specs of a file in a Lua that busted does not run in: LUA spec/support/runner.lua FILE
+-- Runs the specs of a file in a Lua that busted does not run in: LUA spec/scripts/runner.lua FILE
 -- Of busted it knows what the specs here use; their asserts are luassert's. Prints how many passed and failed, and the
 -- failures; what needs a module which this Lua does not have is passed over.
 local FILE <const> = arg[1]
