@@ -1,4 +1,5 @@
 -- Tokens: shared, renewed, and never shown.
+local Group = require "catalog.scheduler.group"
 local catalog = require "catalog"
 local raw = require "support.raw"
 local service = require "support.service"
@@ -7,9 +8,8 @@ local shell = require "support.shell"
 local DATASET <const> = service.DATASET
 local SECRET <const> = "s3cret-secret"
 
-local function created(id, headers)
-  return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id), headers) }
-end
+local QUICK <const> = { base = 0.01, cap = 0.02 }
+local created <const>, refused <const> = raw.created, raw.refused
 
 local function grant(token, more)
   return { send = raw.answer("200 OK", ('{"access_token":"%s"%s}'):format(token, more or ',"expires_in":86399')) }
@@ -293,5 +293,132 @@ describe("no token is shown", function()
       local _, err = service.client(server.url, { token = long }):create_batch { dataset = DATASET }
       assert.is_nil(tostring(err):find("abcdefgh", 1, true), tostring(err))
     end
+  end)
+end)
+
+describe("a token that has expired", function()
+  it("is renewed, and the request sent again with its body", function()
+    service.run({
+      clients = { key = "s3cret" }, tokens = {},
+      faults = { { match = { path = "/import/", nth = 2 }, action = { expire_tokens = true } } },
+    }, function(server)
+      local seen = {}
+      local settings = service.settings(server.url, {
+        client_secret = "s3cret",
+        on_request = function(exchange) seen[#seen + 1] = exchange.url:match "[^/]+$" .. " " .. exchange.status end,
+      })
+      settings.token = nil
+      local client = assert(catalog.client(settings))
+      assert(client:create_batch { dataset = DATASET })
+      assert.equal(DATASET, assert(client:create_batch { dataset = DATASET }).relatedObjects[1].id)
+      assert.same({ "v3 200", "batches 201", "batches 401", "v3 200", "batches 201" }, seen)
+    end)
+  end)
+
+  it("is fetched once for all that are in flight", function()
+    service.run({ clients = { key = "s3cret" }, tokens = {}, latency_ms = 20 }, function(server)
+      local fetched = 0
+      local settings = service.settings(server.url, {
+        client_secret = "s3cret",
+        on_request = function(exchange) if exchange.url:find "token" then fetched = fetched + 1 end end,
+      })
+      settings.token = nil
+      local client = assert(catalog.client(settings))
+      local jobs, left = Group.new(8), 20
+      jobs:add(function()
+        left = left - 1
+        return left >= 0 and function() return client:create_batch { dataset = DATASET } end or nil
+      end, 20)
+      assert(jobs:wait())
+      assert.equal(1, fetched)
+    end)
+  end)
+
+  it("is fetched anew when a callback raised or called within the fetching", function()
+    service.run({ clients = { key = "s3cret" }, tokens = {} }, function(server)
+      local client, settings, acts
+      settings = service.settings(server.url, {
+        client_secret = "s3cret", retry = QUICK, on_retry = function() table.remove(acts)() end,
+      })
+      settings.token = nil
+      local fault = { match = { path = "/ims" }, times = 1, action = { status = 503, body = "{}" } }
+      for _, act in ipairs {
+        function() error "on purpose" end, function() assert(client:create_batch { dataset = DATASET }) end,
+      } do
+        acts = { act }
+        client = assert(catalog.client(settings))
+        server:set_faults { fault }
+        pcall(client.create_batch, client, { dataset = DATASET })
+        assert(client:create_batch { dataset = DATASET })
+      end
+    end)
+  end)
+
+  it("that cannot be fetched is fetched once for all who wait for it", function()
+    local answer = refused("400 Bad", "", '{"error":"invalid_client"}')
+    answer.pause = 0.1
+    local server <close> = raw.start { { answer } }
+    local settings = service.settings(server.url, { client_secret = "s3cret" })
+    settings.token = nil
+    local client = assert(catalog.client(settings))
+    local _, _, results = catalog.map({ 1, 2, 3, 4, 5 }, function() return client:batch("b"):get() end,
+      { parallel = 5 })
+    for i = 1, 5 do assert.equal("invalid_client", results[i].error.code) end
+    assert.equal(1, #server:stop())
+  end)
+
+  it("that cannot be fetched is no creation that may have happened, and the call ends in time", function()
+    local silent <close> = raw.start { { { hang = true } } }
+    local settings = service.settings("http://127.0.0.1:1", {
+      ims_url = silent.url, client_secret = "s3cret", timeout = 3600, retry = { deadline = 0.2 },
+    })
+    settings.token = nil
+    local batch, err = assert(catalog.client(settings)):create_batch { dataset = DATASET, once = true }
+    assert.is_nil(batch)
+    assert.equal("timeout", err.kind)
+    assert.is_nil(err.ambiguous)
+  end)
+
+  it("is asked for again where a function gives it, and is the end where it is all there is", function()
+    service.run({ tokens = { "good-token" } }, function(server)
+      local given = { "bad-token", "good-token" }
+      local asking = service.client(server.url, { token = function() return table.remove(given, 1) or "good-token" end })
+      assert(asking:create_batch { dataset = DATASET })
+      assert.equal("401013", select(2, service.client(server.url, { retry = QUICK }):create_batch { dataset = DATASET }).code)
+    end)
+  end)
+end)
+
+describe("credentials", function()
+  it("are fetched with the client's secret, once", function()
+    service.run({ clients = { key = "s3cret" }, tokens = {} }, function(server)
+      local client = service.client(server.url, { client_secret = "s3cret", scopes = { "openid", "AdobeID" } })
+      local calls = {}
+      client.on_request = function(exchange) calls[#calls + 1] = exchange.url:match "[^/]+$" end
+      -- a token in the table wins over the secret
+      assert.is_nil((client:create_batch { dataset = DATASET }))
+      local settings = service.settings(server.url, {
+        client_secret = "s3cret", scopes = { "openid", "AdobeID" },
+        on_request = function(exchange) calls[#calls + 1] = exchange.url:match "[^/]+$" end,
+      })
+      settings.token = nil
+      calls = {}
+      local one = assert(catalog.client(settings))
+      assert(one:create_batch { dataset = DATASET })
+      assert(one:create_batch { dataset = DATASET })
+      assert.same({ "v3", "batches", "batches" }, calls)
+    end)
+  end)
+
+  it("are refused with the identity service's words", function()
+    service.run({ clients = { key = "s3cret" } }, function(server)
+      local settings = service.settings(server.url, { client_secret = "wr0ng" })
+      settings.token = nil
+      local batch, err = assert(catalog.client(settings)):create_batch { dataset = DATASET }
+      assert.is_nil(batch)
+      assert.equal("auth", err.kind)
+      assert.equal("invalid_client", err.code)
+      assert.is_nil(tostring(err):find("wr0ng", 1, true))
+    end)
   end)
 end)

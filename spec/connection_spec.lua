@@ -4,10 +4,7 @@ local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
-
-local function created(id)
-  return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id)) }
-end
+local created <const> = raw.created
 
 describe("a connection", function()
   it("serves one creation after another", function()
@@ -183,62 +180,5 @@ describe("a connection", function()
     local server <close> = raw.start { { created "b1" } }
     assert(service.client(server.url):create_batch { dataset = DATASET })
     assert.equal(before, sockets())
-  end)
-end)
-
-describe("headers", function()
-  it("are made once and used again while nothing changes", function()
-    local core = require "catalog.core"
-    local server <close> = raw.start { { created "b1", created "b2", created "b3", created "b4" } }
-    local lists, make = 0, core.client.headers
-    core.client.headers = function(lines)
-      lists = lists + 1
-      return make(lines)
-    end
-    finally(function() core.client.headers = make end)
-    local token = "one"
-    local client = service.client(server.url, { token = function() return token end })
-    for _ = 1, 3 do assert(client:create_batch { dataset = DATASET }) end
-    assert.equal(1, lists)
-    token = "two"
-    assert(client:create_batch { dataset = DATASET })
-    assert.equal(2, lists)
-    local tokens = {}
-    for _, request in ipairs(server:stop()) do tokens[#tokens + 1] = request:match "Bearer (%w+)" end
-    assert.same({ "one", "one", "one", "two" }, tokens)
-  end)
-end)
-
-describe("credentials", function()
-  it("are fetched with the client's secret, once", function()
-    service.run({ clients = { key = "s3cret" }, tokens = {} }, function(server)
-      local client = service.client(server.url, { client_secret = "s3cret", scopes = { "openid", "AdobeID" } })
-      local calls = {}
-      client.on_request = function(exchange) calls[#calls + 1] = exchange.url:match "[^/]+$" end
-      -- a token in the table wins over the secret
-      assert.is_nil((client:create_batch { dataset = DATASET }))
-      local settings = service.settings(server.url, {
-        client_secret = "s3cret", scopes = { "openid", "AdobeID" },
-        on_request = function(exchange) calls[#calls + 1] = exchange.url:match "[^/]+$" end,
-      })
-      settings.token = nil
-      calls = {}
-      local fetching = assert(require("catalog").client(settings))
-      assert(fetching:create_batch { dataset = DATASET })
-      assert(fetching:create_batch { dataset = DATASET })
-      assert.same({ "v3", "batches", "batches" }, calls)
-    end)
-  end)
-
-  it("are refused with the identity service's words", function()
-    service.run({ clients = { key = "s3cret" } }, function(server)
-      local settings = service.settings(server.url, { client_secret = "wr0ng" })
-      settings.token = nil
-      local batch, err = assert(require("catalog").client(settings)):create_batch { dataset = DATASET }
-      assert.is_nil(batch)
-      assert.equal("auth", err.kind)
-      assert.equal("invalid_client", err.code)
-      assert.is_nil(tostring(err):find("wr0ng", 1, true))
-    end)
   end)
 end)

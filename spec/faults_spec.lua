@@ -185,3 +185,31 @@ describe("a fault that stays", function()
     end)
   end
 end)
+
+describe("faults on the way", function()
+  it("do not keep an ingest from being whole", function()
+    shell.with_directory(function(directory)
+      local path, lines = directory .. "/source.json", {}
+      for i = 1, 5000 do lines[i] = ('{"n":%d}\n'):format(i) end
+      shell.write(path, table.concat(lines))
+      service.run({ data_dir = directory .. "/data", seed = 11, faults = {
+        { rate = 0.05, action = { drop = "after" } }, { rate = 0.05, action = { drop = "before" } },
+        { rate = 0.05, action = { status = 503, body = "{}" } }, { rate = 0.05, action = { cut = 30 } },
+      } }, function(server)
+        local client = service.client(server.url, { retry = { tries = 10, base = 0.01, cap = 0.05 } })
+        for run = 1, 5 do
+          local report = assert(client:ingest {
+            dataset = service.DATASET, format = "json",
+            files = { { name = "whole", file = path }, { name = "parts", file = path } },
+            part_size = 3000 + run, part_threshold = run == 1 and 200000 or 1000, parallel = 4,
+          })
+          assert.equal(10000, report.metrics.outputRecordCount)
+          for _, name in ipairs { "whole", "parts" } do
+            local kept <close> = assert(io.open(("%s/data/files/%s/%s"):format(directory, report.id, name), "rb"))
+            assert.equal(table.concat(lines), kept:read "a")
+          end
+        end
+      end)
+    end)
+  end)
+end)

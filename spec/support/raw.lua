@@ -112,4 +112,13 @@ function raw.answer(status, body, headers)
     headers or "", body)
 end
 
+--- The request's answer that a batch was created, and one that refuses it.
+function raw.created(id, headers)
+  return { send = raw.answer("201 Created", ('{"id":"%s"}'):format(id), headers) }
+end
+
+function raw.refused(status, headers, body)
+  return { send = raw.answer(status, body or "", headers) }
+end
+
 return raw
