@@ -9,8 +9,8 @@ local shell = require "support.shell"
 local DATASET <const> = service.DATASET
 local with_run <const>, requests <const>, batches <const> = journals.with_run, journals.requests, journals.batches
 local count <const>, outage <const>, alive <const> = journals.count, journals.outage, journals.alive
-local stop_in_the_middle <const>, without_checksums <const>, assert_whole <const> = journals.stop_in_the_middle, journals.without_checksums, journals.assert_whole
-local assert_error <const> = journals.assert_error
+local stop_in_the_middle <const>, assert_error <const> = journals.stop_in_the_middle, journals.assert_error
+local without_checksums <const>, assert_whole <const> = journals.without_checksums, journals.assert_whole
 
 describe("an ingest with a journal", function()
   it("goes on where the same call stopped before", function()
