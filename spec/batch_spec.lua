@@ -1,5 +1,4 @@
--- A batch as a whole: completed, given up, waited for, and what was found in it.
-local catalog = require "catalog"
+-- A batch as a value: looked up, attached by its id, closed when its block is left.
 local raw = require "support.raw"
 local service = require "support.service"
 
@@ -9,232 +8,7 @@ local function with_client(options, body)
   service.run(options, function(server, client) body(client, server) end)
 end
 
--- A batch with one file, completed.
-local function completed(client, content, options)
-  local given = { dataset = DATASET, format = "json" }
-  for name, value in pairs(options or {}) do given[name] = value end
-  local batch = assert(client:create_batch(given))
-  if content then assert(batch:upload("a", { data = content })) end
-  return assert(batch:complete())
-end
-
-local function rows(count, bad)
-  local lines = {}
-  for i = 1, count do lines[i] = i <= bad and ("not json %d"):format(i) or ('{"n":%d}'):format(i) end
-  return table.concat(lines, "\n") .. "\n"
-end
-
 describe("a batch", function()
-  it("is ingested, and waited for", function()
-    with_client({ stage_ms = 30 }, function(client)
-      local batch = completed(client, rows(10, 0))
-      local seen = {}
-      local done = assert(batch:wait { timeout = 30, on_change = function(status) seen[#seen + 1] = status end })
-      assert.equal("success", done.status)
-      assert.equal("success", seen[#seen])
-      assert.same({
-        inputByteSize = #rows(10, 0), inputFileCount = 1, inputRecordCount = 10, outputRecordCount = 10,
-        failedRecordCount = 0, partitionCount = 1,
-      }, done.metrics)
-      assert.same({}, assert(done:problems()))
-      assert.equal("integer", math.type(done.completed))
-    end)
-  end)
-
-  it("may be completed again", function()
-    with_client({}, function(client)
-      local batch = completed(client, rows(1, 0))
-      assert(batch:complete())
-      assert(batch:wait())
-      assert(batch:complete())
-    end)
-  end)
-
-  it("that failed is an error with the service's code", function()
-    with_client({}, function(client)
-      local batch = completed(client, rows(10, 3), { error_diagnostics = true })
-      local done, err = batch:wait()
-      assert.is_nil(done)
-      assert.equal("batch", err.kind)
-      assert.equal("INGEST-1212-400", err.code)
-      assert.equal("failed", err.batch.status)
-      assert.matches("the batch " .. batch.id .. " ended as failed: INGEST-1212-400: ", err.message, 1, true)
-      assert.matches("(3 rows)", err.message, 1, true)
-    end)
-  end)
-
-  it("with bad rows under the threshold is a success with problems", function()
-    with_client({}, function(client)
-      local batch = completed(client, rows(100, 5), { error_diagnostics = true, partial_ingestion = 5 })
-      local done = assert(batch:wait())
-      assert.equal("success", done.status)
-      assert.equal(95, done.metrics.outputRecordCount)
-      local problems = assert(done:problems())
-      assert.equal(2, #problems)
-      assert.equal("INGEST-1401-400", problems[2].code)
-      assert.equal("INGEST-1212-400", problems[1].code)
-      assert.equal(5, problems[1].recordCount)
-      assert.matches("^INGEST%-1212%-400: .* %(5 rows%)$", problems[1].text)
-      assert.equal("failed", select(2, completed(client, rows(100, 6), { partial_ingestion = 5 }):wait()).batch.status)
-    end)
-  end)
-
-  it("gives the rows that failed, over all pages and files, with the raw line", function()
-    with_client({}, function(client)
-      local batch = completed(client, rows(3000, 2500), { error_diagnostics = true, partial_ingestion = 100 })
-      assert(batch:wait())
-      local count = 0
-      for row, line in batch:failed_rows() do
-        count = count + 1
-        assert.equal("not json " .. count, row._corrupt_record)
-        assert.equal("INGEST-1401-400", row._errors[1].code)
-        assert.equal("a", row._filename)
-        assert.matches('"_corrupt_record":"not json ' .. count .. '"', line, 1, true)
-      end
-      assert.equal(2500, count)
-    end)
-  end)
-
-  it("has 64-bit numbers whole in the raw line of a row that failed", function()
-    local body = '{"id":9223372036854775807,"_errors":[{"code":"INGEST-1555-400"}]}\n'
-    local listing = '{"data":[{"name":"part 0.json","length":"66"}],"_page":{"limit":100,"count":1}}'
-    local server <close> = raw.start { { { send = raw.answer("200 OK", listing) }, { send = raw.answer("200 OK", body) } } }
-    for row, line in service.client(server.url):batch("b1"):failed_rows() do
-      assert.equal("INGEST-1555-400", row._errors[1].code)
-      assert.equal(body, line .. "\n")
-    end
-    assert.matches("^GET /data/foundation/export/batches/b1/meta%?path=row_errors%%2Fpart%%200.json ", server:stop()[2])
-  end)
-
-  it("gives each row that failed once, also where a file of them came at the second try only", function()
-    local listing = raw.answer("200 OK", '{"data":[{"name":"part","length":"66"}],"_page":{"limit":100,"count":1}}')
-    local lines_there <const> = '{"n":1}\n{"n":2}\n'
-    local whole = raw.answer("200 OK", lines_there)
-    for _, first in ipairs {
-      { send = raw.answer("503 Down", '{"title":"much longer than what comes next","status":503}') },
-      { send = whole:sub(1, -3), close = true },
-    } do
-      local server <close> = raw.start { { { send = listing }, first, { send = whole } }, { { send = whole } } }
-      local client, lines = service.client(server.url, { retry = { base = 0.001 } }), {}
-      for _, line in client:batch("b1"):failed_rows() do lines[#lines + 1] = line end
-      assert.equal(lines_there, table.concat(lines, "\n") .. "\n")
-    end
-  end)
-
-  it("reads listings page by page", function()
-    local function page(from, count)
-      local entries = {}
-      for i = 1, count do entries[i] = ('{"name":"f%d","length":"%d"}'):format(from + i, from + i) end
-      return { send = raw.answer("200 OK", ('{"data":[%s],"_page":{}}'):format(table.concat(entries, ","))) }
-    end
-    local server <close> = raw.start { { page(0, 100), page(100, 100), page(200, 7) } }
-    local files = assert(service.client(server.url):batch("b1"):input_files())
-    assert.equal(207, #files)
-    assert.same({ name = "f207", bytes = 207 }, files[207])
-    local starts = {}
-    for _, request in ipairs(server:stop()) do starts[#starts + 1] = request:match "start=(%d+)" end
-    assert.same({ "0", "100", "200" }, starts)
-  end)
-
-  it("raises the error in the loop when the rows cannot be had", function()
-    local server <close> = raw.start { { { send = raw.answer("403 Forbidden", '{"title":"Forbidden"}') } } }
-    local ok, err = pcall(function()
-      for _ in service.client(server.url):batch("b1"):failed_rows() do error "a row" end
-    end)
-    assert.is_false(ok)
-    assert.equal("auth", err.kind)
-  end)
-
-  it("lists what the service read, and no rows where none failed", function()
-    with_client({}, function(client)
-      local batch = completed(client, rows(2, 0))
-      assert(batch:wait())
-      assert.same({ { name = "a", bytes = #rows(2, 0) } }, assert(batch:input_files()))
-      for _ in batch:failed_rows() do error "there is none" end
-    end)
-  end)
-
-  it("fails with the service's code for an empty file, and for none", function()
-    with_client({}, function(client)
-      assert.equal("106", select(2, completed(client, ""):wait()).code)
-      assert.equal("106", select(2, completed(client, nil):wait()).code)
-    end)
-  end)
-
-  it("can be given up, failed and reverted, and says when it cannot", function()
-    with_client({}, function(client)
-      local batch = assert(client:create_batch { dataset = DATASET })
-      assert(batch:abort())
-      assert.equal("aborted", assert(batch:get()).status)
-      local waited, err = batch:wait()
-      assert.is_nil(waited)
-      assert.matches("ended as aborted", err.message, 1, true)
-      local failed = assert(client:create_batch { dataset = DATASET })
-      assert(failed:fail())
-      assert.equal("failed", assert(failed:get()).status)
-      local good = completed(client, rows(1, 0))
-      assert(good:wait())
-      assert.matches("cannot be aborted", select(2, good:abort()).message, 1, true)
-      assert(good:revert())
-      assert.equal("inactive", assert(good:get()).status)
-    end)
-  end)
-
-  -- Asked again, the service refuses what it has done already: only the state tells.
-  it("knows that it was given up, failed or reverted when the answer to that was lost", function()
-    for action, status in pairs { abort = "aborted", fail = "failed", revert = "inactive" } do
-      for _, retry in ipairs { { base = 0.01 }, { tries = 1 } } do
-        service.run({}, function(server)
-          local client = service.client(server.url, { retry = retry })
-          local batch = assert(client:create_batch { dataset = DATASET, format = "json" })
-          if action == "revert" then
-            assert(batch:upload("a", { data = rows(1, 0) }))
-            assert(assert(batch:complete()):wait())
-          end
-          server:set_faults { { match = { path = "action=" }, times = 1, action = { drop = "after" } } }
-          local done, err = batch[action](batch)
-          assert(done, ("%s: %s"):format(action, err))
-          assert.equal(status, assert(batch:get()).status)
-        end)
-      end
-    end
-  end)
-
-  it("is waited for no longer than asked, and goes on", function()
-    with_client({ stage_ms = 60000 }, function(client)
-      local batch = completed(client, rows(1, 0))
-      local done, err = batch:wait { timeout = 0.05 }
-      assert.is_nil(done)
-      assert.equal("timeout", err.kind)
-      assert.matches("was still loaded after 0.05 seconds; it goes on", err.message, 1, true)
-      assert.equal("loaded", assert(batch:get()).status)
-    end)
-  end)
-
-  it("that nobody knows is an error at once; a new one may be unknown for a while", function()
-    with_client({ catalog_lag_ms = 300 }, function(client)
-      assert.equal(404, select(2, client:batch("nobody"):wait()).status)
-      assert.equal("success", assert(completed(client, rows(1, 0)):wait { timeout = 30 }).status)
-    end)
-  end)
-
-  it("is waited for through faults that pass", function()
-    local function status(name) return { send = raw.answer("200 OK", ('{"b1":{"status":"%s"}}'):format(name)) } end
-    local server <close> = raw.start {
-      { status "loaded", { send = raw.answer("503 No", "") }, { send = raw.answer("200 OK", "{}"), close = true } },
-      { status "success" },
-    }
-    local done, err = service.client(server.url):batch("b1"):wait { timeout = 30 }
-    -- the third answer knows no such batch, and that does not pass
-    assert.is_nil(done)
-    assert.equal("http", err.kind)
-    assert.equal(404, err.status)
-    local second <close> = raw.start {
-      { status "loaded", { send = raw.answer("503 No", ""), close = true } }, { status "active" },
-    }
-    assert.equal("active", assert(service.client(second.url):batch("b1"):wait { timeout = 30 }).status)
-  end)
-
   it("left before it was completed is aborted, and only then", function()
     with_client({}, function(client)
       local id
@@ -268,13 +42,64 @@ describe("a batch", function()
     end)
   end)
 
-  it("has methods for the module's default client too", function()
-    with_client({}, function(_, server)
-      assert(catalog.configure(service.settings(server.url)))
-      local batch = assert(catalog.create_batch { dataset = DATASET, format = "json" })
-      assert(catalog.batch(batch.id):upload("a", { data = "{}\n" }))
-      assert(catalog.batch(batch.id):complete())
-      assert.equal("success", assert(catalog.batch(batch.id):wait()).status)
+  it("is looked up as a fresh table, and the old one stays as it was", function()
+    service.run({}, function(_, client)
+      local batch = assert(client:create_batch { dataset = DATASET })
+      local again = assert(batch:get())
+      assert.equal(batch.id, again.id)
+      assert.equal(batch.created, again.created)
+      assert.is_false(rawequal(batch, again))
     end)
+  end)
+
+  it("is made from an id alone, which costs no call", function()
+    service.run({}, function(_, client)
+      local id = assert(client:create_batch { dataset = DATASET }).id
+      local handle = client:batch(id)
+      assert.is_nil(handle.status)
+      assert.equal("batch " .. id .. " (not looked up)", tostring(handle))
+      assert.equal("loading", assert(handle:get()).status)
+    end)
+  end)
+
+  it("that the catalog does not know is an error when it is looked up", function()
+    service.run({}, function(_, client)
+      local batch, err = client:batch("nobody"):get()
+      assert.is_nil(batch)
+      assert.equal("http", err.kind)
+      assert.equal(404, err.status)
+      assert.is_nil(err.ambiguous)
+    end)
+  end)
+
+  it("has its id encoded, and refused where it would change the path", function()
+    local server <close> = raw.start { { { send = raw.answer("200 OK", '{"a/b ?":{}}') } } }
+    local client = service.client(server.url)
+    assert(client:batch("a/b ?"):get())
+    for _, id in ipairs { "", ".", ".." } do
+      local batch, err = client:batch(id):get()
+      assert.is_nil(batch)
+      assert.equal("data", err.kind)
+    end
+    local requests = server:stop()
+    assert.equal(1, #requests)
+    assert.matches("GET /data/foundation/catalog/batches/a%2Fb%20%3F HTTP/1.1", requests[1], 1, true)
+  end)
+end)
+
+describe("the fields of the service", function()
+  -- AEP.md's table, and the batch objects of Adobe's API descriptions.
+  local FIELDS = {
+    "id", "imsOrg", "created", "createdClient", "createdUser", "updated", "updatedUser", "status", "relatedObjects",
+    "version", "tags", "externalId", "inputFormat", "replay", "started", "completed", "metrics", "errors", "recordCount",
+    "failedRecordCount", "failedBatchLocation", "size", "sizeInBytes", "availableDates", "rows", "description", "code",
+    "name", "predecessors", "predecessorsByExternalId", "predecessorListingType", "reason", "datasetId",
+    "enableErrorDiagnostics", "partialIngestionPercent", "partialIngestionPercentage", "format", "isMultiLineJson",
+  }
+
+  it("share no name with a method", function()
+    local methods = require("catalog.batch.batch").methods
+    assert.is_function(methods.get)
+    for _, field in ipairs(FIELDS) do assert.is_nil(methods[field], field) end
   end)
 end)

@@ -1,0 +1,37 @@
+-- What `require "catalog"` gives.
+local catalog = require "catalog"
+local core = require "catalog.core"
+local service = require "support.service"
+
+local DATASET <const> = service.DATASET
+
+local function with_client(options, body)
+  service.run(options, function(server, client) body(client, server) end)
+end
+
+describe("the module", function()
+  it("has a version, null and arrays", function()
+    assert.equal("catalog 0.1.0", catalog._VERSION)
+    assert.equal("[]", core.json.encode(catalog.array {}))
+    assert.equal("[]", core.json.encode(catalog.empty_array))
+    assert.equal("null", core.json.encode(catalog.null))
+  end)
+
+  it("creates with the client that configure made", function()
+    service.run({}, function(server)
+      assert(catalog.configure(service.settings(server.url)))
+      local batch = assert(catalog.create_batch { dataset = DATASET })
+      assert.equal(batch.id, assert(catalog.batch(batch.id):get()).id)
+    end)
+  end)
+
+  it("has the methods of batches for its default client too", function()
+    with_client({}, function(_, server)
+      assert(catalog.configure(service.settings(server.url)))
+      local batch = assert(catalog.create_batch { dataset = DATASET, format = "json" })
+      assert(catalog.batch(batch.id):upload("a", { data = "{}\n" }))
+      assert(catalog.batch(batch.id):complete())
+      assert.equal("success", assert(catalog.batch(batch.id):wait()).status)
+    end)
+  end)
+end)
