@@ -3,6 +3,7 @@
 local catalog = require "catalog"
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local hurry = require "support.hurry"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -99,18 +100,23 @@ end
 
 local UNTOUCHED <const> = 11 -- requests of an ingest without a fault
 
--- A creation whose answer is lost is looked for for some seconds: all faults at that step at the same time.
-local function at_once(faults, check)
+-- Checks things at the same time: they wait more than they work.
+local function at_once(list, check)
+  assert(catalog.map(list, function(one)
+    check(one)
+    return true
+  end, { parallel = #list }))
+end
+
+-- A creation whose answer is lost is looked for for some seconds.
+local function for_each_fault(faults, check)
   local names = {}
   for name in pairs(faults) do names[#names + 1] = name end
-  assert(catalog.map(names, function(name)
-    check(STEPS[1], name, faults[name])
-    return true
-  end, { parallel = #names }))
+  hurry(function() at_once(names, function(name) check(STEPS[1], name, faults[name]) end) end)
 end
 
 local function for_later_steps(check)
-  for i = 2, #STEPS do check(STEPS[i]) end
+  hurry(function() at_once({ table.unpack(STEPS, 2) }, check) end)
 end
 
 describe("a fault that passes", function()
@@ -126,7 +132,7 @@ describe("a fault that passes", function()
     end)
   end
 
-  it("leaves every file whole, and one batch, whatever befalls the creation", function() at_once(PASSING, check) end)
+  it("leaves every file whole, and one batch, whatever befalls the creation", function() for_each_fault(PASSING, check) end)
 
   for fault, action in pairs(PASSING) do
     it(("(%s) leaves every file whole, and one batch, at each later step"):format(fault), function()
@@ -177,7 +183,7 @@ describe("a fault that stays", function()
     end)
   end
 
-  it("is an error at the creation, whatever it is, and nothing is completed", function() at_once(STAYING, check) end)
+  it("is an error at the creation, whatever it is, and nothing is completed", function() for_each_fault(STAYING, check) end)
 
   for fault, action in pairs(STAYING) do
     it(("(%s) is an error at each later step, and nothing is completed by halves"):format(fault), function()

@@ -4,6 +4,7 @@ local journal = require "catalog.ingest.journal"
 local journals = require "support.journals"
 local service = require "support.service"
 local shell = require "support.shell"
+local values = require "support.values"
 
 local DATASET <const> = service.DATASET
 local with_run <const>, batches <const>, count <const> = journals.with_run, journals.batches, journals.count
@@ -33,20 +34,20 @@ describe("a journal", function()
     with_run(function(run)
       local text = stop_in_the_middle(run, 8)
       local function last_start() return #text - #text:match "[^\n]*\n$" end
-      local before_last = journal.read(text:sub(1, last_start()))
+      local before_last, wrong = journal.read(text:sub(1, last_start())), {}
       for at = 1, #text do
         for bit = 0, 7 do
           local flipped = text:sub(1, at - 1) .. string.char(text:byte(at) ~ (1 << bit)) .. text:sub(at + 1)
           local state, err = journal.read(flipped)
           -- where the newline before the last line is none any more, the last line is that and the one before
           if at < last_start() or state == nil then
-            assert.is_nil(state)
-            assert.equal("data", err.kind)
-          elseif at > last_start() then
-            assert.same(before_last, state)
+            if state ~= nil or err.kind ~= "data" then wrong[#wrong + 1] = { at, bit } end
+          elseif at > last_start() and not values.same(before_last, state) then
+            wrong[#wrong + 1] = { at, bit }
           end
         end
       end
+      assert.same({}, wrong)
     end)
   end)
 

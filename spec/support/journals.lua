@@ -2,6 +2,7 @@
 local assert = require "luassert"
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local hurry = require "support.hurry"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -10,7 +11,8 @@ local journals = {}
 local DATASET <const> = service.DATASET
 local PARTS <const> = { part_size = 1000, part_threshold = 2000 }
 
---- A directory with files of rows, an emulator that keeps a log, and the options of an ingest with a journal.
+--- A directory with files of rows, an emulator that keeps a log, and the options of an ingest with a journal. Pauses pass
+-- faster.
 function journals.with_run(body, options)
   shell.with_directory(function(directory)
     local given = {
@@ -24,7 +26,9 @@ function journals.with_run(body, options)
     local settings = { data_dir = directory .. "/data", log = directory .. "/log" }
     for name, value in pairs(options or {}) do settings[name] = value end
     local server <close> = assert(emulator.start(settings))
-    body { directory = directory, given = given, server = server, client = service.client(server.url) }
+    hurry(function()
+      body { directory = directory, given = given, server = server, client = service.client(server.url) }
+    end)
   end)
 end
 
