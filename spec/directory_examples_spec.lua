@@ -1,6 +1,7 @@
 -- The examples that ingest what lies in a directory, in disorder: every file is ingested once, and none is lost.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local hurry = require "support.hurry"
 local least = require "support.least"
 local program = require "support.program"
 local shell = require "support.shell"
@@ -65,15 +66,15 @@ local WATCHING <const> = {
 }
 
 describe("the example nightly.lua", function()
-  local function run(server, path, more)
-    local running <close> = program.start(server.url, NIGHTLY:format(path) .. (more or ""))
+  local function run(server, path, more, before)
+    local running <close> = program.start(server.url, NIGHTLY:format(path) .. (more or ""), before)
     return running:finish()
   end
 
   it("goes on with what a kill has left, as one batch", function()
     for _, options in ipairs {
-      { faults = { { match = { method = "PUT" }, times = 1, action = { delay_ms = 2500 } } } },
-      { faults = { { match = { path = "action=COMPLETE" }, times = 1, action = { delay_ms = 2500 } } } },
+      { faults = { { match = { method = "PUT" }, times = 1, action = { delay_ms = 1000 } } } },
+      { faults = { { match = { path = "action=COMPLETE" }, times = 1, action = { delay_ms = 1000 } } } },
       { stage_ms = 700 },
     } do
       with_server(options, function(path, server, directory)
@@ -149,7 +150,7 @@ describe("the example nightly.lua", function()
   it("tries again while the platform is down, and makes one batch of it", function()
     with_server({ faults = { { times = 6, action = { status = 503 } } } }, function(path, server, directory)
       settle(path .. "/a.json", "{}\n")
-      local output, status = run(server, path)
+      local output, status = run(server, path, nil, hurry.PROGRAM)
       assert.equal(0, status, output)
       assert.matches("try 1: .*503", output)
       assert.equal(1, count(directory, CREATED))

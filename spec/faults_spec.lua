@@ -112,11 +112,11 @@ end
 local function for_each_fault(faults, check)
   local names = {}
   for name in pairs(faults) do names[#names + 1] = name end
-  hurry(function() at_once(names, function(name) check(STEPS[1], name, faults[name]) end) end)
+  hurry.during(function() at_once(names, function(name) check(STEPS[1], name, faults[name]) end) end)
 end
 
 local function for_later_steps(check)
-  hurry(function() at_once({ table.unpack(STEPS, 2) }, check) end)
+  hurry.during(function() at_once({ table.unpack(STEPS, 2) }, check) end)
 end
 
 describe("a fault that passes", function()

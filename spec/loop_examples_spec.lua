@@ -1,6 +1,7 @@
 -- The examples that live in a loop, each as a program of its own.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local hurry = require "support.hurry"
 local least = require "support.least"
 local program = require "support.program"
 local shell = require "support.shell"
@@ -67,7 +68,7 @@ describe("the example receiver.lua", function()
   it("keeps what it cannot get in, and tries again", function()
     with_server({}, function(directory, server)
       server:set_faults { { times = 6, action = { status = 400, body = '{"title":"Not now"}' } } }
-      local running <close>, port = start(server, "3 0.05")
+      local running <close>, port = start(server, "3 0.05", hurry.PROGRAM)
       assert.same({ "ok", "ok", "ok" }, send(port, 3))
       assert.same({ '{"n":1}', '{"n":2}', '{"n":3}' }, lines_in(directory .. "/data"))
       running:signal "INT"
@@ -196,7 +197,7 @@ except TimeoutError:
 
   it("says complete again when the answer was lost, and ingests nothing twice", function()
     with_server({}, function(directory, server)
-      local running <close>, port = start(server, "2 0.05")
+      local running <close>, port = start(server, "2 0.05", hurry.PROGRAM)
       server:set_faults {
         { match = { path = "action=COMPLETE" }, times = 12, action = { drop = "after" } },
         { match = { path = "/catalog/batches/" }, times = 3, action = { status = 403 } },
@@ -209,7 +210,7 @@ except TimeoutError:
 
   it("keeps its senders while the platform is down", function()
     with_server({}, function(directory, server)
-      local running <close>, port = start(server, "2 0.05")
+      local running <close>, port = start(server, "2 0.05", hurry.PROGRAM)
       server:stop()
       local connection = connect(port)
       connection:write '{"n":1}\n{"n":2}\n'
@@ -285,7 +286,7 @@ describe("the example watch_luv.lua", function()
       local watched = directory .. "/watched"
       assert(core.fs.mkdir(watched))
       shell.write(watched .. "/a.json", '{"n":1}\n')
-      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d"):format(watched))
+      local running <close> = program.start(server.url, ("examples/watch_luv.lua %s d 0.2"):format(watched))
       assert.equal("watching", running:line())
       assert.matches("^a.json: an unknown number of records in batch %w+$", running:line())
       running:signal "TERM"

@@ -43,7 +43,7 @@ describe("a creation that is to happen once", function()
           return batch
         end
       end, number)
-      hurry(function() assert(jobs:wait()) end)
+      hurry.during(function() assert(jobs:wait()) end)
       local different = 0
       for _ in pairs(seen) do different = different + 1 end
       assert.equal(number, different)
@@ -73,7 +73,7 @@ describe("a creation that is to happen once", function()
       faults = { { match = { method = "POST", path = "/import/batches$" }, times = 1, action = { drop = "after" } } },
     }, function(_, client)
       local batch
-      hurry(function() batch = assert(client:create_batch { dataset = DATASET, format = "json", once = true }) end)
+      hurry.during(function() batch = assert(client:create_batch { dataset = DATASET, format = "json", once = true }) end)
       assert(batch:upload("a.json", { data = "{}\n" }))
       os.execute "sleep 0.3" -- by now the catalog knows the first
       assert(batch:complete())
@@ -199,7 +199,7 @@ describe("a creation that is to happen once", function()
       }
       local other = assert(client:create_batch { dataset = "another", external_id = "mine" })
       local made
-      hurry(function()
+      hurry.during(function()
         made = assert(client:create_batch { dataset = DATASET, format = "json", external_id = "mine", once = true })
       end)
       assert.not_equal(other.id, made.id)
@@ -287,7 +287,7 @@ describe("Retry-After, where a creation is to happen once,", function()
       local server <close> = raw.start { { { close = true } }, { none, none, none, none, none, answer } }
       local client = service.client(server.url, { retry = { deadline = 60 } })
       local batch, err
-      hurry(function() batch, err = client:create_batch { dataset = DATASET, once = true } end)
+      hurry.during(function() batch, err = client:create_batch { dataset = DATASET, once = true } end)
       assert.is_nil(batch)
       assert.is_true(err.status == 409 or err.status == 400)
       assert.is_true(err.ambiguous)
@@ -299,7 +299,7 @@ describe("Retry-After, where a creation is to happen once,", function()
     local none = { send = raw.answer("200 OK", "{}") }
     local server <close> = raw.start { { slow, none, none, none, none, none, created "b1", none } }
     local client = service.client(server.url, { retry = QUICK })
-    local pauses = hurry(function() assert(client:create_batch { dataset = DATASET, once = true }) end)
+    local pauses = hurry.during(function() assert(client:create_batch { dataset = DATASET, once = true }) end)
     assert.same({ 1, 0.25, 1, 1, 2 }, pauses)
   end)
 end)

@@ -26,7 +26,7 @@ function journals.with_run(body, options)
     local settings = { data_dir = directory .. "/data", log = directory .. "/log" }
     for name, value in pairs(options or {}) do settings[name] = value end
     local server <close> = assert(emulator.start(settings))
-    hurry(function()
+    hurry.during(function()
       body { directory = directory, given = given, server = server, client = service.client(server.url) }
     end)
   end)
