@@ -24,12 +24,6 @@ local function statuses(client)
   return list
 end
 
-local function assert_error(kind, text, report, err)
-  assert.is_nil(report)
-  assert.equal(kind, err.kind, tostring(err))
-  assert.matches(text, err.message, 1, true)
-end
-
 describe("ingest", function()
   it("creates, uploads, completes, waits and reports", function()
     with_files({ 10, 20, 3000 }, function(client, paths)
@@ -50,50 +44,6 @@ describe("ingest", function()
         assert.equal(report.id, file.batch)
       end
       assert.same({ "f1.json 80", "sub/b.json 160", "f3.json 24000" }, names)
-    end)
-  end)
-
-  it("takes the files of a directory that fit a pattern", function()
-    with_files({ 1, 2, 3 }, function(client, _, directory)
-      shell.write(directory .. "/other.txt", "x")
-      os.execute("mkdir " .. directory .. "/d.json")
-      local report = assert(client:ingest { dataset = DATASET, format = "json", dir = directory, pattern = "*.json" })
-      assert.equal(3, #report.files)
-      assert_error("data", "there is no file *.csv in " .. directory,
-        client:ingest { dataset = DATASET, dir = directory, pattern = "*.csv" })
-    end)
-  end)
-
-  it("leaves out what is no file in a directory, and nothing else", function()
-    shell.with_directory(function(directory)
-      shell.write(directory .. "/a.json", "{}\n")
-      shell.run(("cd %s && mkdir dir.json && mkfifo pipe.json"):format(directory))
-      service.run({}, function(_, client)
-        local given = { dataset = DATASET, format = "json", dir = directory, pattern = "*.json" }
-        assert.equal(1, #assert(client:ingest(given)).files)
-        shell.run(("ln -s nowhere %s/b.json"):format(directory))
-        local report, err = client:ingest(given)
-        assert.is_nil(report)
-        assert.equal("data", err.kind)
-        assert.matches("b.json", err.message, 1, true)
-      end)
-    end)
-  end)
-
-  it("tells how far it is", function()
-    with_files({ 100, 100, 100 }, function(client, paths)
-      local told = {}
-      assert(client:ingest {
-        dataset = DATASET, format = "json", files = paths, parallel = 1,
-        on_progress = function(state) told[#told + 1] = state end,
-      })
-      local last = told[#told]
-      assert.equal(2400, last.bytes)
-      assert.equal(2400, last.total)
-      assert.equal(3, last.files_done)
-      assert.equal(3, last.files_total)
-      assert.is_number(last.rate)
-      assert.equal("f3.json", last.file)
     end)
   end)
 
@@ -158,20 +108,6 @@ describe("ingest", function()
     end)
   end)
 
-  it("creates nothing when a file cannot be read or two have one name", function()
-    with_files({ 1 }, function(client, paths, directory)
-      assert_error("data", "cannot read " .. directory .. "/none: No such file or directory",
-        client:ingest { dataset = DATASET, files = { paths[1], directory .. "/none" } })
-      assert_error("data", "would both be f1.json in the batch",
-        client:ingest { dataset = DATASET, files = { paths[1], paths[1] } })
-      assert_error("data", "ingest needs files", client:ingest { dataset = DATASET })
-      assert_error("data", "files[1] is neither a path nor", client:ingest { dataset = DATASET, files = { 17 } })
-      assert_error("data", "give files or dir, not both",
-        client:ingest { dataset = DATASET, files = paths, dir = directory })
-      assert.same({}, statuses(client))
-    end)
-  end)
-
   it("gives the service's reason when the batch fails, with the report", function()
     with_files({ 1 }, function(client, _, directory)
       shell.write(directory .. "/bad.json", "not json\n")
@@ -181,62 +117,6 @@ describe("ingest", function()
       assert.equal("INGEST-1211-400", err.code)
       assert.equal("failed", partial.status)
       assert.equal("INGEST-1211-400", partial.errors[1].code)
-    end)
-  end)
-
-  it("warns beyond what is advised, refuses what is too much, and spreads it when told to", function()
-    with_files({ 1, 1, 1, 1, 1 }, function(client, paths)
-      local warned = {}
-      local function ingest(more)
-        local given = {
-          dataset = DATASET, format = "json", files = paths, on_warning = function(text) warned[#warned + 1] = text end,
-        }
-        for name, value in pairs(more) do given[name] = value end
-        return client:ingest(given)
-      end
-      assert(ingest { advised_files = 4 })
-      assert.same({ "5 files are more than is advised for a batch (4); split = true spreads them over several" }, warned)
-      assert_error("limit", "5 files are more than a batch may have (4)", ingest { max_files = 4 })
-      assert_error("limit", "40 bytes are more than a batch may have (39)", ingest { max_bytes = 39 })
-      assert.equal(1, #statuses(client))
-      local report = assert(ingest { advised_files = 2, max_files = 2, split = true })
-      assert.equal(3, #report.batches)
-      assert.same({ 2, 2, 1 }, { report.batches[1].files, report.batches[2].files, report.batches[3].files })
-      assert.equal(4, #statuses(client))
-    end)
-  end)
-
-  it("advises and enforces what the service does", function()
-    with_files({ 0 }, function(_, paths, directory)
-      local client = service.client "http://127.0.0.1:1"
-      local function ingest(bytes, count)
-        assert(os.execute(("truncate -s %d %s/sparse"):format(bytes, directory)))
-        local files, warned = { directory .. "/sparse" }, {}
-        for i = 2, count do files[i] = { name = tostring(i), file = paths[1] } end
-        local report, err = client:ingest {
-          dataset = DATASET, files = files, on_warning = function(text) warned[#warned + 1] = text:match "^%d+ %l+" end,
-        }
-        assert.is_nil(report)
-        return err.kind, warned, err.message
-      end
-      local refused <const> = "1099511627777 bytes are more than a batch may have (1099511627776)"
-      local kind, warned, message = ingest(1099511627777, 10001)
-      assert.equal("limit", kind)
-      assert.matches(refused, message, 1, true)
-      assert.same({ "10001 files" }, warned)
-      kind, warned = ingest(1099511627776, 10000) -- it goes on to what is not there
-      assert.equal("network", kind)
-      assert.same({ "1099511627776 bytes" }, warned)
-    end)
-  end)
-
-  it("reports without counts where the service has none", function()
-    with_files({ 1 }, function(client, paths, _, server)
-      server:set_faults { { action = { leave_out = "metrics" } } }
-      local report = assert(client:ingest { dataset = DATASET, format = "csv", files = paths })
-      assert.equal("success", report.status)
-      assert.is_nil(report.metrics)
-      assert.is_nil(report.batches[1].metrics)
     end)
   end)
 

@@ -1,0 +1,60 @@
+-- What an ingest came to.
+local core = require "catalog.core"
+local new_report = require "catalog.ingest.report"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+
+-- A directory with files of rows, an emulator and a client.
+local function with_files(sizes, body, options)
+  shell.with_directory(function(directory)
+    local paths = {}
+    for i, size in ipairs(sizes) do
+      paths[i] = ("%s/f%d.json"):format(directory, i)
+      shell.write(paths[i], ('{"n":1}\n'):rep(size))
+    end
+    service.run(options or {}, function(server, client) body(client, paths, directory, server) end)
+  end)
+end
+
+describe("the report of an ingest", function()
+  it("is without counts where the service has none", function()
+    with_files({ 1 }, function(client, paths, _, server)
+      server:set_faults { { action = { leave_out = "metrics" } } }
+      local report = assert(client:ingest { dataset = DATASET, format = "csv", files = paths })
+      assert.equal("success", report.status)
+      assert.is_nil(report.metrics)
+      assert.is_nil(report.batches[1].metrics)
+    end)
+  end)
+
+  it("has each batch as it ended, each file with its batch, and the first batch's fields as its own", function()
+    local run = { began = core.system.monotonic() - 1 }
+    local report = new_report(run, {
+      { done = { id = "b1", status = "success", metrics = { n = 1 } }, batch = { id = "b1", status = "loading" },
+        files = { { name = "a", bytes = 10, seconds = 0.5 }, { name = "b", bytes = 20 } } },
+      { batch = { id = "b2", status = "loading" }, files = { { name = "c", bytes = 5, seconds = 0.1 } } },
+      { files = { { name = "d", bytes = 7 } } },
+    })
+    assert.is_true(report.seconds >= 1)
+    report.seconds = nil
+    assert.same({
+      id = "b1", status = "success", metrics = { n = 1 }, bytes = 15, -- of the files that were sent
+      batches = {
+        { id = "b1", status = "success", metrics = { n = 1 }, files = 2 }, { id = "b2", status = "loading", files = 1 },
+      },
+      files = {
+        { name = "a", bytes = 10, seconds = 0.5, batch = "b1" }, { name = "b", bytes = 20, batch = "b1" },
+        { name = "c", bytes = 5, seconds = 0.1, batch = "b2" }, { name = "d", bytes = 7 },
+      },
+    }, report)
+  end)
+
+  it("says what a journal knows of earlier runs", function()
+    local run = { began = 0, journal = { resumed = true, dropped = function(_, count) return { count } end } }
+    local report = new_report(run, { { files = {} }, { files = {} } })
+    assert.is_true(report.resumed)
+    assert.same({ 2 }, report.replaced)
+  end)
+end)
