@@ -1,4 +1,5 @@
 -- Transfers, as the client of the core begins them.
+local core = require "catalog.core"
 local raw = require "support.raw"
 local service = require "support.service"
 
@@ -14,5 +15,20 @@ describe("a transfer", function()
     assert.equal("cancelled", err.kind)
     transfer:close()
     assert.error_matches(function() transfer:reply() end, "the transfer is closed", 1, true)
+  end)
+
+  it("begins with a text for a body and a URL, and with a range there is", function()
+    local client, headers = service.client("http://127.0.0.1:1").connection, core.client.headers {}
+    local function start(changes)
+      local request = { method = "POST", url = "http://127.0.0.1:1/", body = "12345", upload = true }
+      for name, value in pairs(changes) do request[name] = value end
+      core.transfer.start(client, request, headers, 1)
+    end
+    assert.error_matches(function() start { body = 12345 } end, "body: string expected")
+    assert.error_matches(function() start { url = 1 } end, "url: string expected")
+    assert.error_matches(function() start { offset = 6 } end, "offset: beyond the end of the body")
+    assert.error_matches(function() start { offset = 1, length = 5 } end, "length: beyond the end of the body")
+    assert.error_matches(function() start { offset = 1.5 } end, "offset: integer expected")
+    assert.error_matches(function() start { into = headers } end, "into: open file expected")
   end)
 end)
