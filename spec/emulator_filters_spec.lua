@@ -1,8 +1,7 @@
--- The emulator's catalog: filters, orders, and several batches at once. What they mean: Adobe's guide to filtering.
+-- Filters and orders of the emulator's listings. What they mean: Adobe's guide to filtering.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
 local exchange = require "support.exchange"
-local regex = require "catalog.emulator.regex"
 
 local BATCHES <const> = "/data/foundation/import/batches"
 local CATALOG <const> = "/data/foundation/catalog/batches"
@@ -153,54 +152,5 @@ describe("the emulator's catalog", function()
     assert.equal(404, (look_up("nobody,none")))
     local _, shown = request(server, "GET", ("%s/%s,%s?properties=status"):format(CATALOG, one, three))
     assert.same({ [one] = { status = "loading" }, [three] = { status = "success" } }, core.json.decode(shown))
-  end)
-
-  it("tells the id of the sandbox: one for each, and the same after a restart", function()
-    local ids = {}
-    for i = 1, 2 do
-      local server <close> = assert(emulator.start {})
-      for _, changes in ipairs { {}, { ["x-sandbox-name"] = "dev" }, { ["x-gw-ims-org-id"] = "OTHER@AdobeOrg" } } do
-        local _, answer = request(server, "POST", BATCHES, '{"datasetId":"d"}', changes)
-        local id = core.json.decode(answer).sandboxId
-        assert.matches("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-4%x%x%x%-8%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$", id)
-        ids[id] = (ids[id] or 0) + i
-      end
-    end
-    local times = {}
-    for _, count in pairs(ids) do times[#times + 1] = count end
-    assert.same({ 3, 3, 3 }, times)
-  end)
-end)
-
-describe("the emulator's regular expressions", function()
-  it("match as POSIX's extended ones do", function()
-    for _, case in ipairs {
-      { "", "x", true }, { "a", "bab", true }, { "^a", "ba", false }, { "a$", "ab", false }, { "^$", "", true },
-      { "^a.c$", "abc", true }, { "^a\\.c$", "abc", false }, { "^ab*c$", "abbbc", true }, { "^ab+c$", "ac", false },
-      { "^ab?c$", "ac", true }, { "^a{2,3}$", "aaaa", false }, { "^a{2,3}$", "aaa", true }, { "^a{2}$", "aa", true },
-      { "^a{2,}$", "aaaaa", true }, { "^(ab|c)+$", "abcab", true }, { "^(ab|c)+$", "aba", false }, { "a|b|", "", true },
-      { "^(a|ab)(c|bcd)$", "abcd", true }, { "^[a-c]+$", "abcabc", true }, { "^[^a-c]+$", "xyz", true },
-      { "^[]a-]+$", "a]-", true }, { "^[.]$", "x", false }, { "^\\d+\\s\\w$", "12 _", true }, { "^[\\d-]+$", "1-2", true },
-      { "^(a*)*$", "aaab", false }, { "^(?:x)$", "x", true }, { "%d", "%d", true }, { "%d", "1", false },
-    } do
-      local matches = assert(regex.compile(case[1]))
-      assert.equal(case[3], matches(case[2]), case[1] .. " and " .. case[2])
-    end
-  end)
-
-  it("are refused with the reason", function()
-    for pattern, why in pairs {
-      ["("] = "a parenthesis is not closed", [")"] = "a parenthesis is closed that was not opened",
-      ["[a"] = "a bracket is not closed", ["*"] = "there is nothing before *",
-      ["a{"] = "there is no number after {", ["a{1"] = "a brace is not closed",
-      ["\\"] = "it ends in a backslash", ["\\q"] = "\\q is not known",
-    } do
-      assert.same({ nil, why }, { regex.compile(pattern) })
-    end
-  end)
-
-  it("are given up when they take too long", function()
-    local matches = assert(regex.compile "^(a+)+(a+)+(a+)+$")
-    assert.error_matches(function() matches(("a"):rep(60) .. "b") end, "it takes too long", 1, true)
   end)
 end)
