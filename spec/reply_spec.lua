@@ -106,31 +106,3 @@ describe("an error reply", function()
     assert.equal("", error_of("503 No", "", "retry-after:\r\n").retry_after)
   end)
 end)
-
-describe("on_request", function()
-  it("is told of each exchange, and of no secret", function()
-    local seen = {}
-    local server <close> = raw.start { {
-      { send = raw.answer("201 Created", '{"id":"b1"}', "x-request-id: r-1\r\n") },
-      { send = raw.answer("400 Bad Request", '{"title":"Bad"}') },
-    } }
-    local client = service.client(server.url, { on_request = function(exchange) seen[#seen + 1] = exchange end })
-    assert(client:create_batch { dataset = service.DATASET })
-    client:create_batch { dataset = service.DATASET }
-    assert.equal(2, #seen)
-    assert.equal("POST", seen[1].method)
-    assert.equal(server.url .. "/data/foundation/import/batches", seen[1].url)
-    assert.equal(201, seen[1].status)
-    assert.equal("r-1", seen[1].request_id)
-    assert.equal(1, seen[1].attempt)
-    assert.is_number(seen[1].seconds)
-    assert.is_nil(seen[1].error)
-    assert.equal(400, seen[2].error.status)
-  end)
-
-  it("cannot take the batch away by failing", function()
-    local server <close> = raw.start { { { send = raw.answer("201 Created", '{"id":"b1"}') } } }
-    local client = service.client(server.url, { on_request = function() error "observer" end })
-    assert.equal("b1", assert(client:create_batch { dataset = service.DATASET }).id)
-  end)
-end)

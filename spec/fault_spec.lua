@@ -1,0 +1,115 @@
+-- What goes wrong with an exchange: each message is checked.
+local catalog = require "catalog"
+local certificates = require "support.certificates"
+local emulator = require "catalog.emulator"
+local raw = require "support.raw"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local DATASET <const> = service.DATASET
+local NOWHERE <const> = "http://127.0.0.1:1" -- the port of tcpmux, where nobody listens
+
+local function nowhere(changes)
+  return service.client(NOWHERE, changes)
+end
+
+-- Creates at a server with the script, and gives the error.
+local function error_at(script, changes, create)
+  local server <close> = raw.start(script)
+  local batch, err = service.client(server.url, changes):create_batch(create or { dataset = DATASET })
+  assert.is_nil(batch)
+  return err
+end
+
+local function assert_error(err, kind, ...)
+  assert.equal(kind, err.kind, tostring(err))
+  for _, text in ipairs { ... } do assert.matches(text, err.message, 1, true) end
+end
+
+describe("the network", function()
+  it("may have nobody listening", function()
+    local _, err = nowhere():create_batch { dataset = DATASET }
+    assert_error(err, "network", "POST http://127.0.0.1:1/data/foundation/import/batches: cannot connect",
+      "127.0.0.1 port 1")
+    assert.is_true(err.retryable)
+    assert.is_nil(err.ambiguous)
+  end)
+
+  it("may not know the host", function()
+    local client = assert(catalog.client(service.settings("https://no-such-host.invalid")))
+    local _, err = client:create_batch { dataset = DATASET }
+    assert_error(err, "network", "the host's name is not known", "no-such-host.invalid")
+    assert.is_nil(err.ambiguous)
+  end)
+
+  it("may have a server that accepts and says nothing", function()
+    local err = error_at({ { { hang = true } } }, { timeout = 0.2 })
+    assert_error(err, "timeout", "no answer within 0.2 seconds")
+    assert.is_true(err.ambiguous)
+    assert.is_true(err.retryable)
+  end)
+
+  it("may have a server that closes without an answer", function()
+    local err = error_at { { { close = true } } }
+    assert_error(err, "network", "the connection was closed before an answer came")
+    assert.is_true(err.ambiguous)
+  end)
+
+  it("may have a server that speaks no HTTP", function()
+    local err = error_at { { { send = "220 mail.example.com ESMTP\r\n", close = true } } }
+    assert_error(err, "protocol", "the answer is not HTTP as it should be")
+    assert.is_true(err.ambiguous)
+  end)
+
+  it("may have a reply over max_reply", function()
+    local err = error_at({ { { send = raw.answer("201 Created", '{"id":"' .. ("x"):rep(2000) .. '"}') } } },
+      { max_reply = 1000 })
+    assert_error(err, "limit", "the reply is larger than max_reply allows")
+    assert.is_true(err.ambiguous)
+  end)
+
+  it("may have a redirect, which is not followed", function()
+    local err = error_at { { { send = raw.answer("302 Found", "", "location: http://127.0.0.1:1/\r\n") } } }
+    assert_error(err, "http", "302", "a redirect, which is not followed")
+    assert.equal(302, err.status)
+  end)
+end)
+
+describe("a TLS certificate", function()
+  local function create_at(directory, name, changes)
+    local server <close> = assert(emulator.start {
+      cert = directory .. "/" .. name .. ".pem", key = directory .. "/" .. name .. ".key",
+    })
+    changes.ca_file = changes.ca_file and directory .. "/" .. changes.ca_file
+    return service.client(server.url, changes):create_batch { dataset = DATASET }
+  end
+
+  it("is accepted when a known authority signed it for the host", function()
+    shell.with_directory(function(directory)
+      certificates.authority(directory)
+      certificates.sign(directory, "good", "127.0.0.1", 2)
+      assert(create_at(directory, "good", { ca_file = "ca.pem" }))
+      local batch, err = create_at(directory, "good", {})
+      assert.is_nil(batch)
+      assert_error(err, "tls", "the server's certificate is not accepted; no authority known here has signed it",
+        "install ca-certificates, or name the authorities to trust by ca_file")
+    end)
+  end)
+
+  it("is refused when self-signed, for the wrong host, or expired", function()
+    shell.with_directory(function(directory)
+      certificates.authority(directory)
+      certificates.self_signed(directory, "own")
+      certificates.sign(directory, "other", "platform.adobe.io", 2)
+      certificates.sign(directory, "old", "127.0.0.1", -1)
+      for name, words in pairs { own = "self%-signed", other = "127.0.0.1", old = "expired" } do
+        local batch, err = create_at(directory, name, { ca_file = "ca.pem" })
+        assert.is_nil(batch)
+        assert_error(err, "tls", "the server's certificate is not accepted")
+        assert.matches(words, err.message)
+        assert.is_nil(err.ambiguous)
+        assert.is_nil(err.retryable)
+      end
+    end)
+  end)
+end)

@@ -1,0 +1,62 @@
+-- Where specs are: a module has one of its name, and none is long.
+local shell = require "support.shell"
+
+local MOST_LINES <const> = 500
+
+-- What has a spec of another name. Parts of the emulator have `emulator_` before theirs.
+local ELSEWHERE <const> = {
+  ["lua/catalog/base/limits.lua"] = "plan", ["lua/catalog/base/version.lua"] = "catalog",
+  ["lua/catalog/batch/create.lua"] = "create_batch", ["lua/catalog/cli/main.lua"] = "program",
+  ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",
+  ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host",
+}
+
+local function lines_of(command)
+  local list = {}
+  for line in shell.run(command):gmatch "[^\n]+" do list[#list + 1] = line end
+  return list
+end
+
+-- The names under which the spec of a file may be: its own, and those it begins with, as `json` is of `json_path`.
+local function names_of(path)
+  if ELSEWHERE[path] then return { ELSEWHERE[path] } end
+  local name = path:match "([^/]+)%.%w+$"
+  if path:find "catalog/emulator/" then return { "emulator_" .. name } end
+  if path:find "^csrc/%w+/" then return { path:match "^csrc/(%w+)/" } end
+  local names = { name }
+  while name:find "_" do
+    name = name:gsub("_[^_]*$", "")
+    names[#names + 1] = name
+  end
+  return names
+end
+
+local function has_spec(path)
+  for _, name in ipairs(names_of(path)) do
+    local file = io.open(("spec/%s_spec.lua"):format(name))
+    if file then return file:close() end
+  end
+end
+
+describe("a spec", function()
+  it("is there for each module and each file of the core, and has its name", function()
+    local without = {}
+    for _, path in ipairs(lines_of "find lua -name '*.lua'; find csrc -name '*.c'") do
+      if not has_spec(path) then without[#without + 1] = path end
+    end
+    assert.same({}, without)
+  end)
+
+  it("is no longer than a reader can take in", function()
+    local long = {}
+    for _, path in ipairs(lines_of "find spec -name '*.lua'") do
+      local count = select(2, shell.read(path):gsub("\n", ""))
+      if count > MOST_LINES then long[#long + 1] = ("%s: %d lines"):format(path, count) end
+    end
+    assert.same({}, long)
+  end)
+
+  it("is there where the README names it", function()
+    for path in shell.read("README.md"):gmatch "`(spec/[%w_/]+%.lua)`" do assert.is_truthy(io.open(path), path) end
+  end)
+end)
