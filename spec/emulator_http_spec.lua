@@ -2,8 +2,6 @@
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
 local exchange = require "support.exchange"
-local shell = require "support.shell"
-local socket = require "cqueues.socket"
 
 local BATCHES <const> = "/data/foundation/import/batches"
 local CATALOG <const> = "/data/foundation/catalog/batches"
