@@ -9,7 +9,7 @@ local function with_client(options, body)
 end
 
 describe("a batch", function()
-  it("left before it was completed is aborted, and only then", function()
+  it("that is left before it was completed is aborted, and only then", function()
     with_client({}, function(client)
       local id
       do

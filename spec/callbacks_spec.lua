@@ -69,7 +69,7 @@ describe("a callback", function()
     end)
   end)
 
-  it("that raises within an internal task raises out of the call", function()
+  it("that raises within a task of ours raises out of the call", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/f", ('{"a":1}\n'):rep(500))
       service.run({}, function(server)

@@ -9,7 +9,7 @@ local function with_client(options, body)
   service.run(options, function(server, client) body(client, server) end)
 end
 
-describe("the module", function()
+describe("the module catalog", function()
   it("has a version, null and arrays", function()
     assert.equal("catalog 0.1.0", catalog._VERSION)
     assert.equal("[]", core.json.encode(catalog.array {}))

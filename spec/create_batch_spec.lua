@@ -52,7 +52,7 @@ describe("create_batch", function()
     assert.same({ id = "b1", status = "loading", created = 1552694873602, tags = {} }, seen)
   end)
 
-  it("is short as text", function()
+  it("gives a batch that is short as text", function()
     assert.equal("batch b1 (loading)", tostring(answered(raw.answer("201 Created", '{"id":"b1","status":"loading"}'))))
   end)
 

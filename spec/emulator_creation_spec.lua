@@ -61,7 +61,7 @@ describe("the emulator's creation", function()
     assert.matches(second.id, answer, 1, true)
   end)
 
-  it("told to, refuses a second batch with an external id, in the same organisation only", function()
+  it("refuses a second batch with an external id when told to, in the same organisation only", function()
     local server <close> = assert(emulator.start { unique_ids = true })
     local body = '{"datasetId":"d","externalId":"mine"}'
     local _, first = post(server, body)

@@ -79,21 +79,23 @@ describe("the emulator's handle", function()
       return output, shell.run("ls " .. directory .. "/tmp")
     end)
   end
+end)
 
-  it("in the foreground leaves nothing in the temporary folder, whichever signal ends it", function()
+describe("the emulator in the foreground", function()
+  it("leaves nothing in the temporary folder, whichever signal ends it", function()
     for _, signal in ipairs { "INT", "TERM", "HUP" } do
       local output, left = in_foreground("", signal, "")
       assert.same({ "0\n", "" }, { output, left }, signal)
     end
   end)
 
-  it("in the foreground goes on after a hang-up that was ignored before, as nohup does", function()
+  it("goes on after a hang-up that was ignored before, as nohup does", function()
     local output = in_foreground("", "TERM", [[kill -HUP $!; sleep 0.2
       curl -sS --noproxy '*' -o /dev/null -w '%{http_code} ' $url]], "trap '' HUP")
     assert.equal("403 0\n", output)
   end)
 
-  it("in the foreground knows the data sets that are named on its command line, and others not", function()
+  it("knows the data sets that are named on its command line, and others not", function()
     local output = in_foreground("--dataset a --dataset 'b=A name'", "TERM", [[for id in a b c; do
       curl -sS --noproxy '*' -o /dev/null -w '%{http_code} ' -H 'Authorization: Bearer t' -H 'x-api-key: k' \
         -H 'x-gw-ims-org-id: o' -d "{\"datasetId\":\"$id\"}" $url/data/foundation/import/batches
@@ -105,7 +107,7 @@ describe("the emulator's handle", function()
     assert.matches("'=name' is neither ID nor ID=NAME", usage, 1, true)
   end)
 
-  it("runs in the foreground until a signal, and says how to use it", function()
+  it("runs until a signal, and says how to use it", function()
     local output = in_foreground("", "INT", "cat $out")
     assert.matches("The emulator listens on http://127.0.0.1:%d+ until Ctrl%-C", output)
     assert.matches("export AEP_BASE_URL=http://127.0.0.1:%d+ AEP_IMS_URL=", output)

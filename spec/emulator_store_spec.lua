@@ -8,7 +8,7 @@ local CATALOG <const> = "/data/foundation/catalog/batches"
 local get <const>, post <const>, start_beside <const> = emulated.get, emulated.post, emulated.start_beside
 
 describe("the emulator's store", function()
-  it("lags behind when told to", function()
+  it("lets the catalog lag behind when told to", function()
     local server <close> = assert(emulator.start { catalog_lag_ms = 200 })
     local _, batch = post(server)
     assert.equal(404, (get(server, CATALOG .. "/" .. batch.id)))

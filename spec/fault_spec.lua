@@ -26,8 +26,8 @@ local function assert_error(err, kind, ...)
   for _, text in ipairs { ... } do assert.matches(text, err.message, 1, true) end
 end
 
-describe("the network", function()
-  it("may have nobody listening", function()
+describe("an exchange", function()
+  it("where nobody listens is an error of kind network that may be tried again", function()
     local _, err = nowhere():create_batch { dataset = DATASET }
     assert_error(err, "network", "POST http://127.0.0.1:1/data/foundation/import/batches: cannot connect",
       "127.0.0.1 port 1")
@@ -35,40 +35,40 @@ describe("the network", function()
     assert.is_nil(err.ambiguous)
   end)
 
-  it("may not know the host", function()
+  it("with a host whose name is not known is an error of kind network", function()
     local client = assert(catalog.client(service.settings("https://no-such-host.invalid")))
     local _, err = client:create_batch { dataset = DATASET }
     assert_error(err, "network", "the host's name is not known", "no-such-host.invalid")
     assert.is_nil(err.ambiguous)
   end)
 
-  it("may have a server that accepts and says nothing", function()
+  it("with a server that accepts and says nothing is over at its time", function()
     local err = error_at({ { { hang = true } } }, { timeout = 0.2 })
     assert_error(err, "timeout", "no answer within 0.2 seconds")
     assert.is_true(err.ambiguous)
     assert.is_true(err.retryable)
   end)
 
-  it("may have a server that closes without an answer", function()
+  it("with a server that closes without an answer is an error that leaves it open what happened", function()
     local err = error_at { { { close = true } } }
     assert_error(err, "network", "the connection was closed before an answer came")
     assert.is_true(err.ambiguous)
   end)
 
-  it("may have a server that speaks no HTTP", function()
+  it("with a server that speaks no HTTP is an error of kind protocol", function()
     local err = error_at { { { send = "220 mail.example.com ESMTP\r\n", close = true } } }
     assert_error(err, "protocol", "the answer is not HTTP as it should be")
     assert.is_true(err.ambiguous)
   end)
 
-  it("may have a reply over max_reply", function()
+  it("whose reply is longer than max_reply is an error of kind limit", function()
     local err = error_at({ { { send = raw.answer("201 Created", '{"id":"' .. ("x"):rep(2000) .. '"}') } } },
       { max_reply = 1000 })
     assert_error(err, "limit", "the reply is larger than max_reply allows")
     assert.is_true(err.ambiguous)
   end)
 
-  it("may have a redirect, which is not followed", function()
+  it("that is answered by a redirect does not follow it", function()
     local err = error_at { { { send = raw.answer("302 Found", "", "location: http://127.0.0.1:1/\r\n") } } }
     assert_error(err, "http", "302", "a redirect, which is not followed")
     assert.equal(302, err.status)

@@ -18,59 +18,6 @@ local function sockets()
 end
 
 describe("a task", function()
-  it("raises once what a task raised that was awaited where one cannot yield", function()
-    for _, body in ipairs {
-      function(task) ("a"):gsub(".", function() task:await() end) end,
-      function(task) coroutine.wrap(function() task:await() end)() end,
-      function() end,
-    } do
-      assert.error_matches(function()
-        catalog.run(function()
-          body(catalog.spawn(function()
-            sleep(0.01)
-            error "on purpose"
-          end))
-        end)
-      end, "on purpose")
-    end
-  end)
-
-  it("raises what was raised first, and nothing that was raised because of it", function()
-    local fine, message = pcall(catalog.run, function()
-      for _ = 1, 3000 do
-        catalog.spawn(function() assert(sleep(3600)) end)
-      end
-      sleep(0.01)
-      error()
-    end)
-    assert.is_false(fine)
-    assert.equal(select(2, pcall(error)), message) -- nil, of which Lua 5.5 makes a text
-  end)
-
-  it("ends what is spawned after something was raised", function()
-    local kind
-    assert.error_matches(function()
-      catalog.run(function()
-        catalog.spawn(function() error "on purpose" end)
-        catalog.spawn(function() kind = select(2, sleep(3600)).kind end)
-      end)
-    end, "on purpose")
-    assert.equal("cancelled", kind)
-  end)
-
-  it("says of a task whose coroutine somebody has closed that it is so", function()
-    local thread
-    assert.error_matches(function()
-      catalog.run(function()
-        catalog.spawn(function()
-          thread = coroutine.running()
-          sleep(0.05)
-        end)
-        coroutine.close(thread)
-      end)
-    end, "dead coroutine")
-  end)
-
   it("that awaits itself, or one that awaits it, raises", function()
     assert.error_matches(function()
       catalog.run(function()
@@ -259,5 +206,60 @@ describe("a task", function()
       return own:await()
     end)
     assert.equal("cancelled", kind)
+  end)
+end)
+
+describe("a group of tasks", function()
+  it("raises once what a task raised that was awaited where one cannot yield", function()
+    for _, body in ipairs {
+      function(task) ("a"):gsub(".", function() task:await() end) end,
+      function(task) coroutine.wrap(function() task:await() end)() end,
+      function() end,
+    } do
+      assert.error_matches(function()
+        catalog.run(function()
+          body(catalog.spawn(function()
+            sleep(0.01)
+            error "on purpose"
+          end))
+        end)
+      end, "on purpose")
+    end
+  end)
+
+  it("raises what was raised first, and nothing that was raised because of it", function()
+    local fine, message = pcall(catalog.run, function()
+      for _ = 1, 3000 do
+        catalog.spawn(function() assert(sleep(3600)) end)
+      end
+      sleep(0.01)
+      error()
+    end)
+    assert.is_false(fine)
+    assert.equal(select(2, pcall(error)), message) -- nil, of which Lua 5.5 makes a text
+  end)
+
+  it("ends what is spawned after something was raised", function()
+    local kind
+    assert.error_matches(function()
+      catalog.run(function()
+        catalog.spawn(function() error "on purpose" end)
+        catalog.spawn(function() kind = select(2, sleep(3600)).kind end)
+      end)
+    end, "on purpose")
+    assert.equal("cancelled", kind)
+  end)
+
+  it("says of a task whose coroutine somebody has closed that it is so", function()
+    local thread
+    assert.error_matches(function()
+      catalog.run(function()
+        catalog.spawn(function()
+          thread = coroutine.running()
+          sleep(0.05)
+        end)
+        coroutine.close(thread)
+      end)
+    end, "dead coroutine")
   end)
 end)

@@ -5,7 +5,7 @@ local service = require "support.service"
 local DATASET <const> = service.DATASET
 local created <const> = raw.created
 
-describe("headers", function()
+describe("the headers of requests", function()
   it("are made once and used again while nothing changes", function()
     local core = require "catalog.core"
     local server <close> = raw.start { { created "b1", created "b2", created "b3", created "b4" } }

@@ -48,7 +48,7 @@ describe("a reply that is no UTF-8", function()
   end)
 end)
 
-describe("encoding", function()
+describe("encoding JSON", function()
   it("writes every integer exactly", function()
     for value, text in pairs {
       [0] = "0", [-1] = "-1", [math.maxinteger] = "9223372036854775807", [math.mininteger] = "-9223372036854775808",
@@ -162,7 +162,7 @@ describe("encoding", function()
   end)
 end)
 
-describe("arrays", function()
+describe("arrays of JSON", function()
   it("are the same table, marked", function()
     local list = { 1 }
     assert.is_true(rawequal(list, json.array(list)))
@@ -176,7 +176,7 @@ describe("arrays", function()
   end)
 end)
 
-describe("decoding", function()
+describe("decoding JSON", function()
   -- What a number is decoded to: its type and its value.
   local function decoded(text)
     local value = json.decode("[" .. text .. "]")[1]

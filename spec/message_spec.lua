@@ -13,7 +13,7 @@ local function assert_shown(ok, err)
   assert.is_nil(tostring(err):find "%c", tostring(err))
 end
 
-describe("a message", function()
+describe("the message of an error", function()
   local function with_client(body)
     service.run({}, function(_, client) body(client) end)
   end

@@ -277,8 +277,8 @@ describe("a creation that is to happen once", function()
   end)
 end)
 
-describe("Retry-After, where a creation is to happen once,", function()
-  it("leaves it open what became of a creation, where it comes too late", function()
+describe("Retry-After", function()
+  it("leaves it open what became of a creation that is to happen once, where it comes too late", function()
     local none = { send = raw.answer("200 OK", "{}") }
     for _, answer in ipairs {
       refused("409 Taken", "retry-after: 5000\r\n", '{"title":"externalId exists"}'),

@@ -13,7 +13,7 @@ end
 
 local function in_state(status) return { "200 OK", ('{"b1":{"status":"%s"}}'):format(status) } end
 
-describe("a state", function()
+describe("a state of a batch", function()
   it("ends a wait, however it is written, and stays as it was sent", function()
     for _, status in ipairs { "Success", "SUCCESS", "Active", "Archived" } do
       with_answers({ in_state "Loaded", in_state(status) }, function(batch)
