@@ -39,7 +39,7 @@ describe("a callback", function()
   it("that is a reader or on_progress runs on the coroutine that called, and what it raises is raised there", function()
     shell.with_directory(function(directory)
       for i = 1, 4 do shell.write(directory .. "/f" .. i, ('{"a":1}\n'):rep(100)) end
-      service.run({ latency_ms = 60 }, function(_, client)
+      service.run({ latency_ms = 20 }, function(_, client)
         local callers, count, chunks = {}, 0, 40
         local function note()
           callers[coroutine.running()] = true

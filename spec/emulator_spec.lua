@@ -61,7 +61,9 @@ describe("the emulator's handle", function()
       assert.is_true(transfer:header("x-request-id"):sub(1, 10) <= first_answer)
     end
   end)
+end)
 
+describe("the emulator in the foreground", function()
   -- Runs `catalog emulator` with the words, has the shell do something before and more once it listens, and ends it by
   -- the signal. Gives what the shell printed, and what was left in the temporary folder.
   local function in_foreground(words, signal, more, before)
@@ -79,9 +81,7 @@ describe("the emulator's handle", function()
       return output, shell.run("ls " .. directory .. "/tmp")
     end)
   end
-end)
 
-describe("the emulator in the foreground", function()
   it("leaves nothing in the temporary folder, whichever signal ends it", function()
     for _, signal in ipairs { "INT", "TERM", "HUP" } do
       local output, left = in_foreground("", signal, "")
