@@ -21,8 +21,13 @@ describe("the engine", function()
 
   it("is one for all clients of a state", function()
     local server <close> = raw.start { { { send = CREATED } } }
-    assert.is_true(rawequal(service.client(server.url).connection:engine(), service.client(server.url).connection:engine()))
-    assert.is_true(rawequal(service.client(server.url).connection:engine(), core.engine.get()))
+    local engine, waiting = core.engine.get(), {}
+    assert.is_true(rawequal(engine, core.engine.get()))
+    for _ = 1, 2 do waiting[start(service.client(server.url))] = true end
+    while next(waiting) do
+      engine:step(5)
+      for transfer in function() return engine:next_completed() end do waiting[transfer] = nil end
+    end
   end)
 
   it("runs many transfers at once and gives each back once", function()
@@ -31,32 +36,32 @@ describe("the engine", function()
     local waiting = {}
     for _ = 1, 8 do waiting[start(client)] = true end
     while next(waiting) do
-      client.connection:engine():step(5)
-      local transfer = client.connection:engine():next_completed()
+      core.engine.get():step(5)
+      local transfer = core.engine.get():next_completed()
       while transfer do
         assert.is_true(waiting[transfer])
         assert.is_true(transfer:done())
         assert.equal(201, (transfer:reply()))
         waiting[transfer] = nil
-        transfer = client.connection:engine():next_completed()
+        transfer = core.engine.get():next_completed()
       end
     end
-    assert.is_nil(client.connection:engine():next_completed())
+    assert.is_nil(core.engine.get():next_completed())
   end)
 
   it("has a descriptor that is readable when there is work, until all is collected", function()
     local server <close> = raw.start { { { send = CREATED } } }
     local client = service.client(server.url)
     local transfer = start(client)
-    local function readable(seconds) return poll(client.connection:engine():fd(), seconds) end
+    local function readable(seconds) return poll(core.engine.get():fd(), seconds) end
     while not transfer:done() do
       assert.is_true(readable(10))
-      client.connection:engine():step(0)
+      core.engine.get():step(0)
     end
     assert.is_true(readable(0))
     assert.is_true(readable(0))
-    assert.is_true(rawequal(transfer, client.connection:engine():next_completed()))
-    assert.is_nil(client.connection:engine():next_completed())
+    assert.is_true(rawequal(transfer, core.engine.get():next_completed()))
+    assert.is_nil(core.engine.get():next_completed())
     assert.is_false(readable(0))
   end)
 
@@ -65,8 +70,8 @@ describe("the engine", function()
     local client = service.client(server.url, { timeout = 0.1 })
     local transfer = start(client)
     while not transfer:done() do
-      assert.is_true(poll(client.connection:engine():fd(), 10))
-      client.connection:engine():step(0)
+      assert.is_true(poll(core.engine.get():fd(), 10))
+      core.engine.get():step(0)
     end
     local status, err = transfer:reply()
     assert.is_nil(status)
@@ -76,7 +81,7 @@ describe("the engine", function()
   it("keeps its descriptor up to date once it was asked for", function()
     local server <close> = raw.start { { { send = CREATED } } }
     local client = service.client(server.url)
-    local engine = client.connection:engine()
+    local engine = core.engine.get()
     local fd = engine:fd()
     assert.is_false(poll(fd, 0))
     local transfer = start(client)
@@ -103,14 +108,14 @@ describe("the engine", function()
     local client = service.client(server.url, { timeout = 5 })
     local transfer = assert(core.transfer.start(client.connection, { method = "GET", url = server.url .. "/" },
       core.client.headers {}, 0.2))
-    client.connection:engine():step(0.05)
+    core.engine.get():step(0.05)
     require "cqueues".sleep(0.5)
     for i = 1, 2 do -- once at the first step after its deadline
-      client.connection:engine():step(0)
+      core.engine.get():step(0)
       assert.is_false(transfer:done(), i)
     end
     require "cqueues".sleep(0.5)
-    client.connection:engine():step(0)
+    core.engine.get():step(0)
     assert.is_true(transfer:done())
     assert.equal("timeout", select(2, transfer:reply()).kind)
   end)
@@ -120,9 +125,9 @@ describe("the engine", function()
     local server <close> = raw.start { { { send = CREATED, pause = 0.3 } } }
     local client = service.client(server.url, { timeout = 0.2 })
     local transfer = start(client)
-    client.connection:engine():step(0.05) -- the request is out
+    core.engine.get():step(0.05) -- the request is out
     cqueues.sleep(0.5)       -- longer than the timeout: by now the answer is here
-    client.connection:engine():step(0.1)
+    core.engine.get():step(0.1)
     assert.is_true(transfer:done())
     assert.equal(201, (transfer:reply()))
   end)
@@ -130,7 +135,7 @@ describe("the engine", function()
   it("sees a deadline though its host is late each time, whoever asks for the descriptor", function()
     local server <close> = raw.start { { { hang = true } } }
     local client = service.client(server.url, { timeout = 0.3 })
-    local engine, turns = client.connection:engine(), 0
+    local engine, turns = core.engine.get(), 0
     local transfer <close> = assert(client:start { method = "GET", path = "/", content_type = "x/y" })
     while not transfer:done() and turns < 30 do
       turns = turns + 1
@@ -149,8 +154,8 @@ describe("the engine", function()
     start(client)
     collectgarbage()
     collectgarbage()
-    client.connection:engine():step(0)
-    assert.is_nil(client.connection:engine():next_completed())
+    core.engine.get():step(0)
+    assert.is_nil(core.engine.get():next_completed())
   end)
 
   it("says what a transfer and an engine are, also when closed", function()
@@ -162,7 +167,7 @@ describe("the engine", function()
     transfer:close()
     assert.matches("closed%)$", tostring(transfer))
     assert.error_matches(function() transfer:reply() end, "the transfer is closed", 1, true)
-    assert.equal("catalog.engine (open)", tostring(client.connection:engine()))
+    assert.equal("catalog.engine (open)", tostring(core.engine.get()))
     client:close()
     client:close()
     local again, err = client:create_batch { dataset = service.DATASET }

@@ -16,7 +16,7 @@ return function()
   end
 
   local client, other = client_of(silent.url), client_of(server.url)
-  local engine = client.connection:engine()
+  local engine = require("catalog.core").engine.get()
   local dropped, waiting
   local steps = {
     function()
