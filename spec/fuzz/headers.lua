@@ -52,6 +52,6 @@ return function(data)
   check_header(data)
   local request = { method = "GET", url = ("http://127.0.0.1:%d/"):format(fuzz.serve(data)) }
   local transfer <close> = assert(core.transfer.start(client, request, headers, 5))
-  scheduler.transfer(transfer, client:engine())
+  scheduler.transfer(transfer)
   check_reply(transfer, request)
 end
