@@ -127,15 +127,6 @@ static int client_new(lua_State *L) {
     return 1;
 }
 
-/*** The engine the client's transfers run in.
- * @function client:engine
- * @treturn engine */
-static int client_engine(lua_State *L) {
-    check_client(L);
-    lua_getiuservalue(L, 1, CAT_CLIENT_ENGINE);
-    return 1;
-}
-
 /*** Makes the client use the engine of this process: it was made by the one that this was forked
  * from. What that has in flight is left to it.
  * @function client:adopt
@@ -230,8 +221,7 @@ static int client_headers(lua_State *L) {
 }
 
 int cat_client_open(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"engine", client_engine}, {"adopt", client_adopt}, {"close", client_gc}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"adopt", client_adopt}, {"close", client_gc}, {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", client_gc}, {"__close", client_gc}, {"__tostring", client_tostring}, {NULL, NULL}};
     static const luaL_Reg header_events[] = {{"__gc", headers_gc}, {NULL, NULL}};

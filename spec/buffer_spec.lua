@@ -1,5 +1,6 @@
 -- Text that grows, of which a request sends all.
 local core = require "catalog.core"
+local in_flight = require "support.in_flight"
 local raw = require "support.raw"
 local service = require "support.service"
 
@@ -52,7 +53,7 @@ describe("a buffer", function()
     local server <close> = raw.start { { { hang = true } } }
     local client, buffer = service.client(server.url), core.buffer.new(10)
     buffer:append "text"
-    local transfer <close> = assert(client:start { method = "PUT", path = "/", body = buffer, upload = true })
+    local transfer <close> = in_flight(client, { method = "PUT", path = "/", body = buffer, upload = true })
     assert.error_matches(function() buffer:append "more" end, "the buffer is being sent", 1, true)
     assert.error_matches(function() buffer:reset() end, "the buffer is being sent", 1, true)
     transfer:close()

@@ -2,6 +2,7 @@
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
 local exchange = require "support.exchange"
+local in_flight = require "support.in_flight"
 local shell = require "support.shell"
 local ulid = require "catalog.emulator.ulid"
 
@@ -51,7 +52,7 @@ describe("the emulator's handle", function()
     local server <close> = assert(emulator.start { latency_ms = 100 })
     local client = service.client(server.url)
     local held = {}
-    for i = 1, 20 do held[i] = assert(client:start { method = "GET", path = CATALOG }) end
+    for i = 1, 20 do held[i] = in_flight(client, { method = "GET", path = CATALOG }) end
     while not core.engine.get():next_completed() do core.engine.get():step(5) end
     -- request ids begin with the time at which a request was dealt with: all were before the first answer came
     local first_answer = ulid(core.system.now()):sub(1, 10)

@@ -1,4 +1,5 @@
 local core = require "catalog.core"
+local in_flight = require "support.in_flight"
 local poll = require "support.poll"
 local raw = require "support.raw"
 local service = require "support.service"
@@ -6,7 +7,7 @@ local service = require "support.service"
 local CREATED <const> = raw.answer("201 Created", '{"id":"b1"}')
 
 local function start(client)
-  return assert(client:start {
+  return in_flight(client, {
     method = "POST", path = "/data/foundation/import/batches", content_type = "application/json", body = "{}",
   })
 end
@@ -136,7 +137,7 @@ describe("the engine", function()
     local server <close> = raw.start { { { hang = true } } }
     local client = service.client(server.url, { timeout = 0.3 })
     local engine, turns = core.engine.get(), 0
-    local transfer <close> = assert(client:start { method = "GET", path = "/", content_type = "x/y" })
+    local transfer <close> = in_flight(client, { method = "GET", path = "/", content_type = "x/y" })
     while not transfer:done() and turns < 30 do
       turns = turns + 1
       engine:fd()

@@ -131,12 +131,6 @@ describe("the README", function()
     end)
   end)
 
-  it("names every file of the core that there is", function()
-    for file in shell.run("ls csrc/*.c"):gmatch "csrc/([%w_]+%.c)" do
-      if file ~= "core.c" then assert.matches(file, readme, 1, true) end
-    end
-  end)
-
   -- An option that is like none is answered with the names of all.
   it("has every option in its tables", function()
     local client, odd <const> = service.client "http://127.0.0.1:1", ("z"):rep(60)
@@ -262,5 +256,23 @@ describe("AEP_LOG=1", function()
       assert.matches("catalog: POST " .. server.url .. "/data/foundation/import/batches 201 ", output, 1, true)
       assert.is_nil(output:find("s3cret", 1, true))
     end)
+  end)
+end)
+
+describe("the page on the architecture", function()
+  local page = shell.read "docs/architecture.md"
+
+  it("names every file of the core and every folder of the Lua half", function()
+    for file in shell.run("ls csrc/*.c"):gmatch "csrc/([%w_]+)%.c" do
+      assert.matches("%f[%w_]" .. file .. "%f[^%w_]", page)
+    end
+    for folder in shell.run("ls -d lua/catalog/*/"):gmatch "catalog/(%w+/)" do
+      assert.matches("      " .. folder, page, 1, true)
+    end
+  end)
+
+  it("has a glossary of fifteen words at the most", function()
+    local _, rows = page:match("\n## Glossary\n(.*)"):gsub("\n| ", "")
+    assert.is_true(rows - 2 <= 15 and rows > 2) -- the head and the rule below it
   end)
 end)

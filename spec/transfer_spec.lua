@@ -1,5 +1,6 @@
 -- Transfers, as the client of the core begins them.
 local core = require "catalog.core"
+local in_flight = require "support.in_flight"
 local raw = require "support.raw"
 local service = require "support.service"
 
@@ -7,7 +8,7 @@ describe("a transfer", function()
   it("whose client is closed is over, as cancelled", function()
     local server <close> = raw.start { { { hang = true } } }
     local client = service.client(server.url)
-    local transfer = assert(client:start { method = "GET", path = "/" })
+    local transfer = in_flight(client, { method = "GET", path = "/" })
     client:close()
     assert.is_true(transfer:done())
     local status, err = transfer:reply()

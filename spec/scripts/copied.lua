@@ -1,3 +1,4 @@
+local in_flight = require "support.in_flight"
 -- For the C host: what a forked child has copies of, an engine in the middle of a transfer and an emulator with a request
 -- that waits, is still the parent's. Called before the fork, beside the child, and after its end.
 return function()
@@ -12,7 +13,7 @@ return function()
 
   local function get(client)
     local path = "/data/foundation/catalog/batches"
-    return assert(client:start { method = "GET", path = path, content_type = "application/json" })
+    return in_flight(client, { method = "GET", path = path, content_type = "application/json" })
   end
 
   local client, other = client_of(silent.url), client_of(server.url)

@@ -67,14 +67,8 @@ function Client:deadline()
   return clock() + self.policy.deadline
 end
 
---- Submits a request: the first half of `send`.
--- @tparam table request as in `send`
--- @tparam ?number deadline when the call has to be over, as of `deadline`; nil: the call begins now
--- @treturn[1] transfer in flight
--- @treturn[2] nil
--- @treturn[2] table error of kind `auth`, `config`, `timeout` or `cancelled`
-function Client:start(request, deadline)
-  deadline = deadline or self:deadline()
+-- Submits a request. Gives its transfer, or nil and an error of kind `auth`, `config`, `timeout` or `cancelled`.
+local function start(self, request, deadline)
   local list, err = headers.of(self, request, deadline)
   if not list then return nil, err end
   if not request.url then request.url = self.base_url .. request.path end
@@ -113,19 +107,13 @@ local function exchange_of(request, transfer, err, attempt)
   local status = transfer:reply()
   local id = status and transfer:header "x-request-id"
   return {
-    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = attempt or 1,
+    method = request.method, url = request.url, status = status, seconds = transfer:seconds(), attempt = attempt,
     request_id = id and reply.line(id, secrets_of(request)) or nil, error = err,
   }
 end
 
---- Reads the reply of a finished transfer and closes it: the second half of `send`.
--- @tparam table request as in `send`
--- @tparam transfer transfer done
--- @tparam[opt=1] integer attempt which try it was
--- @return[1] what `request.read` gave
--- @treturn[2] nil
--- @treturn[2] table error
-function Client:finish(request, transfer, attempt)
+-- Reads the reply of a transfer that is done, and closes it. Gives what `request.read` made of it, or nil and an error.
+local function finish(self, request, transfer, attempt)
   local status, body = transfer:reply()
   local value, err
   if status and status >= 200 and status <= 299 then value, err = request.read(body, transfer) end
@@ -155,7 +143,7 @@ local function exchange(client, request, deadline, tries)
   local limiter = request.rate_limited and client.rate_limiter
   local stopped = scheduler.cancelled() or limiter and limiter.interval and keep_rate(client, deadline, tries)
   if stopped then return nil, stopped end
-  local transfer, err = client:start(request, deadline)
+  local transfer, err = start(client, request, deadline)
   if not transfer then return nil, err end
   local done, cancelled = scheduler.transfer(transfer, client.loop)
   if not done then
@@ -163,7 +151,7 @@ local function exchange(client, request, deadline, tries)
     transfer:close()
     return nil, cancelled
   end
-  local value, failed = client:finish(request, transfer, tries and tries.attempt)
+  local value, failed = finish(client, request, transfer, tries and tries.attempt or 1)
   if limiter then limiter:observe(failed) end
   return value, failed
 end
