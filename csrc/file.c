@@ -39,6 +39,22 @@ static const char *unfit(mode_t mode) {
                             : "it is not a regular file";
 }
 
+/* Pushes a closed file. */
+static cat_file *push_closed(lua_State *L) {
+    cat_file *file = lua_newuserdatauv(L, sizeof *file, 0);
+    memset(file, 0, sizeof *file);
+    file->descriptor = -1;
+    luaL_setmetatable(L, CAT_FILE);
+    return file;
+}
+
+/* Opens it, whatever it is. 0 or an errno. */
+static int take(cat_file *file, const char *path, struct stat *found) {
+    file->descriptor =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
+    return file->descriptor < 0 || fstat(file->descriptor, found) != 0 ? errno : 0;
+}
+
 /*** Opens a file.
  * @function open
  * @tparam string path
@@ -50,14 +66,9 @@ static const char *unfit(mode_t mode) {
 static int file_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     struct stat found;
-    cat_file *file = lua_newuserdatauv(L, sizeof *file, 0);
-    memset(file, 0, sizeof *file);
-    file->descriptor = -1;
-    luaL_setmetatable(L, CAT_FILE);
-    file->descriptor =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
-    if (file->descriptor < 0 || fstat(file->descriptor, &found) != 0) {
-        int error = errno;
+    cat_file *file = push_closed(L);
+    int error = take(file, path, &found);
+    if (error) {
         bool none_left = cat_no_descriptors(error);
         cat_failure(L, none_left ? "limit" : "data", "cannot read %s: %s", path,
                     none_left ? CAT_NO_DESCRIPTORS : strerror(error));
@@ -73,6 +84,57 @@ static int file_open(lua_State *L) {
     file->size = found.st_size;
     file->seconds = found.st_mtim.tv_sec;
     file->nanoseconds = found.st_mtim.tv_nsec;
+    return 1;
+}
+
+/* Pushes what is in the file, or its first `max` bytes. 0 or an errno. */
+static int push_content(lua_State *L, const cat_file *file, size_t max) {
+    luaL_Buffer content;
+    size_t have = 0;
+    ssize_t got = 1;
+    luaL_buffinit(L, &content);
+    while (have < max && got != 0) {
+        size_t room = max - have < LUAL_BUFFERSIZE ? max - have : LUAL_BUFFERSIZE;
+        got = pread(file->descriptor, luaL_prepbuffsize(&content, room), room, (off_t)have);
+        if (got < 0 && errno != EINTR) {
+            return errno;
+        }
+        luaL_addsize(&content, got > 0 ? (size_t)got : 0);
+        have += got > 0 ? (size_t)got : 0;
+    }
+    luaL_pushresult(&content);
+    return 0;
+}
+
+/*** What is in a small file, such as one that is part of the configuration. It never waits.
+ * @function read
+ * @tparam string path
+ * @tparam integer max bytes
+ * @treturn[1] string
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `config`, whose message begins with the path: it is not there,
+ * not readable, no regular file, or larger; of kind `limit`: no descriptors are left */
+static int file_read(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    lua_Integer max = luaL_checkinteger(L, 2);
+    struct stat found;
+    cat_file *file = push_closed(L);
+    lua_toclose(L, -1);
+    int error = take(file, path, &found);
+    if (cat_no_descriptors(error)) {
+        return cat_failure(L, "limit", "%s: %s", path, CAT_NO_DESCRIPTORS);
+    }
+    if (!error && !S_ISREG(found.st_mode)) {
+        return cat_failure(L, "config", "%s: it is %s", path,
+                           S_ISDIR(found.st_mode) ? "a directory" : "no regular file");
+    }
+    error = error ? error : push_content(L, file, (size_t)max + 1);
+    if (error) {
+        return cat_failure(L, "config", "%s: %s", path, strerror(error));
+    }
+    if (lua_rawlen(L, -1) > (lua_Unsigned)max) {
+        return cat_failure(L, "config", "%s: it is larger than %I bytes", path, (LUAI_UACINT)max);
+    }
     return 1;
 }
 
@@ -163,7 +225,7 @@ int cat_file_open(lua_State *L) {
         {"size", file_size},   {"changed", file_changed}, {"fingerprint", file_fingerprint},
         {"stamp", file_stamp}, {"close", file_close},     {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", file_close}, {"__close", file_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"open", file_open}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", file_open}, {"read", file_read}, {NULL, NULL}};
     cat_handle(L, CAT_FILE, events, methods);
     luaL_newlib(L, functions);
     return 1;

@@ -87,6 +87,10 @@ describe("a configuration", function()
     shell.with_directory(function(directory)
       local path = directory .. "/ca.pem"
       assert_error(refused { ca_file = directory }, "config", "ca_file cannot be read: " .. directory, "directory")
+      assert.equal("", (shell.run("mkfifo " .. directory .. "/pipe")))
+      for _, name in ipairs { directory .. "/pipe", "/dev/null" } do -- a pipe that nobody writes to would be waited for
+        assert_error(refused { ca_file = name }, "config", "ca_file cannot be read: " .. name, "no regular file")
+      end
       for _, text in ipairs { "", "no PEM", "-----BEGIN PRIVATE KEY-----\nMII=\n-----END PRIVATE KEY-----\n" } do
         shell.write(path, text)
         assert_error(refused { ca_file = path }, "config", "ca_file has no certificate in it: " .. path, "PEM")

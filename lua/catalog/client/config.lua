@@ -26,6 +26,9 @@ local DEFAULTS <const> = {
   insecure = false, max_reply = 64 * 1024 * 1024,
 }
 
+-- All authorities that Debian knows are a quarter of a megabyte.
+local LARGEST_CA_FILE <const> = 64 * 1024 * 1024
+
 -- The table wins over the environment, the environment over the defaults. Credentials go together: a secret in
 -- the table is not overruled by a token in the environment.
 local function merge(given)
@@ -87,10 +90,11 @@ end
 -- Found now, since libcurl reads the file at the first connection only.
 local function check_ca_file(settings)
   if not settings.ca_file then return true end
-  local file <close>, why = io.open(settings.ca_file, "rb")
-  if not file then return failure("config", "ca_file cannot be read: %s", why) end
-  local text, unread = file:read "a"
-  if not text then return failure("config", "ca_file cannot be read: %s: %s", settings.ca_file, unread) end
+  local text, err = core.file.read(settings.ca_file, LARGEST_CA_FILE)
+  if not text then
+    err.message = "ca_file cannot be read: " .. err.message
+    return nil, err
+  end
   if not text:find "%-%-%-%-%-BEGIN [%u%d ]*CERTIFICATE%-%-%-%-%-" then
     return failure("config", "ca_file has no certificate in it: %s; it is a file of certificates in PEM form",
       settings.ca_file)
