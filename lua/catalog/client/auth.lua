@@ -3,6 +3,7 @@
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local scheduler = require "catalog.scheduler.scheduler"
+local secret_file = require "catalog.client.secret_file"
 
 local auth = {}
 
@@ -19,6 +20,30 @@ Constant.__index = Constant
 function Constant:token() return self.value end
 
 function Constant.renew() return false end
+
+-- A token that a file holds, which is read again when the service does not take it.
+local Filed = {}
+Filed.__index = Filed
+
+-- A file that could be read once is being replaced, perhaps: it is looked at again, as long as the call is tried.
+function Filed:token()
+  if self.value then return self.value end
+  local err
+  self.value, err = secret_file.read("token_file", self.path)
+  if err then err.retryable = true end
+  return self.value, err
+end
+
+function Filed:renew(token)
+  if token == self.value then self.value = secret_file.read("token_file", self.path) end
+  return token ~= self.value
+end
+
+local function new_filed(path)
+  local token, err = secret_file.read("token_file", path)
+  if not token then return nil, err end
+  return setmetatable({ path = path, value = token }, Filed)
+end
 
 local function form(fields)
   local parts = {}
@@ -50,16 +75,22 @@ local function life_of(grant)
 end
 
 -- Source: Adobe's OAuth server-to-server guide, POST /ims/token/v3.
-local function request_of(settings)
+local function request_of(settings, secret, deadline)
   return {
-    method = "POST", url = settings.ims_url .. "/ims/token/v3", anonymous = true,
+    method = "POST", url = settings.ims_url .. "/ims/token/v3", anonymous = true, deadline = deadline,
     content_type = "application/x-www-form-urlencoded", read = read_grant, repeatable = true,
-    secrets = { settings.client_secret, core.url.encode(settings.client_secret) },
+    secrets = { secret, core.url.encode(secret) },
     body = form {
       { "grant_type", "client_credentials" }, { "client_id", settings.api_key },
-      { "client_secret", settings.client_secret }, { "scope", scope_list(settings.scopes) },
+      { "client_secret", secret }, { "scope", scope_list(settings.scopes) },
     },
   }
+end
+
+-- The client's secret as it is now.
+local function secret_of(settings)
+  if settings.client_secret then return settings.client_secret end
+  return secret_file.read("client_secret_file", settings.client_secret_file)
 end
 
 -- Asks the host's function: gives a token and how many seconds it is good for, or nil and an error.
@@ -78,7 +109,12 @@ end
 
 -- Asks the identity service, likewise.
 local function request_grant(self, client, deadline)
-  local grant, err = client:send(setmetatable({ deadline = deadline }, self.request))
+  local secret, unread = secret_of(self.settings)
+  if not secret then
+    unread.retryable = true -- as of a token's file
+    return nil, unread
+  end
+  local grant, err = client:send(request_of(self.settings, secret, deadline))
   if not grant then return nil, err end
   return grant.access_token, life_of(grant)
 end
@@ -137,18 +173,22 @@ function Obtained:renew(token)
 end
 
 --- A source of tokens.
--- @tparam table settings those of the client: `token`, or `client_secret`, `scopes`, `api_key` and `ims_url`
+-- @tparam table settings those of the client: `token`, `token_file`, or `client_secret` or `client_secret_file`, and
+--   `scopes`, `api_key` and `ims_url`
 -- @treturn[1] table with `token(client, deadline)` (`deadline`: when the call has to be over) and `renew(token)`
 -- @treturn[2] nil
--- @treturn[2] table error of kind `config`: there are no credentials
+-- @treturn[2] table error of kind `config`: there are no credentials, or the file with them cannot be used
 function auth.source(settings)
   if type(settings.token) == "string" then return setmetatable({ value = settings.token }, Constant) end
   if settings.token ~= nil then return setmetatable({ obtain = ask, ask = settings.token }, Obtained) end
-  if settings.client_secret then
-    return setmetatable({ obtain = request_grant, request = { __index = request_of(settings) } }, Obtained)
+  if settings.token_file then return new_filed(settings.token_file) end
+  if settings.client_secret or settings.client_secret_file then
+    local secret, err = secret_of(settings)
+    if not secret then return nil, err end
+    return setmetatable({ obtain = request_grant, settings = settings }, Obtained)
   end
-  return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN), or client_secret (AEP_CLIENT_SECRET) and"
-    .. " scopes (AEP_SCOPES)")
+  return failure("config", "no credentials: set token (AEP_ACCESS_TOKEN) or token_file (AEP_ACCESS_TOKEN_FILE), or"
+    .. " client_secret (AEP_CLIENT_SECRET) or client_secret_file (AEP_CLIENT_SECRET_FILE) and scopes (AEP_SCOPES)")
 end
 
 return auth

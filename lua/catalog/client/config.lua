@@ -9,16 +9,20 @@ local config = {}
 
 local SCHEMA <const> = {
   base_url = "string", org = "string", sandbox = "string", api_key = "string", token = "string|callable",
-  client_secret = "string", scopes = "string|table", ims_url = "string", timeout = "number",
-  connect_timeout = "number", retry = "table|boolean", rate = "number|boolean", parallel = "integer",
-  loop = "table", on_request = "callable", ca_file = "string", proxy = "string", user_agent = "string",
-  insecure = "boolean", max_reply = "integer", on_retry = "callable",
+  token_file = "string", client_secret = "string", client_secret_file = "string", scopes = "string|table",
+  ims_url = "string", timeout = "number", connect_timeout = "number", retry = "table|boolean",
+  rate = "number|boolean", parallel = "integer", loop = "table", on_request = "callable", ca_file = "string",
+  proxy = "string", user_agent = "string", insecure = "boolean", max_reply = "integer", on_retry = "callable",
 }
 
 local ENVIRONMENT <const> = {
   base_url = "AEP_BASE_URL", org = "AEP_ORG", sandbox = "AEP_SANDBOX", api_key = "AEP_API_KEY",
-  token = "AEP_ACCESS_TOKEN", client_secret = "AEP_CLIENT_SECRET", scopes = "AEP_SCOPES", ims_url = "AEP_IMS_URL",
+  token = "AEP_ACCESS_TOKEN", token_file = "AEP_ACCESS_TOKEN_FILE", client_secret = "AEP_CLIENT_SECRET",
+  client_secret_file = "AEP_CLIENT_SECRET_FILE", scopes = "AEP_SCOPES", ims_url = "AEP_IMS_URL",
 }
+
+-- Where a token comes from: of several the first that is given.
+local CREDENTIALS <const> = { "token", "token_file", "client_secret", "client_secret_file" }
 
 local DEFAULTS <const> = {
   base_url = "https://platform.adobe.io", sandbox = "prod", ims_url = "https://ims-na1.adobelogin.com",
@@ -29,8 +33,18 @@ local DEFAULTS <const> = {
 -- All authorities that Debian knows are a quarter of a megabyte.
 local LARGEST_CA_FILE <const> = 64 * 1024 * 1024
 
--- The table wins over the environment, the environment over the defaults. Credentials go together: a secret in
--- the table is not overruled by a token in the environment.
+-- Leaves one way to get a token. What is in the table is not overruled by what is in the environment.
+local function choose_credentials(settings, given)
+  local from, chosen = settings, nil
+  for _, name in ipairs(CREDENTIALS) do
+    if given[name] ~= nil then from = given end
+  end
+  for _, name in ipairs(CREDENTIALS) do
+    if chosen or from[name] == nil then settings[name] = nil else chosen = name end
+  end
+end
+
+-- The table wins over the environment, the environment over the defaults.
 local function merge(given)
   local settings = {}
   for name, value in pairs(DEFAULTS) do settings[name] = value end
@@ -38,8 +52,8 @@ local function merge(given)
     local value = os.getenv(variable)
     if value and value ~= "" then settings[name] = value end
   end
-  if given.client_secret ~= nil and given.token == nil then settings.token = nil end
   for name, value in pairs(given) do settings[name] = value end
+  choose_credentials(settings, given)
   return settings
 end
 
