@@ -63,38 +63,28 @@ static CURLcode configure(lua_State *L, cat_client *client) {
     set_rules(&code, easy);
     cat_easy_setopt(&code, easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds);
     cat_easy_setopt(&code, easy, CURLOPT_USERAGENT, text_field(L, "user_agent"));
-    const char *authorities = text_field(L, "ca_file");
-    client->has_authorities = authorities != NULL;
-    if (authorities) {
-        cat_easy_setopt(&code, easy, CURLOPT_CAINFO, authorities);
+    const char *file = text_field(L, "ca_file");
+    const char *directory = text_field(L, "system_ca_directory");
+    client->has_authorities = file != NULL;
+    file = file ? file : text_field(L, "system_ca_file");
+    if (file) {
+        cat_easy_setopt(&code, easy, CURLOPT_CAINFO, file);
     }
-    const char *proxy = text_field(L, "proxy");
-    client->pool.proxied = proxy && *proxy;
-    /* "": no proxy, whatever http_proxy and the like say; and no exceptions from it, whatever
-     * NO_PROXY says */
-    cat_easy_setopt(&code, easy, CURLOPT_PROXY, proxy ? proxy : "");
+    if (directory) {
+        cat_easy_setopt(&code, easy, CURLOPT_CAPATH, directory);
+    }
+    /* libcurl looks for none by itself: which one it is depends on the URL, and is known here */
+    cat_easy_setopt(&code, easy, CURLOPT_PROXY, "");
     cat_easy_setopt(&code, easy, CURLOPT_NOPROXY, "");
     return code == CURLE_OK ? cat_easy_pool_bind(&client->pool, client->pool.multi) : code;
-}
-
-/* Checks the proxy of the settings at 1, and leaves it with the client at 2, as it may be shown.
- * Returns 0; or pushes nil and an error and returns 2. */
-static int keep_proxy(lua_State *L) {
-    const char *proxy = text_field(L, "proxy");
-    if (!proxy || !*proxy) {
-        return 0;
-    }
-    int pushed = cat_url_proxy(L, -1);
-    if (pushed == 1) {
-        lua_setiuservalue(L, 2, CAT_CLIENT_PROXY);
-    }
-    return pushed == 1 ? 0 : pushed;
 }
 
 /*** A client: connection settings.
  * @function new
  * @tparam table settings `connect_timeout` (seconds), `max_reply` (bytes), `user_agent`; `ca_file`
- * and `proxy` when they are not the default
+ * and `proxy` when they are not the default, `system_ca_file` and `system_ca_directory` of the
+ * environment; `services`, the URLs it is for, whose proxies of the environment are checked where
+ * `proxy` is not given
  * @treturn[1] client
  * @treturn[2] nil
  * @treturn[2] table error of kind `config` or `limit` */
@@ -110,7 +100,7 @@ static int client_new(lua_State *L) {
         return 2;
     }
     lua_setiuservalue(L, 2, CAT_CLIENT_ENGINE);
-    int unfit = keep_proxy(L);
+    int unfit = cat_proxies_read(L, &client->pool.proxies, CAT_CLIENT_PROXIES);
     if (unfit) {
         return unfit;
     }

@@ -14,8 +14,8 @@
 /* User values of a client. */
 enum {
     CAT_CLIENT_ENGINE = 1,
-    CAT_CLIENT_PROXY, /* as it may be shown, without user and password */
-    CAT_CLIENT_VALUES = CAT_CLIENT_PROXY
+    CAT_CLIENT_PROXIES, /* the texts of them */
+    CAT_CLIENT_VALUES = CAT_CLIENT_PROXIES
 };
 
 typedef struct {

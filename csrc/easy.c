@@ -101,6 +101,18 @@ static bool keep_url(cat_easy_pool *pool, cat_easy *easy, const char *text, size
     return true;
 }
 
+/* Has a handle go by the proxy that its URL needs. */
+static CURLcode set_proxy(const cat_easy_pool *pool, cat_easy *easy) {
+    const cat_proxy *proxy;
+    CURLcode code = cat_proxies_choose(&pool->proxies, easy->url, &proxy);
+    if (proxy == easy->proxy) {
+        return code;
+    }
+    cat_easy_setopt(&code, easy->op.easy, CURLOPT_PROXY, proxy ? proxy->url : "");
+    easy->proxy = code == CURLE_OK ? proxy : easy->proxy;
+    return code;
+}
+
 CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text) {
     size_t size = strlen(text) + 1;
     if (size == easy->url_size && memcmp(text, easy->url_text, size) == 0) {
@@ -118,6 +130,7 @@ CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text)
     /* libcurl would make the text anew, or keep that of the URL before */
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, text);
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, easy->url);
+    code = code == CURLE_OK ? set_proxy(pool, easy) : code;
     easy->url_size = code == CURLE_OK ? size : 0;
     return code;
 }
@@ -139,7 +152,7 @@ CURLcode cat_easy_set_reuse(cat_easy *easy, cat_reuse reuse) {
 void cat_easy_release(cat_easy_pool *pool, cat_easy *easy) {
     size_t max = easy->source.kind >= CAT_SOURCE_MEMORY ? MAX_IDLE_UPLOADS : MAX_IDLE;
     /* The headers of a proxy's own answer, to CONNECT, cannot be looked at. */
-    bool unsafe_to_reuse = pool->checks_first_header && pool->proxied;
+    bool unsafe_to_reuse = pool->checks_first_header && easy->proxy;
     bool usable = pool->template_easy && easy->multi == pool->multi;
     if (!usable || unsafe_to_reuse || pool->idle_count >= max) {
         free_easy(pool, easy);

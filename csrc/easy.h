@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "multi.h"
+#include "proxy.h"
 
 #include <curl/curl.h>
 #include <lua.h>
@@ -31,6 +32,7 @@ typedef struct cat_easy {
     cat_reuse reuse; /* as the handle is set */
     CURLU *url;      /* as the handle is set, and its text; NULL: never set */
     char *url_text;
+    const cat_proxy *proxy;        /* likewise, of the pool's; NULL: none */
     size_t url_size, url_capacity; /* of the text, with its end; size 0: nothing is set */
     char detail[CURL_ERROR_SIZE];
     struct cat_easy *next; /* while it is idle */
@@ -44,7 +46,7 @@ typedef struct {
     size_t idle_count;
     size_t max_reply;         /* bytes */
     bool checks_first_header; /* see cat_sink_check_first_header */
-    bool proxied;             /* a proxy answers first */
+    cat_proxies proxies;
 } cat_easy_pool;
 
 /* Makes a closed pool; the template is the caller's to make. */

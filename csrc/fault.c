@@ -289,7 +289,7 @@ static cat_fault of_code(CURLcode code) {
 cat_fault cat_fault_of(const cat_client *client, const cat_easy *easy) {
     cat_fault fault = noted(easy);
     bool ended_here = easy->op.timed_out || easy->op.result == CURLE_ABORTED_BY_CALLBACK;
-    if (!fault.kind && client->pool.proxied && !ended_here) {
+    if (!fault.kind && easy->proxy && !ended_here) {
         fault = of_proxy(easy);
     }
     if (!fault.kind) {

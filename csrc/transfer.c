@@ -182,12 +182,12 @@ static bool empty(int descriptor) {
 
 /* A proxy is given plain http one request at a time, and may close the connection after each
  * without a word; through a tunnel, of TLS, it does so only when that is idle. */
-static cat_reuse reuse_of(const cat_client *client, const cat_easy *easy, const char *url) {
+static cat_reuse reuse_of(const cat_easy *easy, const char *url) {
     if (easy->resendable) {
         return CAT_REUSE_ANY;
     }
     bool plain = strncmp(url, "http:", 5) == 0;
-    return client->pool.proxied && plain ? CAT_REUSE_NONE : CAT_REUSE_RECENT;
+    return easy->proxy && plain ? CAT_REUSE_NONE : CAT_REUSE_RECENT;
 }
 
 /* Makes the handle ready for the request, of which `method` and `url` are a part. */
@@ -197,10 +197,10 @@ static CURLcode prepare(transfer *t, const char *method, const char *url,
     CURL *handle = easy->op.easy;
     CURLcode code = cat_source_attach(handle, method, &easy->source);
     if (code == CURLE_OK) {
-        code = cat_easy_set_reuse(easy, reuse_of(t->client, easy, url));
+        code = cat_easy_set_url(&t->client->pool, easy, url);
     }
     if (code == CURLE_OK) {
-        code = cat_easy_set_url(&t->client->pool, easy, url);
+        code = cat_easy_set_reuse(easy, reuse_of(easy, url));
     }
     cat_easy_setopt(&code, handle, CURLOPT_HTTPHEADER, headers->list);
     return code;
@@ -340,9 +340,7 @@ static void push_reason(lua_State *L, const transfer *t, const cat_fault *fault)
     } else if (fault->whole) {
         lua_pushstring(L, fault->what);
     } else if (fault->of_proxy) {
-        lua_getiuservalue(L, 1, USES_CLIENT);
-        lua_getiuservalue(L, -1, CAT_CLIENT_PROXY);
-        lua_pushfstring(L, "%s (%s: %s)", fault->what, lua_tostring(L, -1), detail);
+        lua_pushfstring(L, "%s (%s: %s)", fault->what, t->easy->proxy->shown, detail);
     } else {
         lua_pushfstring(L, "%s (%s)", fault->what, detail);
     }

@@ -13,6 +13,8 @@
 
 #define PARSED "catalog.url"
 
+#define ENCODE "is there a /, a ? or a # in the password, which are written %2F, %3F and %23?"
+
 bool cat_url_printable(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
@@ -174,8 +176,7 @@ static bool has_part(lua_State *L, CURLU *url, CURLUPart part) {
     return code == CURLUE_OK;
 }
 
-/* An address, not a name that begins like one: 127.0.0.1.example.com is somebody's host. */
-static bool loopback(const char *host) {
+bool cat_url_loopback(const char *host) {
     struct in_addr address;
     return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
            (inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127);
@@ -195,7 +196,7 @@ static const char *base_fault(lua_State *L, const parsed *p, bool insecure) {
     if (has_part(L, p->url, CURLUPART_QUERY) || has_part(L, p->url, CURLUPART_FRAGMENT)) {
         return "it has a query or a fragment";
     }
-    if (strcmp(p->scheme, "http") == 0 && !loopback(p->host) && !insecure) {
+    if (strcmp(p->scheme, "http") == 0 && !cat_url_loopback(p->host) && !insecure) {
         return "plain http would send the token unencrypted; use https (or say insecure = true)";
     }
     return NULL;
@@ -246,8 +247,7 @@ static const char *proxy_fault(lua_State *L, const parsed *p) {
     const char *path = strchr(strstr(p->whole, "://") + 3, '/');
     bool more = has_part(L, p->url, CURLUPART_QUERY) || has_part(L, p->url, CURLUPART_FRAGMENT);
     if (more || (path && path[1])) {
-        return "it has something behind the host and the port; is there a /, a ? or a # in the "
-               "password, which are written %2F, %3F and %23?";
+        return "it has something behind the host and the port; " ENCODE;
     }
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
         if (strcmp(p->scheme, schemes[i]) == 0) {
@@ -257,11 +257,18 @@ static const char *proxy_fault(lua_State *L, const parsed *p) {
     return "its scheme is none of http, https, socks4, socks4a, socks5 and socks5h";
 }
 
-int cat_url_proxy(lua_State *L, int index) {
+/* Whether what may be a password ends the host: the last @ is behind a /, a ? or a #. */
+static bool hides_password(const char *text) {
+    const char *scheme = strstr(text, "://");
+    const char *end = strpbrk(scheme ? scheme + 3 : text, "/?#");
+    return end && strchr(end, '@');
+}
+
+int cat_url_proxy(lua_State *L, int index, const char *name) {
     size_t length;
     const char *text = lua_tolstring(L, index, &length);
     if (!cat_url_printable(text, length)) {
-        return cat_failure(L, "config", "proxy has a control character in it");
+        return cat_failure(L, "config", "%s has a control character in it", name);
     }
     parsed *p = push_parsed(L);
     CURLUcode code = parse(p, text, CURLU_GUESS_SCHEME);
@@ -269,12 +276,12 @@ int cat_url_proxy(lua_State *L, int index) {
         return cat_oom(L);
     }
     if (code != CURLUE_OK) {
-        return cat_failure(L, "config", "proxy is not a URL such as http://127.0.0.1:3128 (%s)",
-                           curl_url_strerror(code));
+        return cat_failure(L, "config", "%s is not a URL such as http://127.0.0.1:3128 (%s)%s",
+                           name, curl_url_strerror(code), hides_password(text) ? "; " ENCODE : "");
     }
     const char *fault = proxy_fault(L, p);
     if (fault) {
-        return cat_failure(L, "config", "proxy cannot be used: %s", fault);
+        return cat_failure(L, "config", "%s cannot be used: %s", name, fault);
     }
     lua_pushfstring(L, "%s://%s%s%s", p->scheme, p->host, p->port ? ":" : "",
                     p->port ? p->port : "");

@@ -9,9 +9,14 @@
 /* Whether a text can be part of a header line: no control characters. */
 bool cat_url_printable(const char *text, size_t length);
 
-/* Checks the URL of a proxy, the string at `index`. Pushes it as it may be shown, without user and
- * password, and returns 1; or pushes nil and an error of kind `config` and returns 2. */
-int cat_url_proxy(lua_State *L, int index);
+/* Whether a host, as libcurl has it of a URL, is this machine. An address, not a name that begins
+ * like one: 127.0.0.1.example.com is somebody's host. */
+bool cat_url_loopback(const char *host);
+
+/* Checks the URL of a proxy, the string at `index`, which is of the option or the variable `name`.
+ * Pushes it as it may be shown, without user and password, and returns 1; or pushes nil and an
+ * error of kind `config` and returns 2. */
+int cat_url_proxy(lua_State *L, int index, const char *name);
 
 /* Whether a text can be one segment of a path: not empty, and neither `.` nor `..`, which a server
  * would take as a step in the path. */

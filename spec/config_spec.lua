@@ -1,5 +1,7 @@
 -- Configurations that people get wrong: each message is checked.
 local catalog = require "catalog"
+local certificates = require "support.certificates"
+local emulator = require "catalog.emulator"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -109,5 +111,59 @@ describe("a configuration", function()
       "bad option 'timeout' for client (number expected, got string)", 1, true)
     assert.error_matches(function() catalog.client { token = 17 } end,
       "bad option 'token' for client (string or callable expected, got number)", 1, true)
+  end)
+end)
+
+-- Creates in a process with the environment. Gives the batch's id or the error.
+local function create_with(environment)
+  return shell.lua([[
+    local client, err = require "catalog".client {
+      base_url = os.getenv "SPEC_URL", org = "ORG@AdobeOrg", api_key = "key", token = "token", retry = false,
+      ca_file = os.getenv "SPEC_FILE",
+    }
+    local batch
+    if client then batch, err = client:create_batch { dataset = "5c8c3c555033b814b69f947f" } end
+    print(batch and "created" or err.kind .. ": " .. err.message)
+  ]], environment)
+end
+
+-- Calls `body(environment, directory)` with a server whose authority nobody knows: its certificate is ca.pem, and it is
+-- in the directory `known`, too, by the name that OpenSSL looks for.
+local function with_server(body)
+  shell.with_directory(function(directory)
+    certificates.authority(directory)
+    certificates.sign(directory, "good", "127.0.0.1", 2)
+    certificates.self_signed(directory, "own")
+    local words = "mkdir %s/known && cp %s/ca.pem %s/known && openssl rehash %s/known"
+    assert.equal("", (shell.run((words:gsub("%%s", directory)))))
+    local server <close> = assert(emulator.start { cert = directory .. "/good.pem", key = directory .. "/good.key" })
+    body("SPEC_URL=" .. server.url, directory)
+  end)
+end
+
+describe("the authorities to trust", function()
+  it("are those of SSL_CERT_FILE and SSL_CERT_DIR where ca_file is not given", function()
+    with_server(function(environment, directory)
+      assert.matches("^tls: .*not accepted", create_with(environment))
+      assert.equal("created\n", (create_with(("%s SSL_CERT_FILE=%s/ca.pem"):format(environment, directory))))
+      assert.equal("created\n", (create_with(("%s SSL_CERT_DIR=%s/known"):format(environment, directory))))
+      assert.equal("created\n", (create_with(("%s SSL_CERT_FILE= SSL_CERT_DIR=/nonexistent:%s/known"):format(environment,
+        directory))))
+      local given = ("%s SPEC_FILE=%s/own.pem"):format(environment, directory)
+      assert.matches("^tls: .*not accepted", create_with(("%s SSL_CERT_FILE=%s/ca.pem"):format(given, directory)))
+      assert.matches("^tls: .*not accepted", create_with(("%s SSL_CERT_DIR=%s/known"):format(given, directory)))
+    end)
+  end)
+
+  it("are looked at when the client is made, and only where they matter", function()
+    local secure, plain = "SPEC_URL=https://127.0.0.1:1", "SPEC_URL=http://127.0.0.1:1"
+    for path, words in pairs {
+      ["/nonexistent"] = "SSL_CERT_FILE cannot be read: /nonexistent: No such file or directory",
+      ["/dev/null"] = "SSL_CERT_FILE cannot be read: /dev/null: it is no regular file",
+      ["/etc/hostname"] = "SSL_CERT_FILE has no certificate in it: /etc/hostname",
+    } do
+      assert.matches("config: " .. words, create_with(("%s SSL_CERT_FILE=%s"):format(secure, path)), 1, true)
+      assert.matches("^network: ", create_with(("%s SSL_CERT_FILE=%s"):format(plain, path)))
+    end
   end)
 end)

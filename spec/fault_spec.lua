@@ -36,7 +36,7 @@ describe("an exchange", function()
   end)
 
   it("with a host whose name is not known is an error of kind network", function()
-    local client = assert(catalog.client(service.settings("https://no-such-host.invalid")))
+    local client = assert(catalog.client(service.settings("https://no-such-host.invalid", { proxy = "" })))
     local _, err = client:create_batch { dataset = DATASET }
     assert_error(err, "network", "the host's name is not known", "no-such-host.invalid")
     assert.is_nil(err.ambiguous)

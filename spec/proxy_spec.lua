@@ -29,6 +29,21 @@ local function answer_to_connect(status)
   return { { { send = ("HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n"):format(status), close = true } } }
 end
 
+-- Creates in a process with the environment. Gives the batch's id or the error.
+local function create_with(environment)
+  return shell.lua([[
+    local secret, timeout = os.getenv "SPEC_SECRET", os.getenv "SPEC_TIMEOUT"
+    local client, err = require "catalog".client {
+      base_url = os.getenv "SPEC_URL" or "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", retry = false,
+      token = not secret and "token" or nil, client_secret = secret, proxy = os.getenv "SPEC_PROXY", insecure = true,
+      connect_timeout = timeout and tonumber(timeout),
+    }
+    local batch
+    if client then batch, err = client:create_batch { dataset = "5c8c3c555033b814b69f947f" } end
+    print(batch and batch.id or err.kind .. ": " .. err.message)
+  ]], "unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY; " .. environment)
+end
+
 describe("a proxy that refuses a connection", function()
   it("for want of a user it knows is an error of kind auth that names the proxy and its setting", function()
     local err, authority = refused(answer_to_connect "407 Proxy Authentication Required")
@@ -130,22 +145,114 @@ describe("the setting of a proxy", function()
     end
   end)
 
-  it("holds whatever the environment says, and where there is none the environment's is not used", function()
-    local script = [[
-      local client = assert(require "catalog".client {
-        base_url = "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", token = "token", retry = false,
-        proxy = os.getenv "SPEC_PROXY",
-      })
-      local batch, err = client:create_batch { dataset = "5c8c3c555033b814b69f947f" }
-      print(batch and batch.id or err.message)
-    ]]
+  it("says what is not encoded in a password", function()
+    for _, password in ipairs { "s3/cret", "s3#cret", "s3?cret", "1/s3cret", "1#s3cret" } do
+      local _, err = with_proxy(("http://me:%s@127.0.0.1:1"):format(password))
+      assert.matches("is there a /, a ? or a # in the password, which are written %2F, %3F and %23?", err.message, 1, true)
+      assert.is_nil(tostring(err):find(password, 1, true))
+    end
+    local _, err = with_proxy "http://me:s3cret@127.0.0.1:port"
+    assert.is_nil(err.message:find("in the password", 1, true))
+  end)
+
+  it("holds whatever the environment says", function()
     local server <close> = raw.start { { { send = raw.answer("201 Created", '{"id":"proxied"}') } } }
     for _, name in ipairs { "NO_PROXY", "no_proxy" } do
       for _, hosts in ipairs { "'*'", "127.0.0.1,localhost" } do
-        assert.equal("proxied\n", (shell.lua(script, ("%s=%s SPEC_PROXY=%s"):format(name, hosts, server.url))))
+        assert.equal("proxied\n", (create_with(("%s=%s SPEC_PROXY=%s"):format(name, hosts, server.url))))
       end
     end
-    local output = shell.lua(script, ("http_proxy=%s ALL_PROXY=%s"):format(server.url, server.url))
-    assert.matches("cannot connect; check the URL, and whether the server runs", output, 1, true)
+  end)
+end)
+
+describe("a proxy of the environment", function()
+  -- A server that is a proxy, to http and, as it refuses, to https.
+  local function with_server(body)
+    local server <close> = raw.start {
+      { { send = raw.answer("201 Created", '{"id":"proxied"}'), close = true } },
+    }
+    return body(("http://me:s3cret@127.0.0.1:%d"):format(server.port), server)
+  end
+
+  local HTTP <const>, HTTPS <const> = "SPEC_URL=http://aep.invalid", "SPEC_URL=https://aep.invalid"
+  local UNKNOWN <const> = "the host's name is not known"
+
+  it("is used for URLs of its scheme, or of any", function()
+    with_server(function(url)
+      for _, name in ipairs { "http_proxy", "all_proxy", "ALL_PROXY" } do
+        assert.equal("proxied\n", (create_with(("%s %s=%s"):format(HTTP, name, url))), name)
+      end
+      for _, name in ipairs { "https_proxy", "HTTPS_PROXY", "HTTP_PROXY" } do
+        assert.matches(UNKNOWN, create_with(("%s %s=%s"):format(HTTP, name, url)), 1, true)
+      end
+      for _, name in ipairs { "http_proxy", "HTTP_PROXY" } do
+        assert.matches(UNKNOWN, create_with(("%s %s=%s"):format(HTTPS, name, url)), 1, true)
+      end
+    end)
+    for _, name in ipairs { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" } do
+      local said = create_with(("%s %s=http://me:s3cret@127.0.0.1:1"):format(HTTPS, name))
+      assert.matches(("cannot connect to the proxy; check proxy, and whether it runs (http://127.0.0.1:1 of %s: ")
+        :format(name), said, 1, true)
+    end
+    assert.matches("(http://127.0.0.1:1 of https_proxy: ",
+      create_with(HTTPS .. " https_proxy=127.0.0.1:1 HTTPS_PROXY=127.0.0.1:2 all_proxy=127.0.0.1:3"), 1, true)
+  end)
+
+  it("answers for what it refuses", function()
+    local server <close> = raw.start(answer_to_connect "407 Proxy Authentication Required")
+    local said = create_with(("%s https_proxy=me:s3cret@127.0.0.1:%d"):format(HTTPS, server.port))
+    assert.matches(("(http://127.0.0.1:%d of https_proxy: "):format(server.port), said, 1, true)
+    assert.matches("the proxy wants a user and a password that it knows", said, 1, true)
+    assert.is_nil(said:find("s3cret", 1, true))
+  end)
+
+  it("is not used for this machine, nor where proxy says that there is none", function()
+    local all = "http_proxy=%s https_proxy=%s all_proxy=%s "
+    all = all:gsub("%%s", "http://127.0.0.1:2")
+    for url, words in pairs {
+      ["http://127.0.0.1:1"] = "cannot connect; check the URL", ["http://127.9.9.9:1"] = "cannot connect; check the URL",
+      ["https://localhost:1"] = "cannot connect; check the URL", ["http://[::1]:1"] = "cannot connect; check the URL",
+      ["https://aep.invalid"] = "http://127.0.0.1:2 of https_proxy",
+    } do
+      assert.matches(words, create_with(all .. "SPEC_URL=" .. url), 1, true)
+    end
+    assert.matches(UNKNOWN, create_with(all .. HTTPS .. " SPEC_PROXY="), 1, true)
+  end)
+
+  it("is not used for the hosts of NO_PROXY", function()
+    local function uses(host, list, name)
+      local said = create_with(("http_proxy=http://127.0.0.1:2 %s='%s' SPEC_URL='http://%s' SPEC_TIMEOUT=0.05"):format(
+        name or "NO_PROXY", list, host))
+      return said:find("cannot connect to the proxy", 1, true) ~= nil
+    end
+    for host, lists in pairs {
+      ["a.aep.invalid"] = {
+        "*", "aep.invalid", ".aep.invalid", "*.aep.invalid", "A.AEP.Invalid", "x, aep.invalid", "x aep.invalid.",
+      },
+      ["[2001:db8::1]"] = { "2001:db8::1", "[2001:db8::1]", "2001:db8::/32", "2001:db8:0::1" },
+      ["192.0.2.77"] = { "192.0.2.77", "192.0.2.0/24", "192.0.2.64/27", "0.0.0.0/0" },
+    } do
+      for _, list in ipairs(lists) do assert.is_false(uses(host, list), host .. " in " .. list) end
+    end
+    for host, lists in pairs {
+      ["a.aep.invalid"] = { "ep.invalid", "b.aep.invalid", "x.a.aep.invalid", ",", ".", "0.0.0.0/0" },
+      ["[2001:db8::1]"] = { "2001:db8::2", "2001:db9::/32", "0.0.0.0/0", "2001:db8::1/129" },
+      ["192.0.2.77"] = { "192.0.2.7", "0.2.77", "192.0.2.0/27", "192.0.2.0/x", "192.0.2.0/", "192.0.2.0/-1", "::/0" },
+    } do
+      for _, list in ipairs(lists) do assert.is_true(uses(host, list), host .. " in " .. list) end
+    end
+    assert.is_false(uses("aep.invalid", "aep.invalid", "no_proxy"))
+  end)
+
+  it("is checked where it is needed, and shows no password", function()
+    for _, url in ipairs { "http://me:s3/cret@127.0.0.1:1", "http://me:s3#cret@127.0.0.1:1", "ftp://me:s3cret@127.0.0.1" } do
+      local said = create_with(("%s https_proxy='%s'"):format(HTTPS, url))
+      assert.matches("^config: https_proxy ", said)
+      assert.is_nil(said:find("cret", 1, true))
+      assert.matches(UNKNOWN, create_with(("%s https_proxy='%s'"):format(HTTP, url)), 1, true)
+      assert.matches("cannot connect; check the URL", create_with(("https_proxy='%s'"):format(url)), 1, true)
+      said = create_with(("SPEC_SECRET=1 https_proxy='%s'"):format(url)) -- for the identity service
+      assert.matches("^config: https_proxy ", said)
+    end
   end)
 end)

@@ -19,6 +19,7 @@ local ENVIRONMENT <const> = {
   base_url = "AEP_BASE_URL", org = "AEP_ORG", sandbox = "AEP_SANDBOX", api_key = "AEP_API_KEY",
   token = "AEP_ACCESS_TOKEN", token_file = "AEP_ACCESS_TOKEN_FILE", client_secret = "AEP_CLIENT_SECRET",
   client_secret_file = "AEP_CLIENT_SECRET_FILE", scopes = "AEP_SCOPES", ims_url = "AEP_IMS_URL",
+  system_ca_file = "SSL_CERT_FILE", system_ca_directory = "SSL_CERT_DIR", -- as OpenSSL's programs, and curl, have them
 }
 
 -- Where a token comes from: of several the first that is given.
@@ -54,6 +55,7 @@ local function merge(given)
   end
   for name, value in pairs(given) do settings[name] = value end
   choose_credentials(settings, given)
+  if given.ca_file then settings.system_ca_file, settings.system_ca_directory = nil, nil end
   return settings
 end
 
@@ -98,25 +100,39 @@ local function check_urls(settings)
     if not url then return nil, err end
     settings[name] = url
   end
+  local fetches = settings.client_secret or settings.client_secret_file
+  settings.services = { settings.base_url, fetches and settings.ims_url or nil }
   return true
+end
+
+local function uses_tls(settings)
+  for _, url in ipairs(settings.services) do
+    if url:find "^https:" then return true end
+  end
+  return false
 end
 
 -- Found now, since libcurl reads the file at the first connection only.
-local function check_ca_file(settings)
-  if not settings.ca_file then return true end
-  local text, err = core.file.read(settings.ca_file, LARGEST_CA_FILE)
+local function check_certificates(path, name)
+  local text, err = core.file.read(path, LARGEST_CA_FILE)
   if not text then
-    err.message = "ca_file cannot be read: " .. err.message
+    err.message = ("%s cannot be read: %s"):format(name, err.message)
     return nil, err
   end
   if not text:find "%-%-%-%-%-BEGIN [%u%d ]*CERTIFICATE%-%-%-%-%-" then
-    return failure("config", "ca_file has no certificate in it: %s; it is a file of certificates in PEM form",
-      settings.ca_file)
+    return failure("config", "%s has no certificate in it: %s; it is a file of certificates in PEM form", name, path)
   end
   return true
 end
 
-local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_ca_file }
+-- What the environment says to all programs does not matter to one that has no use for it.
+local function check_authorities(settings)
+  if settings.ca_file then return check_certificates(settings.ca_file, "ca_file") end
+  if not settings.system_ca_file or not uses_tls(settings) then return true end
+  return check_certificates(settings.system_ca_file, ENVIRONMENT.system_ca_file)
+end
+
+local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_authorities }
 
 --- Reads a configuration.
 -- @tparam ?table given as in the README: `org`, `api_key`, `token`, ...
