@@ -48,11 +48,11 @@ static cat_file *push_closed(lua_State *L) {
     return file;
 }
 
-/* Opens it, whatever it is. 0 or an errno. */
-static int take(cat_file *file, const char *path, struct stat *found) {
+/* Opens it, whatever it is. False with errno set. */
+static bool take(cat_file *file, const char *path, struct stat *found) {
     file->descriptor =
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
-    return file->descriptor < 0 || fstat(file->descriptor, found) != 0 ? errno : 0;
+    return file->descriptor >= 0 && fstat(file->descriptor, found) == 0;
 }
 
 /*** Opens a file.
@@ -67,8 +67,8 @@ static int file_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     struct stat found;
     cat_file *file = push_closed(L);
-    int error = take(file, path, &found);
-    if (error) {
+    if (!take(file, path, &found)) {
+        int error = errno;
         bool none_left = cat_no_descriptors(error);
         cat_failure(L, none_left ? "limit" : "data", "cannot read %s: %s", path,
                     none_left ? CAT_NO_DESCRIPTORS : strerror(error));
@@ -87,8 +87,8 @@ static int file_open(lua_State *L) {
     return 1;
 }
 
-/* Pushes what is in the file, or its first `max` bytes. 0 or an errno. */
-static int push_content(lua_State *L, const cat_file *file, size_t max) {
+/* Pushes what is in the file, or its first `max` bytes. False with errno set. */
+static bool push_content(lua_State *L, const cat_file *file, size_t max) {
     luaL_Buffer content;
     size_t have = 0;
     ssize_t got = 1;
@@ -97,13 +97,13 @@ static int push_content(lua_State *L, const cat_file *file, size_t max) {
         size_t room = max - have < LUAL_BUFFERSIZE ? max - have : LUAL_BUFFERSIZE;
         got = pread(file->descriptor, luaL_prepbuffsize(&content, room), room, (off_t)have);
         if (got < 0 && errno != EINTR) {
-            return errno;
+            return false;
         }
         luaL_addsize(&content, got > 0 ? (size_t)got : 0);
         have += got > 0 ? (size_t)got : 0;
     }
     luaL_pushresult(&content);
-    return 0;
+    return true;
 }
 
 /*** What is in a small file, such as one that is part of the configuration. It never waits.
@@ -120,17 +120,16 @@ static int file_read(lua_State *L) {
     struct stat found;
     cat_file *file = push_closed(L);
     lua_toclose(L, -1);
-    int error = take(file, path, &found);
-    if (cat_no_descriptors(error)) {
+    bool there = take(file, path, &found);
+    if (!there && cat_no_descriptors(errno)) {
         return cat_failure(L, "limit", "%s: %s", path, CAT_NO_DESCRIPTORS);
     }
-    if (!error && !S_ISREG(found.st_mode)) {
+    if (there && !S_ISREG(found.st_mode)) {
         return cat_failure(L, "config", "%s: it is %s", path,
                            S_ISDIR(found.st_mode) ? "a directory" : "no regular file");
     }
-    error = error ? error : push_content(L, file, (size_t)max + 1);
-    if (error) {
-        return cat_failure(L, "config", "%s: %s", path, strerror(error));
+    if (!there || !push_content(L, file, (size_t)max + 1)) {
+        return cat_failure(L, "config", "%s: %s", path, strerror(errno));
     }
     if (lua_rawlen(L, -1) > (lua_Unsigned)max) {
         return cat_failure(L, "config", "%s: it is larger than %I bytes", path, (LUAI_UACINT)max);
