@@ -101,6 +101,42 @@ static cat_fault noted(const cat_easy *easy) {
     return (cat_fault){0};
 }
 
+/* --- the TLS handshake --- */
+
+/* Whether the handshake failed, and libcurl says why by one of the words, up to NULL. It has one
+ * code for what passes and for what will not; its words differ, with GnuTLS and each OpenSSL. */
+static bool failed_with(const cat_easy *easy, const char *const *words) {
+    if (easy->op.result != CURLE_SSL_CONNECT_ERROR) {
+        return false;
+    }
+    while (*words && !strstr(easy->detail, *words)) {
+        words++;
+    }
+    return *words != NULL;
+}
+
+static bool closed_in_handshake(const cat_easy *easy) {
+    static const char *const words[] = {"SSL_ERROR_SYSCALL",
+                                        "reset by peer",
+                                        "unexpected eof",
+                                        "Send failure",
+                                        "Recv failure",
+                                        "Broken pipe",
+                                        "non-properly terminated",
+                                        "pull function",
+                                        "push function",
+                                        NULL};
+    return failed_with(easy, words);
+}
+
+/* What came was no TLS, such as the answer of a server of plain http, which takes our first bytes
+ * for a bad request. */
+static bool speaks_no_tls(const cat_easy *easy) {
+    static const char *const words[] = {"wrong version number", "packet length too long",
+                                        "unexpected TLS packet", NULL};
+    return failed_with(easy, words);
+}
+
 /* --- the proxy --- */
 
 static const cat_fault not_known = {
@@ -176,6 +212,11 @@ static cat_fault of_proxy(const cat_easy *easy) {
     if (status != 0 && status / 100 != 2) {
         return tunnel_refused(status);
     }
+    if (status == 0 && strncmp(easy->proxy->shown, "https:", 6) == 0 && speaks_no_tls(easy)) {
+        return (cat_fault){.kind = "tls",
+                           .what = "the proxy does not speak TLS; is it http://?",
+                           .of_proxy = true};
+    }
     if (code == CURLE_COULDNT_CONNECT) {
         return (cat_fault){.kind = "network",
                            .what = "cannot connect to the proxy; check proxy, and whether it runs",
@@ -186,22 +227,6 @@ static cat_fault of_proxy(const cat_easy *easy) {
 }
 
 /* --- trust --- */
-
-/* Whether the connection was closed in the middle of a TLS handshake. libcurl has the same code for
- * that and for what will not pass, such as a server without a version in common; its words differ,
- * with GnuTLS and with each OpenSSL. */
-static bool closed_in_handshake(const cat_easy *easy) {
-    static const char *const words[] = {
-        "SSL_ERROR_SYSCALL", "reset by peer", "unexpected eof",          "Send failure",
-        "Recv failure",      "Broken pipe",   "non-properly terminated", "pull function",
-        "push function"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strstr(easy->detail, words[i])) {
-            return easy->op.result == CURLE_SSL_CONNECT_ERROR;
-        }
-    }
-    return false;
-}
 
 /* Whether nobody who is trusted has signed the certificate. Source: OpenSSL's verify(1): 2, 19, 20
  * and 21 are about issuers that are not there. */
@@ -218,6 +243,9 @@ static cat_fault of_trust(const cat_client *client, const cat_easy *easy) {
         return (cat_fault){.kind = "network",
                            .what = "the connection was closed during the TLS handshake",
                            .passes = true};
+    }
+    if (speaks_no_tls(easy)) {
+        return (cat_fault){.kind = "tls", .what = "the server does not speak TLS; is it http://?"};
     }
     if (easy->op.result == CURLE_SSL_CACERT_BADFILE) {
         return (cat_fault){.kind = "tls",

@@ -68,6 +68,20 @@ describe("an exchange", function()
     assert.is_true(err.ambiguous)
   end)
 
+  it("by TLS with a server of plain http says so, and a proxy of plain http is told from it", function()
+    local plain = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
+    for _, bytes in ipairs { plain, "220 mail.example.com ESMTP\r\n" } do
+      local server <close> = raw.start { { { silent = true, after = 1, send = bytes, hang = true } } }
+      local secure = server.url:gsub("^http:", "https:")
+      local _, err = service.client(secure):create_batch { dataset = DATASET }
+      assert_error(err, "tls", "the server does not speak TLS; is it http://?")
+      assert.is_nil(err.retryable)
+      assert.is_nil(err.ambiguous)
+      local _, of_proxy = service.client("https://aep.invalid", { proxy = secure }):create_batch { dataset = DATASET }
+      assert_error(of_proxy, "tls", "the proxy does not speak TLS; is it http://? (" .. secure)
+    end
+  end)
+
   it("that is answered by a redirect does not follow it", function()
     local err = error_at { { { send = raw.answer("302 Found", "", "location: http://127.0.0.1:1/\r\n") } } }
     assert_error(err, "http", "302", "a redirect, which is not followed")
