@@ -240,9 +240,11 @@ static bool has_unknown_issuer(const cat_easy *easy) {
 /* Its kind is NULL when it is none of these. */
 static cat_fault of_trust(const cat_client *client, const cat_easy *easy) {
     if (closed_in_handshake(easy)) {
-        return (cat_fault){.kind = "network",
-                           .what = "the connection was closed during the TLS handshake",
-                           .passes = true};
+        return (cat_fault){
+            .kind = "network",
+            .what =
+                "the connection was closed during the TLS handshake; does the server speak TLS?",
+            .passes = true};
     }
     if (speaks_no_tls(easy)) {
         return (cat_fault){.kind = "tls", .what = "the server does not speak TLS; is it http://?"};
