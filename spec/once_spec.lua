@@ -32,16 +32,12 @@ describe("a creation that is to happen once", function()
   local function create_many(number, options)
     service.run(options, function(server)
       local client = service.client(server.url, { retry = { tries = 20, base = 0.01, cap = 0.02 } })
-      local jobs, left, seen = Group.new(250), number, {}
+      local jobs, seen = Group.new(250), {}
       jobs:add(function()
-        left = left - 1
-        if left < 0 then return nil end
-        return function()
-          local batch, err = client:create_batch { dataset = DATASET, once = true }
-          if not batch then return nil, err end
-          seen[batch.id] = true
-          return batch
-        end
+        local batch, err = client:create_batch { dataset = DATASET, once = true }
+        if not batch then return nil, err end
+        seen[batch.id] = true
+        return batch
       end, number)
       hurry.during(function() assert(jobs:wait()) end)
       local different = 0

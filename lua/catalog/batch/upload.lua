@@ -87,8 +87,7 @@ local function send_in_parts(job, jobs)
   job.parts_left = #firsts
   jobs:add(function()
     sent = sent + 1
-    local first = firsts[sent]
-    return first and function() return send_piece(job, first) end
+    return send_piece(job, firsts[sent])
   end, #firsts)
   return true
 end
@@ -215,7 +214,7 @@ function batch.methods:upload(name, source, given)
     end,
   })
   if not job then return nil, unfit end
-  jobs:add_one(job)
+  jobs:add(job)
   local sent, failed = jobs:wait()
   if not sent then return nil, failed end
   return { name = name, bytes = bytes, seconds = core.system.monotonic() - began }

@@ -54,7 +54,7 @@ end
 local function dispatch(self)
   local buffer, first, length = self.buffer, self.sent, self.buffer:length()
   self.sent, self.dispatched = first + length, self.dispatched + 1
-  self.jobs:add_one(function()
+  self.jobs:add(function()
     local ok, err = parts.send_part(self.target, self.path, first, length, buffer)
     if not ok then return nil, err end
     buffer:reset()

@@ -142,12 +142,12 @@ end
 
 -- Waits for a fetching, as long as the call has time. What it failed for is told to each caller in an error of its own.
 local function wait_for(task, client, deadline)
-  if not task.over then
+  if not task.done then
     task:wait(math.max(deadline - core.system.monotonic(), 0), client.loop, client)
     local cancelled = scheduler.cancelled()
     if cancelled then return nil, cancelled end
-    if not task.over and client.closed then return failure("cancelled", "the client is closed; there is no token") end
-    if not task.over then return failure("timeout", "the deadline of the call is over, and there is no token yet") end
+    if not task.done and client.closed then return failure("cancelled", "the client is closed; there is no token") end
+    if not task.done then return failure("timeout", "the deadline of the call is over, and there is no token yet") end
   end
   local token, err = task:await()
   if token then return token end
@@ -159,7 +159,7 @@ end
 -- One fetching for all calls that need a token. What is called within it, by a callback, cannot wait for it.
 function Obtained:token(client, deadline)
   local fetching = self.fetching
-  if fetching and not fetching.over and scheduler.is_own(fetching.group.process) then
+  if fetching and not fetching.done and scheduler.is_own(fetching.group.process) then
     if fetching:is_around() then return fetch(self, client, deadline) end
     return wait_for(fetching, client, deadline)
   end

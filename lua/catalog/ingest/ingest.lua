@@ -77,17 +77,17 @@ local function job_of(run, item, target, sealed)
   }, known)
 end
 
--- Jobs for all files of all batches, made as they are needed.
-local function source_of_jobs(run, groups, targets)
+-- A job for each file of all batches: it sends the next one.
+local function job_of_next(run, groups, targets)
   local number, index = 1, 0
   return function()
     index = index + 1
     while groups[number] and not groups[number].files[index] do number, index = number + 1, 1 end
     local one = groups[number]
-    if not one then return nil end
     run.file = one.files[index].name
     local job, err = job_of(run, one.files[index], targets[number], one.sealed)
-    return job or function() return err == nil or nil, err end
+    if not job then return err == nil or nil, err end
+    return job()
   end
 end
 
@@ -100,7 +100,7 @@ local function upload_all(run, groups)
   end
   local report_progress = progress(run)
   run.jobs = Group.new(run.given.parallel or run.client.parallel)
-  run.jobs:add(source_of_jobs(run, groups, targets), run.files_total)
+  run.jobs:add(job_of_next(run, groups, targets), run.files_total)
   local ok, err = run.jobs:wait(nil, run.given.on_progress and report_progress)
   if not ok then return nil, err end
   run.jobs = nil

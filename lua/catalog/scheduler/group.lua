@@ -3,7 +3,6 @@
 -- @module catalog.scheduler.group
 local core = require "catalog.core"
 local hosts = require "catalog.scheduler.hosts"
-local queue = require "catalog.scheduler.queue"
 local scheduler = require "catalog.scheduler.scheduler"
 
 -- How often a host hears of progress, in seconds.
@@ -24,23 +23,27 @@ local function explain(message)
 end
 
 -- What a task's coroutine runs. The results are kept within it, where there may be no memory for them.
-function Task:run()
-  local results = table.pack(xpcall(self.body, explain, table.unpack(self.given, 1, self.given.n)))
+local function run(task)
+  local results = table.pack(xpcall(task.body, explain, table.unpack(task.given, 1, task.given.n)))
   if results[1] then
-    self.results = results
+    task.results = results
   else
-    self.raised, self.has_raised = results[2], true
+    task.raised, task.has_raised = results[2], true
   end
 end
 
+-- Groups that nobody has to wait for, and so nobody else may hold.
+local detached = {} -- luacheck: ignore 241
+
 --- A group.
--- @tparam[opt] integer limit how many of its tasks `add` begins
--- @treturn table `active` (how many tasks are not over), `failure` (the error of the first job that failed)
+-- @tparam[opt] integer limit how many tasks at the most do its jobs
+-- @treturn table `active` (how many tasks are not done), `failure` (the error of the first job that failed), `detached`
+--   (may be set: it goes on though nobody waits for it)
 function Group.new(limit)
   return setmetatable({
-    limit = limit or 0, tasks = {}, active = 0, sources = {}, cancelled = false, failure = nil, raised = nil,
-    has_raised = false, operation = false, enough = false, parent = false, loop = false, watch = false,
-    detached = false, open = false, process = scheduler.process(),
+    limit = limit or 0, tasks = {}, active = 0, jobs = {}, cancelled = false, failure = nil, fault = false,
+    waiting = false, operation = false, enough = false, parent = false, loop = false, watch = false, detached = false,
+    open = false, process = scheduler.process(),
   }, Group)
 end
 
@@ -50,86 +53,71 @@ end
 -- @treturn catalog.task
 function Group:new_task(body, ...)
   local task = setmetatable({
-    group = self, body = body, given = table.pack(...), thread = false, operation = false, within = false,
-    awaits = false, waiting = false, next = false, over = false, cancelled = self.cancelled, awaited = false,
-    results = false, transferring = false, raised = nil, has_raised = false,
+    group = self, body = body, given = table.pack(...), thread = false, operation = false, waiters = false,
+    next = false, done = false, cancelled = self.cancelled, awaited = false, results = false, transferring = false,
+    raised = nil, has_raised = false,
   }, Task)
-  task.thread = queue.take_thread(task)
+  scheduler.give_thread(task, run)
   self.tasks[task] = true
+  if self.detached then detached[self] = true end
   self.active = self.active + 1
-  if self.detached then hosts.hold(self) end
   return task
 end
 
 -- Wakes who waits for the group, when there is something to wake for.
 function Group:notify()
-  local operation = self.operation
-  if operation and (self.active == 0 or self.enough and self.enough()) then scheduler.complete(operation) end
+  if self.operation and (self.active == 0 or self.enough and self.enough()) then scheduler.complete(self.operation) end
 end
 
--- The first error cancels the siblings, and is raised when they are over.
-function Group:note_raised(message)
-  if self.has_raised then return end
-  self.raised, self.has_raised = message, true
-  self:cancel()
-end
-
--- A task is over.
-function Group:note_end(task)
-  task.over = true
+--- Takes note that a task is done. The first that raised cancels its siblings.
+-- @tparam catalog.task task
+function Group:note_done(task)
+  task.done = true
   self.tasks[task] = nil
   self.active = self.active - 1
-  if task.has_raised then self:note_raised(task.raised) end
-  local waiting = task.waiting
-  task.waiting = false
-  while waiting do
-    scheduler.complete(waiting)
-    waiting = waiting.next
+  if task.has_raised and not self.fault then
+    self.fault = task
+    self:cancel()
+  end
+  local operation = task.waiters
+  while operation do
+    scheduler.complete(operation)
+    operation = operation.next
   end
   self:notify()
-  if self.active == 0 and self.detached then hosts.release(self, task.has_raised and not task.awaited and task) end
+  if self.active > 0 or not self.detached then return end
+  detached[self] = nil
+  hosts.release(self, task.has_raised and not task.awaited and task)
 end
 
 --- Cancels all tasks: what they wait for ends at once, and no job is begun any more.
 function Group:cancel()
-  self.cancelled, self.sources = true, {}
+  self.cancelled, self.jobs = true, {}
   for task in pairs(self.tasks) do task:interrupt() end
 end
 
 function Task:interrupt()
   self.cancelled = true
   scheduler.note_cancelling()
-  if self.within then self.within:cancel() end
   if self.operation then scheduler.complete(self.operation) end
-end
-
--- --- jobs ---
-
-function Group:next_job()
-  while #self.sources > 0 do
-    local job, argument = self.sources[#self.sources]()
-    if job then return job, argument end
-    table.remove(self.sources)
-  end
 end
 
 -- A task that does one job after another. A job that fails lets those that have begun go on, and no other begin.
 local function work(group)
-  for job, argument in group.next_job, group do
-    local ok, err = job(argument)
-    if ok == nil and not group.failure then group.failure, group.sources = err, {} end
+  while #group.jobs > 0 do
+    local ok, err = table.remove(group.jobs)()
+    if ok == nil and not group.failure then group.failure, group.jobs = err, {} end
     group:notify()
   end
 end
 
---- Adds jobs for at most `limit` tasks. Those that were added last are begun first: the parts of a file before the next
--- file.
--- @tparam function source gives a job each time it is called, and its argument; nil when there are no more. A job is a
---   function that gives something, or nil and an error
--- @tparam integer count how many jobs there are at the least
-function Group:add(source, count)
+--- Adds a job. Those that were added last are begun first: the parts of a file before the next file.
+-- @tparam function job gives something, or nil and an error
+-- @tparam[opt] integer count how often it is to be done (default 1)
+function Group:add(job, count)
   if self.cancelled or self.failure then return end
-  self.sources[#self.sources + 1] = source
+  count = count or 1
+  for _ = 1, count do self.jobs[#self.jobs + 1] = job end
   for _ = 1, math.min(count, self.limit - self.active) do
     local task = self:new_task(work, self)
     task.awaited = true -- what it raises is for who waits for the group
@@ -137,80 +125,63 @@ function Group:add(source, count)
   end
 end
 
---- Adds one job.
--- @tparam function job
-function Group:add_one(job)
-  local given = false
-  self:add(function()
-    if given then return nil end
-    given = true
-    return job
-  end, 1)
-end
-
 -- --- waiting ---
 
---- Ends all tasks, and returns when they are over. Those of another process are left alone.
+--- Ends all tasks, and returns when they are done. Those of another process are left alone.
 function Group:abandon()
   if self.process ~= scheduler.process() then return end
   self:cancel()
   scheduler.settle()
   -- what cannot go on, since it waits for somebody else than us, or is below on the stack
   for task in pairs(self.tasks) do
-    if coroutine.status(task.thread) == "suspended" then queue.close(task) end
+    if coroutine.status(task.thread) == "suspended" then scheduler.close(task) end
   end
+end
+
+-- Who leaves a group in the middle ends it.
+function Group:__close()
+  if not self.waiting then return end
+  self.waiting, self.operation = false, false
+  self:abandon()
 end
 
 -- Whether there is something to wait for.
 local function goes_on(group, enough)
   if group.active == 0 or not scheduler.is_own(group.process) then return false end
-  return not enough or group.failure or group.has_raised or not enough()
+  return not enough or group.failure or group.fault or not enough()
 end
 
--- Who leaves a group in the middle ends it.
-local Guard = {}
-
-function Guard:__close()
-  if not self.group then return end
-  self.group:abandon()
-  if self.task then self.task.within = false end
-  self.group.operation = false
-end
-
-local function wait_once(group, enough, tick)
+local function wait_once(group, tick)
+  if scheduler.cancelled() then group:cancel() end
   local operation = scheduler.new_operation(false, group)
-  group.operation, group.enough = operation, enough or false
+  group.operation = operation
   if tick then scheduler.add_timer(operation, TICK) end
   scheduler.await(operation)
-  group.operation = false
   if tick and not scheduler.cancelled() then
     tick()
     scheduler.process() -- it may have forked
   end
 end
 
---- Waits until all tasks are over.
+--- Waits until all tasks are done.
 -- @tparam ?function enough says whether that is enough already
 -- @tparam ?function tick called about ten times a second, on the coroutine that waits
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table the error of the first job that failed, when all that had begun are over; of kind `cancelled` where
 --   the group is another process's
--- @raise what a task raised, with its traceback, when all others, which it cancelled, are over
+-- @raise what a task raised, with its traceback, when all others, which it cancelled, are done
 function Group:wait(enough, tick)
   if self.active > 0 then
     local task = scheduler.current_task()
     if task and not scheduler.is_own(task.group.process) then self.process = false end -- what a task left behind begins
-    local guard <close> = setmetatable({ group = self, task = task }, Guard)
-    self.parent = task or false
-    if task then task.within = self end
-    if scheduler.cancelled() then self:cancel() end
-    while goes_on(self, enough) do wait_once(self, enough, tick) end
-    if task then task.within = false end
-    guard.group = nil
+    self.waiting, self.parent, self.enough = true, task or false, enough or false
+    local _ <close> = self
+    while goes_on(self, enough) do wait_once(self, tick) end
+    self.waiting, self.operation = false, false
   end
   if not scheduler.is_own(self.process) then return nil, scheduler.left_behind() end
-  if self.has_raised then error(self.raised, 0) end
+  if self.fault then error(self.fault.raised, 0) end
   if self.failure then return nil, self.failure end
   return true
 end
@@ -228,54 +199,42 @@ end
 
 -- --- waiting for a task ---
 
--- What runs and what that is part of.
-local function surrounding(task)
-  local all = {}
-  while task do
-    all[task] = true
-    task = task.group.parent
-  end
-  return all
-end
-
--- Whether a task goes on only after one of some, or after what is above it on the same stack returns.
-local function goes_on_after(task, some, stands, seen)
-  if some[task] or stands and not task.over and coroutine.status(task.thread) == "normal" then return true end
-  if seen[task] then return false end
-  seen[task] = true
-  if task.awaits and goes_on_after(task.awaits, some, stands, seen) then return true end
-  for other in pairs(task.within and task.within.tasks or {}) do
-    if goes_on_after(other, some, stands, seen) then return true end
+-- Whether a task, or one of a group, goes on only after another; or, in place, after what is above it on the same stack.
+local function goes_on_after(target, other, in_place, seen)
+  if target == other or in_place and target.thread and coroutine.status(target.thread) == "normal" then return true end
+  if seen[target] or target.done then return false end
+  seen[target] = true
+  local awaited = target.operation and target.operation.target -- of a group: what its tasks are waited for by
+  for task in pairs(target.tasks or awaited and { [awaited] = true } or {}) do
+    if goes_on_after(task, other, in_place, seen) then return true end
   end
   return false
 end
 
---- Whether what runs is part of the task, or was called by it, so that the task cannot go on before it.
+--- Whether the task goes on only after what runs: that is part of it, was called by it, or is what it waits for.
 -- @treturn boolean
 function Task:is_around()
-  return surrounding(scheduler.current_task())[self] or not self.over and coroutine.status(self.thread) == "normal"
+  local me = scheduler.current_task()
+  return goes_on_after(self, me, not (me and coroutine.isyieldable()), {})
 end
 
---- Waits until the task is over.
+--- Waits until the task is done.
 -- @tparam ?number seconds how long to wait at the most
 -- @tparam ?table loop an adapter, where the task knows none
--- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` deadline it
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
 function Task:wait(seconds, loop, owner)
-  local me = scheduler.current_task()
-  if goes_on_after(self, surrounding(me), not (me and coroutine.isyieldable()), {}) then
+  if self:is_around() then
     error("a task cannot await itself, nor one that awaits it or is below it on the same stack", 3)
   end
   self.awaited = true
-  if self.over or self.group.process ~= scheduler.process() or scheduler.cancelled() then return end
-  local operation = scheduler.new_operation(loop, self.group)
-  operation.next, self.waiting = self.waiting, operation
+  if self.done or self.group.process ~= scheduler.process() or scheduler.cancelled() then return end
+  local operation = scheduler.new_operation(loop, self)
+  operation.next, self.waiters = self.waiters, operation
   if seconds then scheduler.add_timer(operation, seconds, owner) end
-  if me then me.awaits = self end
   scheduler.await(operation)
-  if me then me.awaits = false end
 end
 
---- Waits until the task is over.
+--- Waits until the task is done.
 -- @function catalog.task:await
 -- @return what its function returned; or nil and an error of kind `cancelled`
 -- @raise the task awaits itself; what it raised, where no `run` or `map` raises that
@@ -293,15 +252,15 @@ end
 -- makes. A batch it was filling is left to be abandoned by the service.
 -- @function catalog.task:cancel
 function Task:cancel()
-  if self.over or self.group.process ~= scheduler.process() then return end
+  if self.done or self.group.process ~= scheduler.process() then return end
   self:interrupt()
-  if scheduler.is_outside() then scheduler.settle() end
+  scheduler.settle(true)
 end
 
 Task.__close = Task.cancel
 
 function Task:__tostring()
-  return ("catalog.task (%s)"):format(self.over and "over" or self.cancelled and "cancelled" or "under way")
+  return ("catalog.task (%s)"):format(self.done and "over" or self.cancelled and "cancelled" or "under way")
 end
 
 return Group

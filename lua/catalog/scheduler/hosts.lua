@@ -6,7 +6,7 @@ local core = require "catalog.core"
 -- `engine()`, `arm()` and `turn(seconds, with_tasks)` are the scheduler's. `owing`: somebody may be to come back.
 local hosts = { owing = false }
 
-local monotonic <const>, running <const> = core.system.monotonic, coroutine.running
+local monotonic <const> = core.system.monotonic
 
 -- How long the holder waits on the descriptor at the most, in seconds: it is readable when there is something to do.
 local FOREVER <const> = 3600
@@ -21,15 +21,14 @@ local SHOWN <const>, SHOWN_AGAIN <const>, MOMENT <const> = 0.1, 0.02, 0.002
 local KEYS <const> = { __mode = "k" }
 
 local watches = setmetatable({}, KEYS) -- key of a loop -> its watch
-local holder = setmetatable({}, { __mode = "v" }) -- `thread` waits on the descriptor, where there is only `wait`
-local returning = false -- the operation of the holder is over, and the holder has not come back
-local shown_until, reminder = 0, nil -- until when the descriptor is readable for these; when it is so again
+local holder = setmetatable({}, { __mode = "v" }) -- `operation`: who waits for it has the descriptor, by `wait` alone
+local shown_until, reminder = 0, { over = true } -- until when the descriptor is readable; when it is so again
 
--- Whether somebody is to come back: the holder, or a watch that is to be called to end.
+-- Whether somebody is to come back: the holder, or a loop whose watch has a fault to raise, or nothing to do.
 local function is_awaited()
-  if returning and holder.thread then return true end
+  if holder.operation and holder.operation.over then return true end
   for _, watch in next, watches do
-    if watch.ending then return true end
+    if watch.called then return true end
   end
   return false
 end
@@ -38,17 +37,13 @@ end
 -- @tparam table timers the scheduler's
 -- @treturn boolean
 function hosts.is_shown(timers)
-  if not is_awaited() then
-    hosts.owing = false
-    if reminder then timers:remove(reminder.timer) end
-    reminder = nil
-    return false
-  end
+  hosts.owing = is_awaited()
+  if not hosts.owing then return false end
   local now = monotonic()
   if now < shown_until then return true end
-  if not reminder or reminder.over then
-    reminder = { over = false }
-    reminder.timer = timers:add(reminder, now + SHOWN_AGAIN)
+  if reminder.over then
+    timers:add(reminder, now + SHOWN_AGAIN)
+    reminder.over = false
   end
   return false
 end
@@ -59,37 +54,34 @@ local function show()
   hosts.arm()
 end
 
--- A watch that nobody needs is called once more, to end; or it is stopped at once.
-local function end_watch(watch)
-  local has_faults = watch.faults[1] ~= nil
-  if watch.calling or next(watch.held) and not has_faults then return end
-  if watch.stop and not has_faults then
-    watches[watch.key] = nil
-    local fine, message = pcall(watch.stop)
-    if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
-  elseif not watch.ending then
-    watch.ending = true
-    show()
-  end
+-- A fault of one's adapter is not another's.
+local function call(adapted, ...)
+  local fine, message = pcall(adapted, ...)
+  if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
 end
 
--- A fault of one's adapter is not another's.
-local function resume_host(operation)
-  local watch, thread = operation.watch, operation.thread
-  operation.thread = false
-  watch.held[operation] = nil
-  local fine, message = pcall(watch.loop.resume, thread)
-  if not fine then warn("catalog: the loop's adapter failed: ", tostring(message)) end
-  end_watch(watch)
+-- A watch that nobody needs is stopped at once, or is called once more to end; one with a fault is called to raise it.
+local function leave(old, thing)
+  old.held[thing] = nil
+  local watch = watches[old.key] -- it may have begun anew
+  if not watch or watch.calling or next(watch.held) and not watch.fault then return end
+  if not watch.stop or watch.fault then
+    watch.called = true
+    return show()
+  end
+  watches[watch.key] = nil
+  call(watch.stop)
 end
 
 --- Wakes who waits for an operation, if that is a host's coroutine.
 -- @tparam table operation one that is over
 function hosts.wake(operation)
-  if operation.thread then
-    resume_host(operation)
+  local thread = operation.thread
+  if thread then
+    operation.thread = false
+    call(operation.watch.loop.resume, thread)
+    leave(operation.watch, operation)
   elseif operation == holder.operation then
-    returning = true
     show()
   elseif operation == reminder then
     shown_until = monotonic() + MOMENT
@@ -111,10 +103,10 @@ local watch_of
 -- What nobody awaits is raised to the loop, which may end the watch: it begins anew before.
 local function raise(watch, message)
   watches[watch.key] = nil
-  if next(watch.held) or watch.faults[1] then
+  if next(watch.held) or watch.fault then
     local other = watch_of(watch.loop, watch.key)
-    other.held, other.faults = watch.held, watch.faults
-    for thing in pairs(other.held) do thing.watch = other end
+    other.held, other.fault, other.called = watch.held, watch.fault, watch.fault ~= false
+    if other.called then show() end
   end
   error(message, 0)
 end
@@ -123,16 +115,15 @@ end
 local function on_readable(watch)
   hosts.engine()
   if watches[watch.key] ~= watch then return false end
-  watch.calling = true
+  watch.calling, watch.called = true, false
   local fine, message = pcall(hosts.turn, 0, true)
   watch.calling = false
-  if watch.ending then
-    watch.ending = false
-    hosts.arm()
-  end
   if not fine then return raise(watch, message) end
-  local fault = table.remove(watch.faults, 1)
-  if fault then return raise(watch, fault.raised) end
+  local fault = watch.fault
+  if fault then
+    watch.fault = fault.next
+    return raise(watch, fault.raised)
+  end
   if next(watch.held) then return true end
   watches[watch.key] = nil
   return false
@@ -142,7 +133,7 @@ end
 function watch_of(loop, key)
   local watch = watches[key]
   if watch then return watch end
-  watch = { loop = loop, key = key, held = {}, faults = {}, calling = false, ending = false }
+  watch = { loop = loop, key = key, held = {}, fault = false, calling = false, called = false }
   watches[key] = watch
   local fine, stop = pcall(loop.watch, hosts.engine():fd(), function() return on_readable(watch) end)
   if not fine then
@@ -153,85 +144,62 @@ function watch_of(loop, key)
   return watch
 end
 
--- Groups that nobody has to wait for, and so nobody else may hold.
-local detached = {} -- luacheck: ignore 241
-
---- Keeps a group alive until it is over.
--- @tparam table group
-function hosts.hold(group) detached[group] = true end
+local function hold(thing, loop, key)
+  thing.watch = watch_of(loop, key)
+  thing.watch.held[thing] = true
+end
 
 --- Keeps a loop turning the scheduler until a group is over.
 -- @tparam table group
 -- @tparam table loop an adapter
 function hosts.keep_watched(group, loop)
   local key = loop.watch and hosts.key_of(loop)
-  if not key or group.watch or group.active == 0 then return end
-  group.watch = watch_of(loop, key)
-  group.watch.held[group] = true
+  if key and not group.watch and group.active > 0 then hold(group, loop, key) end
 end
 
---- Says that a group that was held is over.
+--- Says that a group is over whose loop may have been kept turning.
 -- @tparam table group
 -- @tparam ?table fault a task that has raised something which is for the loop
 function hosts.release(group, fault)
-  detached[group] = nil
-  local watch = group.watch
-  if not watch then return end
+  local watch = group.watch and watches[group.watch.key]
   group.watch = false
-  if fault then table.insert(watch.faults, fault) end
-  watch.held[group] = nil
-  end_watch(watch)
+  if not watch then return end
+  if fault then fault.next, watch.fault = watch.fault, fault end
+  leave(watch, group)
 end
 
--- A coroutine leaves its loop's watch, however its wait ends.
-local Suspended = {}
+-- A coroutine leaves its wait, however that ends.
+local Wait = {}
 
-function Suspended.__close(operation)
+function Wait.__close(operation)
+  if holder.operation == operation then holder.operation = nil end
   if not operation.thread then return end
   operation.thread = false
-  operation.watch.held[operation] = nil
-  end_watch(operation.watch)
+  leave(operation.watch, operation)
 end
 
---- Suspends the running coroutine once, until its operation is over.
+--- Suspends the running coroutine once, until its operation is over; or lets it pause, in a loop that has only `wait`.
+-- Most such hosts take a descriptor once, so one coroutine is given it.
 -- @tparam table loop an adapter
 -- @param key of the loop
 -- @tparam table operation
-function hosts.suspend(loop, key, operation)
-  local watch = watch_of(loop, key)
-  watch.held[operation] = true
-  operation.watch, operation.thread = watch, running()
-  local _ <close> = setmetatable(operation, Suspended)
-  loop.suspend()
-end
-
--- The one that waits on the descriptor has come back, however.
-local Holding = {}
-
-function Holding:__close()
-  if holder.thread ~= self.thread then return end
-  holder.thread, holder.operation, returning = nil, nil, false
-end
-
---- Pauses once in a loop that has only `wait`. Most such hosts take a descriptor once, so one coroutine is given it.
--- @tparam table loop an adapter
--- @tparam table operation
-function hosts.pause(loop, operation)
-  if holder.thread then
-    loop.wait(nil, PAUSE)
-  else
-    holder.thread, holder.operation = running(), operation
-    local _ <close> = setmetatable({ thread = holder.thread }, Holding)
-    loop.wait(hosts.engine():fd(), FOREVER)
+function hosts.wait(loop, key, operation)
+  local wait <close> = setmetatable(operation, Wait)
+  if loop.watch then
+    hold(operation, loop, key)
+    operation.thread = coroutine.running()
+    return loop.suspend()
   end
+  holder.operation = holder.operation or operation
+  if holder.operation == operation then loop.wait(hosts.engine():fd(), FOREVER) else loop.wait(nil, PAUSE) end
+  Wait.__close(wait) -- it has come back, as the turn is to know
   hosts.turn(0, true)
 end
 
 --- Forgets who waits, after a fork: they belong to another process, and are told by their loops.
 function hosts.leave_behind()
   local old = watches
-  watches = setmetatable({}, KEYS)
-  holder.thread, holder.operation, returning, reminder = nil, nil, false, nil
+  watches, holder.operation, reminder.over = setmetatable({}, KEYS), nil, true
   for _, watch in pairs(old) do
     for thing in pairs(watch.held) do
       if thing.thread then pcall(watch.loop.resume, thing.thread) end

@@ -8,13 +8,13 @@
 -- @module catalog.scheduler.scheduler
 local core = require "catalog.core"
 local hosts = require "catalog.scheduler.hosts"
-local queue = require "catalog.scheduler.queue"
 local new_timers = require "catalog.scheduler.timers"
 
 local scheduler = {}
 
 local get_engine <const>, monotonic <const> = core.engine.get, core.system.monotonic
 local isyieldable <const>, running <const> = coroutine.isyieldable, coroutine.running
+local resume <const>, yield <const> = coroutine.resume, coroutine.yield
 
 -- A step ends when anything is done, so how long it may last does not matter, in seconds.
 local FOREVER <const> = 3600
@@ -27,7 +27,12 @@ local MOST_FINISHED <const> = 64
 
 local KEYS <const> = { __mode = "k" }
 
-local task_of <const> = queue.task_of
+-- What a task yields, to tell a wait from a yield that is meant for somebody else.
+local WAIT <const> = {}
+
+local task_of = setmetatable({}, KEYS) -- thread -> task
+-- The tasks that are ready, linked by `next`; and how many tasks are being resumed, one within the other.
+local queue = { first = false, last = false, count = 0, depth = 0 }
 local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
 local timers = new_timers()
 local finished = {} -- transfers that a step has ended; there is room for so many
@@ -55,7 +60,7 @@ local function engine()
   if not found then error(err, 0) end
   local forked = process
   process = found
-  queue.clear(process)
+  queue.first, queue.last, queue.count = false, false, 0
   if forked then leave_behind() end
   return found
 end
@@ -94,27 +99,74 @@ end
 
 -- --- tasks ---
 
+--- Gives a task its coroutine.
+-- @tparam table task
+-- @tparam function body is given the task
+function scheduler.give_thread(task, body)
+  task.thread = coroutine.create(body)
+  task_of[task.thread] = task
+end
+
+-- A task is ready to go on. It needs no memory.
+local function add(task)
+  if queue.last then queue.last.next = task else queue.first = task end
+  queue.last, queue.count = task, queue.count + 1
+end
+
+--- Closes the coroutine of a task, which is done then.
+-- @tparam table task
+function scheduler.close(task)
+  coroutine.close(task.thread)
+  task.group:note_done(task)
+end
+
+local FOREIGN <const> = "a task yielded to something else than this module's scheduler: within run, map and spawn, wait"
+  .. " only by calls of this module, or call the loop's own waits in a coroutine of the loop"
+
+-- Lets a task go on until it waits or is done.
+local function go_on(task)
+  if task.done or task.group.process ~= process then return end -- it was closed, or is another process's
+  local thread = task.thread
+  queue.depth = queue.depth + 1
+  local fine, mark = resume(thread, task)
+  queue.depth = queue.depth - 1
+  if mark == WAIT then return end
+  if fine and coroutine.status(thread) == "suspended" then fine, mark = false, debug.traceback(thread, FOREIGN) end
+  if not fine then task.raised, task.has_raised = mark, true end
+  scheduler.close(task)
+end
+
+-- Resumes the tasks that are ready now; those that become so meanwhile have the next turn.
+local function run_ready()
+  for _ = 1, queue.count do
+    local task = queue.first
+    if not task then return end -- a task has turned the scheduler
+    queue.first, queue.count = task.next, queue.count - 1
+    if not queue.first then queue.last = false end
+    task.next = false
+    go_on(task)
+  end
+end
+
 --- Lets a task begin: at once, or in its turn where that would nest too many.
 -- @tparam table task
 -- @tparam ?boolean at_once true: also within a task
 function scheduler.begin(task, at_once)
-  if queue.depth == 0 or at_once and queue.depth < DEEPEST then queue.resume(task) else queue.add(task) end
+  if queue.depth == 0 or at_once and queue.depth < DEEPEST then go_on(task) else add(task) end
   if queue.depth == 0 then arm() end
 end
 
 --- Resumes the tasks that were woken outside of a turn.
-function scheduler.settle()
-  while queue.first do queue.run() end
+-- @tparam ?boolean outside true: only where no task is being resumed
+function scheduler.settle(outside)
+  if outside and queue.depth > 0 then return end
+  while queue.first do run_ready() end
   arm()
 end
 
 --- The task that runs, or nil.
 -- @treturn ?table
 function scheduler.current_task() return task_of[running()] end
-
---- Whether what runs is no part of a task.
--- @treturn boolean
-function scheduler.is_outside() return queue.depth == 0 end
 
 -- --- operations ---
 
@@ -125,7 +177,7 @@ function scheduler.complete(operation)
   operation.over = true
   if operation.timer then timers:remove(operation.timer) end
   if operation.task then
-    queue.add(operation.task)
+    add(operation.task)
   else
     hosts.wake(operation)
   end
@@ -157,7 +209,7 @@ local function turn(seconds, with_tasks)
     note_done(transfer)
   end
   if timers.count > 0 then expire_timers() end
-  if with_tasks and queue.first then queue.run() end
+  if with_tasks and queue.first then run_ready() end
   arm(of)
 end
 
@@ -173,9 +225,9 @@ local STUCK <const> = "this would wait for ever: what it waits for is below it o
 -- Turns the scheduler once, in place. Tasks are resumed outside of tasks, and where one is waited for: elsewhere their
 -- stacks would grow into one another.
 local function turn_here(operation)
-  local with_tasks, began = queue.depth == 0 or operation.group, process
+  local with_tasks, began = queue.depth == 0 or operation.target, process
   if queue.depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
-  if with_tasks and queue.first then queue.run() end
+  if with_tasks and queue.first then run_ready() end
   if operation.over or began ~= process then return end
   if not operation.transfer and not queue.first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
   turn(with_tasks and queue.first and 0 or FOREVER, with_tasks)
@@ -190,41 +242,38 @@ local function learn_loop(group, loop)
   end
 end
 
---- Waits until an operation is over, or was left behind by a fork.
--- @tparam table operation `over`; `loop`: the adapter of the client, or false; `group`: where a task is waited for, of
---   which that is part
-function scheduler.await(operation)
-  local task, began = task_of[running()], process
-  if task then task.operation = operation end
-  while not operation.over and began == process and not (task and task.group.process ~= process) do
-    local loop = operation.loop or operation.group and operation.group.loop
-    if task and isyieldable() then
-      operation.task = task
-      if loop then learn_loop(task.group, loop) end
-      queue.wait()
-    else
-      local key, own
-      if loop and queue.depth == 0 and isyieldable() then key, own = hosts.key_of(loop) end
-      if not key or not own then
-        turn_here(operation)
-      elseif loop.watch then
-        hosts.suspend(loop, key, operation)
-      else
-        hosts.pause(loop, operation)
-      end
-    end
+-- Waits once, in one of the three ways.
+local function wait_once(operation, task)
+  local loop = operation.loop or operation.target and operation.target.loop
+  if task and isyieldable() then
+    operation.task = task
+    if loop then learn_loop(task.group, loop) end
+    return yield(WAIT)
   end
+  local key, own
+  if loop and queue.depth == 0 and isyieldable() then key, own = hosts.key_of(loop) end
+  if key and own then return hosts.wait(loop, key, operation) end
+  return turn_here(operation)
+end
+
+--- Waits until an operation is over, or was left behind by a fork.
+-- @tparam table operation of `scheduler.new_operation`
+function scheduler.await(operation)
+  local task = task_of[running()]
+  local owner = task and task.group.process or process
+  if task then task.operation = operation end
+  while not operation.over and owner == process do wait_once(operation, task) end
   if task then task.operation = false end
 end
 local await <const> = scheduler.await
 
 --- An operation that nothing has begun.
--- @tparam ?table loop an adapter
--- @tparam ?table group
+-- @tparam ?table loop the adapter of the client
+-- @tparam ?table target the task or the group that is waited for
 -- @treturn table
-local function new_operation(loop, group)
+local function new_operation(loop, target)
   return {
-    over = false, loop = loop or false, group = group or false, task = false, thread = false, watch = false,
+    over = false, loop = loop or false, target = target or false, task = false, thread = false, watch = false,
     timer = false, transfer = false, owner = false, next = false,
   }
 end

@@ -9,13 +9,15 @@ local tasks = {}
 
 local PARALLEL <const> = 4
 
+local type_of_number <const> = math.type
+
 local function check_callable(body, call)
   options.check({ body = body or false }, { body = "callable" }, call, 3)
 end
 
 -- A group of `run` or `map`, which takes what is spawned within it.
-local function open_group(limit)
-  local group = Group.new(limit)
+local function open_group()
+  local group = Group.new()
   group.open = true
   return group
 end
@@ -73,31 +75,16 @@ end
 local function length_of(list)
   if getmetatable(list) then return #list end -- what it has is its own affair
   local count, last = 0, 0
-  for key in pairs(list) do
-    if math.type(key) == "integer" and key > 0 then count, last = count + 1, math.max(last, key) end
+  for key in next, list do
+    if type_of_number(key) == "integer" and key > 0 then
+      count = count + 1
+      if key > last then last = key end
+    end
   end
   if count == last then return count end
   local hole = 1
   while list[hole] ~= nil do hole = hole + 1 end
   error(("bad argument to map (the list has %d elements, and none at %d)"):format(count, hole), 3)
-end
-
--- What the calls of a `map` come to: gives the function for one element, and the results.
-local function collector(list, body)
-  local results = { failed = false, first = nil, values = {} }
-  local function note(i, err)
-    results.values[i] = { error = err }
-    if not results.failed then results.failed, results.first = true, err end
-    return true
-  end
-  return function(i)
-    local cancelled = scheduler.cancelled()
-    if cancelled then return note(i, cancelled) end
-    local value, err = body(list[i], i)
-    if value == nil and err ~= nil then return note(i, err) end
-    results.values[i] = value
-    return true
-  end, results
 end
 
 --- Calls a function with each element of a list, several at a time.
@@ -115,19 +102,27 @@ function tasks.map(list, body, given)
   check_callable(body, "map")
   local parallel = options.check(given, { parallel = "integer" }, "map", 2).parallel or PARALLEL
   if parallel < 1 then return failure("config", "parallel is %d; it must be 1 or more", parallel) end
-  local length, index = length_of(list), 0
-  local call, results = collector(list, body)
-  local group = open_group(parallel)
-  group:add(function()
-    index = index + 1
-    if index <= length then return call, index end
-  end, length)
+  local length, index, values, errors = length_of(list), 0, {}, 0
+  local first
+  local function work()
+    while index < length do
+      index = index + 1
+      local i, value, err = index, nil, scheduler.cancelled()
+      if not err then value, err = body(list[i], i) end
+      if value == nil and err ~= nil then
+        values[i], errors = { error = err }, errors + 1
+        if errors == 1 then first = err end
+      else
+        values[i] = value
+      end
+    end
+  end
+  local group = open_group()
+  for _ = 1, math.min(parallel, length) do scheduler.begin(group:new_task(work)) end
   local fine, err = group:wait()
-  if not fine then return nil, err, results.values end
-  -- those that were not begun when the map was cancelled
-  for i = index + 1, length do call(i) end
-  if results.failed then return nil, results.first, results.values end
-  return results.values
+  if not fine then return nil, err, values end
+  if errors > 0 then return nil, first, values end
+  return values
 end
 
 return tasks
