@@ -324,7 +324,7 @@ describe("a token that has expired", function()
       })
       settings.token = nil
       local client = assert(catalog.client(settings))
-      local jobs = Group.new(8)
+      local jobs = Group.new(nil, 8)
       jobs:add(function() return client:create_batch { dataset = DATASET } end, 20)
       assert(jobs:wait())
       assert.equal(1, fetched)

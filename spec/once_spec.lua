@@ -32,7 +32,7 @@ describe("a creation that is to happen once", function()
   local function create_many(number, options)
     service.run(options, function(server)
       local client = service.client(server.url, { retry = { tries = 20, base = 0.01, cap = 0.02 } })
-      local jobs, seen = Group.new(250), {}
+      local jobs, seen = Group.new(nil, 250), {}
       jobs:add(function()
         local batch, err = client:create_batch { dataset = DATASET, once = true }
         if not batch then return nil, err end

@@ -206,7 +206,7 @@ function batch.methods:upload(name, source, given)
   local target, err = parts.target(self, given)
   if not target then return nil, err end
   local began, bytes = core.system.monotonic(), 0
-  local jobs = Group.new(given.parallel or target.client.parallel)
+  local jobs <close> = Group.new(nil, given.parallel or target.client.parallel)
   local job, unfit = upload.job(jobs, target, name, source, given, {
     done = function(total)
       bytes = total

@@ -38,6 +38,7 @@ local Busy = {}
 function Busy:__close()
   if not self.of.busy then return end
   self.of.busy = nil
+  self.of.jobs:abandon()
   if self.of.buffer then
     give_up(self.of, core.failure.new {
       kind = "cancelled", message = ("the writing of %s was left in the middle"):format(self.of.name),
@@ -53,15 +54,15 @@ end
 -- Sends the buffer as the next part, in the background. One is being filled while `parallel` are sent.
 local function dispatch(self)
   local buffer, first, length = self.buffer, self.sent, self.buffer:length()
-  self.sent, self.dispatched = first + length, self.dispatched + 1
+  self.sent = first + length
   self.jobs:add(function()
     local ok, err = parts.send_part(self.target, self.path, first, length, buffer)
     if not ok then return nil, err end
     buffer:reset()
-    self.idle[#self.idle + 1], self.dispatched = buffer, self.dispatched - 1
+    self.idle[#self.idle + 1] = buffer
     return true
   end)
-  local ok, err = self.jobs:wait(function() return self.dispatched <= self.parallel end)
+  local ok, err = self.jobs:wait(true)
   if not ok then return nil, err end
   self.buffer = take_buffer(self)
   return true
@@ -240,11 +241,10 @@ function writer.open(self, name, given)
   if state.writing[name] then return failure("data", "%s is being written already", name) end
   state.writing[name] = true
   local parallel, part_size = given.parallel or target.client.parallel, given.part_size or parts.STREAM_PART
-  local jobs = Group.new(parallel)
-  jobs.detached = true -- they go on between the calls of the writer's
   return setmetatable({
-    of = self, name = name, target = target, path = path, parallel = parallel, part_size = part_size,
-    jobs = jobs, buffer = core.buffer.new(part_size), idle = {}, dispatched = 0,
+    of = self, name = name, target = target, path = path, part_size = part_size,
+    jobs = Group.new("detached", parallel), -- they go on between the calls of the writer's
+    buffer = core.buffer.new(part_size), idle = {},
     -- nothing is under way before the first part has left
     sent = 0, records = 0, next_turn = math.huge, began = core.system.monotonic(),
   }, Writer)

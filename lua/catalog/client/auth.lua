@@ -133,8 +133,7 @@ end
 
 -- Begins a fetching, which is a task of its own: it goes on whatever becomes of the calls that wait for it.
 local function begin(self, client)
-  local group = require("catalog.scheduler.group").new() -- which a program with a token of its own does without
-  group.detached = true
+  local group = require("catalog.scheduler.group").new "detached" -- a program with a token of its own does without
   self.fetching = group:new_task(function() return fetch(self, client, client:deadline()) end)
   scheduler.begin(self.fetching)
   return self.fetching

@@ -24,6 +24,9 @@ local SCHEMA <const> = {
 }
 for name, kind in pairs(creation.OPTIONS) do SCHEMA[name] = kind end
 
+-- How often progress is looked at, in seconds.
+local TICK <const> = 0.1
+
 -- The options of the creation of one of several batches.
 local function creation_options(given, count, number)
   local chosen = {}
@@ -99,9 +102,14 @@ local function upload_all(run, groups)
     targets[i] = target
   end
   local report_progress = progress(run)
-  run.jobs = Group.new(run.given.parallel or run.client.parallel)
-  run.jobs:add(job_of_next(run, groups, targets), run.files_total)
-  local ok, err = run.jobs:wait(nil, run.given.on_progress and report_progress)
+  local jobs <close> = Group.new(nil, run.given.parallel or run.client.parallel)
+  run.jobs = jobs
+  jobs:add(job_of_next(run, groups, targets), run.files_total)
+  local ok, err = jobs:wait(false, run.given.on_progress and TICK)
+  while ok == false do
+    report_progress()
+    ok, err = jobs:wait(false, TICK)
+  end
   if not ok then return nil, err end
   run.jobs = nil
   report_progress(true)

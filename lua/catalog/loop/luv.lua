@@ -6,25 +6,21 @@ local uv = require "luv"
 
 local adapter = {}
 
--- A fault of the coroutine is the callback's: luv says what it does about those.
-local function go_on(thread)
-  if coroutine.status(thread) ~= "suspended" then return end -- somebody has closed it
-  local fine, message = coroutine.resume(thread)
-  if not fine then error(type(message) == "string" and debug.traceback(thread, message) or message, 0) end
-end
-
 local queue, idle = {}, nil -- threads that are to go on; a handle whose callback is called when the loop turns
 local inside = false -- whether the callback of a watch runs, which goes on with them at its end
 
--- Goes on with those that were to be, each from here and not from within another.
+-- Goes on with those that were to be, each from here and not from within another. A fault of the coroutine is the
+-- callback's: luv says what it does about those.
 local function flush()
   local threads = queue
   queue = {}
   for i, thread in ipairs(threads) do
-    local fine, message = pcall(go_on, thread)
+    local is_there = coroutine.status(thread) == "suspended" -- and nobody has closed it
+    local fine, message = not is_there, nil
+    if is_there then fine, message = coroutine.resume(thread) end
     if not fine then
       for k = i + 1, #threads do adapter.resume(threads[k]) end
-      error(message, 0)
+      error(type(message) == "string" and debug.traceback(thread, message) or message, 0)
     end
   end
 end

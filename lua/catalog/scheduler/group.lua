@@ -5,9 +5,6 @@ local core = require "catalog.core"
 local hosts = require "catalog.scheduler.hosts"
 local scheduler = require "catalog.scheduler.scheduler"
 
--- How often a host hears of progress, in seconds.
-local TICK <const> = 0.1
-
 --- A function that runs beside others.
 -- @type catalog.task
 local Task = { __name = "catalog.task" }
@@ -25,25 +22,21 @@ end
 -- What a task's coroutine runs. The results are kept within it, where there may be no memory for them.
 local function run(task)
   local results = table.pack(xpcall(task.body, explain, table.unpack(task.given, 1, task.given.n)))
-  if results[1] then
-    task.results = results
-  else
-    task.raised, task.has_raised = results[2], true
-  end
+  if results[1] then task.results = results else task.raised, task.has_raised = results[2], true end
 end
 
 -- Groups that nobody has to wait for, and so nobody else may hold.
 local detached = {} -- luacheck: ignore 241
 
 --- A group.
+-- @tparam ?string kind `open`: it takes what is spawned within it; `detached`: it goes on though nobody waits for it
 -- @tparam[opt] integer limit how many tasks at the most do its jobs
--- @treturn table `active` (how many tasks are not done), `failure` (the error of the first job that failed), `detached`
---   (may be set: it goes on though nobody waits for it)
-function Group.new(limit)
+-- @treturn table `active` (how many tasks are not done), `failure` (the error of the first job that failed)
+function Group.new(kind, limit)
   return setmetatable({
-    limit = limit or 0, tasks = {}, active = 0, jobs = {}, cancelled = false, failure = nil, fault = false,
-    waiting = false, operation = false, enough = false, parent = false, loop = false, watch = false, detached = false,
-    open = false, process = scheduler.process(),
+    open = kind == "open", detached = kind == "detached", limit = limit or 0, tasks = {}, active = 0, jobs = {},
+    cancelled = false, failure = nil, fault = false, operation = false, begun = false, parent = false,
+    loop = false, watch = false, process = scheduler.process(),
   }, Group)
 end
 
@@ -53,11 +46,11 @@ end
 -- @treturn catalog.task
 function Group:new_task(body, ...)
   local task = setmetatable({
-    group = self, body = body, given = table.pack(...), thread = false, operation = false, waiters = false,
-    next = false, done = false, cancelled = self.cancelled, awaited = false, results = false, transferring = false,
-    raised = nil, has_raised = false,
+    group = self, body = body, given = table.pack(...), thread = coroutine.create(run), operation = false,
+    waiters = false, next = false, done = false, cancelled = self.cancelled, awaited = false, results = false,
+    transferring = false, raised = nil, has_raised = false,
   }, Task)
-  scheduler.give_thread(task, run)
+  scheduler.task_of[task.thread] = task
   self.tasks[task] = true
   if self.detached then detached[self] = true end
   self.active = self.active + 1
@@ -66,7 +59,8 @@ end
 
 -- Wakes who waits for the group, when there is something to wake for.
 function Group:notify()
-  if self.operation and (self.active == 0 or self.enough and self.enough()) then scheduler.complete(self.operation) end
+  local is_over = self.active == 0 or self.begun and #self.jobs == 0
+  if is_over and self.operation then scheduler.complete(self.operation) end
 end
 
 --- Takes note that a task is done. The first that raised cancels its siblings.
@@ -105,9 +99,10 @@ end
 -- A task that does one job after another. A job that fails lets those that have begun go on, and no other begin.
 local function work(group)
   while #group.jobs > 0 do
-    local ok, err = table.remove(group.jobs)()
-    if ok == nil and not group.failure then group.failure, group.jobs = err, {} end
+    local job = table.remove(group.jobs)
     group:notify()
+    local ok, err = job()
+    if ok == nil and not group.failure then group.failure, group.jobs = err, {} end
   end
 end
 
@@ -127,9 +122,11 @@ end
 
 -- --- waiting ---
 
---- Ends all tasks, and returns when they are done. Those of another process are left alone.
+--- Ends all tasks, and returns when they are done: who leaves a group in the middle ends it. Those of another process
+-- are left alone.
 function Group:abandon()
-  if self.process ~= scheduler.process() then return end
+  if self.active == 0 or self.process ~= scheduler.process() then return end
+  self.operation = false
   self:cancel()
   scheduler.settle()
   -- what cannot go on, since it waits for somebody else than us, or is below on the stack
@@ -138,47 +135,33 @@ function Group:abandon()
   end
 end
 
--- Who leaves a group in the middle ends it.
-function Group:__close()
-  if not self.waiting then return end
-  self.waiting, self.operation = false, false
-  self:abandon()
-end
+Group.__close = Group.abandon
 
 -- Whether there is something to wait for.
-local function goes_on(group, enough)
+local function goes_on(group)
   if group.active == 0 or not scheduler.is_own(group.process) then return false end
-  return not enough or group.failure or group.fault or not enough()
-end
-
-local function wait_once(group, tick)
-  if scheduler.cancelled() then group:cancel() end
-  local operation = scheduler.new_operation(false, group)
-  group.operation = operation
-  if tick then scheduler.add_timer(operation, TICK) end
-  scheduler.await(operation)
-  if tick and not scheduler.cancelled() then
-    tick()
-    scheduler.process() -- it may have forked
-  end
+  return not group.begun or group.failure or group.fault or #group.jobs > 0
 end
 
 --- Waits until all tasks are done.
--- @tparam ?function enough says whether that is enough already
--- @tparam ?function tick called about ten times a second, on the coroutine that waits
--- @treturn[1] boolean true
+-- @tparam ?boolean begun true: until all jobs have begun
+-- @tparam ?number seconds how long to wait at the most
+-- @treturn[1] boolean true; false: the time is over
 -- @treturn[2] nil
 -- @treturn[2] table the error of the first job that failed, when all that had begun are over; of kind `cancelled` where
 --   the group is another process's
 -- @raise what a task raised, with its traceback, when all others, which it cancelled, are done
-function Group:wait(enough, tick)
-  if self.active > 0 then
-    local task = scheduler.current_task()
-    if task and not scheduler.is_own(task.group.process) then self.process = false end -- what a task left behind begins
-    self.waiting, self.parent, self.enough = true, task or false, enough or false
-    local _ <close> = self
-    while goes_on(self, enough) do wait_once(self, tick) end
-    self.waiting, self.operation = false, false
+function Group:wait(begun, seconds)
+  local task, process = scheduler.current_task(), scheduler.process() -- it may have forked
+  if task and task.group.process ~= process then self.process = false end -- what a task left behind begins
+  self.parent, self.begun = task or false, begun or false
+  while goes_on(self) do
+    local stopped = scheduler.cancelled()
+    if stopped then self:cancel() end
+    self.operation = scheduler.new_operation(false, self)
+    if seconds and not stopped then scheduler.add_timer(self.operation, seconds) end
+    scheduler.await(self.operation)
+    if seconds and not scheduler.cancelled() then return false end
   end
   if not scheduler.is_own(self.process) then return nil, scheduler.left_behind() end
   if self.fault then error(self.fault.raised, 0) end
@@ -199,7 +182,7 @@ end
 
 -- --- waiting for a task ---
 
--- Whether a task, or one of a group, goes on only after another; or, in place, after what is above it on the same stack.
+-- Whether a task, or one of a group, goes on only after another; or, in place, after what stands above it on the stack.
 local function goes_on_after(target, other, in_place, seen)
   if target == other or in_place and target.thread and coroutine.status(target.thread) == "normal" then return true end
   if seen[target] or target.done then return false end

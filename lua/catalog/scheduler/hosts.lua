@@ -24,28 +24,19 @@ local watches = setmetatable({}, KEYS) -- key of a loop -> its watch
 local holder = setmetatable({}, { __mode = "v" }) -- `operation`: who waits for it has the descriptor, by `wait` alone
 local shown_until, reminder = 0, { over = true } -- until when the descriptor is readable; when it is so again
 
--- Whether somebody is to come back: the holder, or a loop whose watch has a fault to raise, or nothing to do.
-local function is_awaited()
-  if holder.operation and holder.operation.over then return true end
-  for _, watch in next, watches do
-    if watch.called then return true end
-  end
-  return false
-end
-
---- Whether the descriptor is to be readable for who is to come back.
+--- Whether the descriptor is to be readable for who is to come back: the holder, or a loop whose watch has a fault to
+-- raise, or nothing to do.
 -- @tparam table timers the scheduler's
 -- @treturn boolean
 function hosts.is_shown(timers)
-  hosts.owing = is_awaited()
-  if not hosts.owing then return false end
-  local now = monotonic()
-  if now < shown_until then return true end
-  if reminder.over then
+  local owing, now = holder.operation ~= nil and holder.operation.over, monotonic()
+  for _, watch in next, watches do owing = owing or watch.called end
+  hosts.owing = owing
+  if owing and now >= shown_until and reminder.over then
     timers:add(reminder, now + SHOWN_AGAIN)
     reminder.over = false
   end
-  return false
+  return owing and now < shown_until
 end
 
 -- Somebody is to come back.
@@ -88,11 +79,8 @@ function hosts.wake(operation)
   end
 end
 
---- The loop that runs here.
--- @tparam table loop an adapter
--- @return its key, or nil where this loop does not run
--- @treturn boolean whether it can suspend the running coroutine
-function hosts.key_of(loop)
+-- The key of the loop, or nil where it does not run; and whether it can suspend the running coroutine.
+local function key_of(loop)
   if not loop.current then return loop, true end
   local key, own = loop.current()
   return key, own ~= false
@@ -100,9 +88,19 @@ end
 
 local watch_of
 
--- What nobody awaits is raised to the loop, which may end the watch: it begins anew before.
-local function raise(watch, message)
+-- What a loop calls when the descriptor is readable. False: nobody needs that any more. What nobody awaits is raised to
+-- the loop, which may end the watch: it begins anew before.
+local function on_readable(watch)
+  hosts.engine()
+  if watches[watch.key] ~= watch then return false end
+  watch.calling, watch.called = true, false
+  local fine, message = pcall(hosts.turn, 0, true)
+  watch.calling = false
+  local fault = fine and watch.fault
+  if fault then fine, message, watch.fault = false, fault.raised, fault.next end
+  if fine and next(watch.held) then return true end
   watches[watch.key] = nil
+  if fine then return false end
   if next(watch.held) or watch.fault then
     local other = watch_of(watch.loop, watch.key)
     other.held, other.fault, other.called = watch.held, watch.fault, watch.fault ~= false
@@ -111,36 +109,12 @@ local function raise(watch, message)
   error(message, 0)
 end
 
--- What a loop calls when the descriptor is readable. False: nobody needs that any more.
-local function on_readable(watch)
-  hosts.engine()
-  if watches[watch.key] ~= watch then return false end
-  watch.calling, watch.called = true, false
-  local fine, message = pcall(hosts.turn, 0, true)
-  watch.calling = false
-  if not fine then return raise(watch, message) end
-  local fault = watch.fault
-  if fault then
-    watch.fault = fault.next
-    return raise(watch, fault.raised)
-  end
-  if next(watch.held) then return true end
-  watches[watch.key] = nil
-  return false
-end
-
 -- The watch of a loop, which calls us for as long as somebody waits there. It holds who waits: a loop may not.
 function watch_of(loop, key)
-  local watch = watches[key]
-  if watch then return watch end
-  watch = { loop = loop, key = key, held = {}, fault = false, calling = false, called = false }
+  if watches[key] then return watches[key] end
+  local watch = { loop = loop, key = key, held = {}, fault = false, calling = false, called = false }
+  watch.stop = loop.watch(hosts.engine():fd(), function() return on_readable(watch) end)
   watches[key] = watch
-  local fine, stop = pcall(loop.watch, hosts.engine():fd(), function() return on_readable(watch) end)
-  if not fine then
-    watches[key] = nil
-    error(stop, 0)
-  end
-  watch.stop = stop
   return watch
 end
 
@@ -153,7 +127,7 @@ end
 -- @tparam table group
 -- @tparam table loop an adapter
 function hosts.keep_watched(group, loop)
-  local key = loop.watch and hosts.key_of(loop)
+  local key = loop.watch and key_of(loop)
   if key and not group.watch and group.active > 0 then hold(group, loop, key) end
 end
 
@@ -181,19 +155,23 @@ end
 --- Suspends the running coroutine once, until its operation is over; or lets it pause, in a loop that has only `wait`.
 -- Most such hosts take a descriptor once, so one coroutine is given it.
 -- @tparam table loop an adapter
--- @param key of the loop
 -- @tparam table operation
-function hosts.wait(loop, key, operation)
+-- @treturn boolean false where this loop does not run, or cannot suspend the coroutine
+function hosts.wait(loop, operation)
+  local key, own = key_of(loop)
+  if not (key and own) then return false end
   local wait <close> = setmetatable(operation, Wait)
   if loop.watch then
     hold(operation, loop, key)
     operation.thread = coroutine.running()
-    return loop.suspend()
+    loop.suspend()
+    return true
   end
   holder.operation = holder.operation or operation
   if holder.operation == operation then loop.wait(hosts.engine():fd(), FOREVER) else loop.wait(nil, PAUSE) end
   Wait.__close(wait) -- it has come back, as the turn is to know
   hosts.turn(0, true)
+  return true
 end
 
 --- Forgets who waits, after a fork: they belong to another process, and are told by their loops.
@@ -201,10 +179,7 @@ function hosts.leave_behind()
   local old = watches
   watches, holder.operation, reminder.over = setmetatable({}, KEYS), nil, true
   for _, watch in pairs(old) do
-    for thing in pairs(watch.held) do
-      if thing.thread then pcall(watch.loop.resume, thing.thread) end
-      thing.thread = false
-    end
+    for thing in pairs(watch.held) do hosts.wake(thing) end
   end
 end
 

@@ -31,6 +31,7 @@ local KEYS <const> = { __mode = "k" }
 local WAIT <const> = {}
 
 local task_of = setmetatable({}, KEYS) -- thread -> task
+scheduler.task_of = task_of
 -- The tasks that are ready, linked by `next`; and how many tasks are being resumed, one within the other.
 local queue = { first = false, last = false, count = 0, depth = 0 }
 local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
@@ -46,14 +47,7 @@ local awake = false -- whether the engine keeps the descriptor readable for us
 
 -- --- the engine ---
 
--- What waits belongs to the process that this one was forked from. The coroutines of loops are told.
-local function leave_behind()
-  operation_of, timers = setmetatable({}, KEYS), new_timers()
-  armed, awake, any_stopped = nil, false, true
-  hosts.leave_behind()
-end
-
--- One engine a state, and after a fork another.
+-- One engine a state, and after a fork another. What waits then belongs to the process that this one was forked from.
 local function engine()
   local found, err = get_engine()
   if found == process then return found end
@@ -61,7 +55,10 @@ local function engine()
   local forked = process
   process = found
   queue.first, queue.last, queue.count = false, false, 0
-  if forked then leave_behind() end
+  if forked then
+    operation_of, timers, armed, awake, any_stopped = setmetatable({}, KEYS), new_timers(), nil, false, true
+    hosts.leave_behind()
+  end
   return found
 end
 
@@ -98,14 +95,6 @@ local function arm(of)
 end
 
 -- --- tasks ---
-
---- Gives a task its coroutine.
--- @tparam table task
--- @tparam function body is given the task
-function scheduler.give_thread(task, body)
-  task.thread = coroutine.create(body)
-  task_of[task.thread] = task
-end
 
 -- A task is ready to go on. It needs no memory.
 local function add(task)
@@ -176,11 +165,7 @@ function scheduler.complete(operation)
   if operation.over then return end
   operation.over = true
   if operation.timer then timers:remove(operation.timer) end
-  if operation.task then
-    add(operation.task)
-  else
-    hosts.wake(operation)
-  end
+  if operation.task then add(operation.task) else hosts.wake(operation) end
 end
 local complete <const> = scheduler.complete
 
@@ -191,15 +176,6 @@ local function note_done(transfer)
   complete(operation)
 end
 
-local function expire_timers()
-  local now = monotonic()
-  local operation = timers:expired(now)
-  while operation do
-    if operation ~= true then complete(operation) end
-    operation = timers:expired(now)
-  end
-end
-
 -- One turn: the engine works, what is over is noted, and the tasks that are ready are resumed.
 local function turn(seconds, with_tasks)
   local of = engine()
@@ -208,7 +184,7 @@ local function turn(seconds, with_tasks)
     finished[i] = false
     note_done(transfer)
   end
-  if timers.count > 0 then expire_timers() end
+  if timers.count > 0 then timers:expire(monotonic(), complete) end
   if with_tasks and queue.first then run_ready() end
   arm(of)
 end
@@ -244,16 +220,15 @@ end
 
 -- Waits once, in one of the three ways.
 local function wait_once(operation, task)
-  local loop = operation.loop or operation.target and operation.target.loop
+  local target = operation.target
+  local loop = operation.loop or target and (target.group or target).loop
   if task and isyieldable() then
     operation.task = task
     if loop then learn_loop(task.group, loop) end
     return yield(WAIT)
   end
-  local key, own
-  if loop and queue.depth == 0 and isyieldable() then key, own = hosts.key_of(loop) end
-  if key and own then return hosts.wait(loop, key, operation) end
-  return turn_here(operation)
+  local may_suspend = loop and queue.depth == 0 and isyieldable()
+  if not (may_suspend and hosts.wait(loop, operation)) then turn_here(operation) end
 end
 
 --- Waits until an operation is over, or was left behind by a fork.
@@ -368,12 +343,10 @@ end
 --- Ends the waits of an owner: those that have a timer, and those of its transfers, which it has ended.
 -- @tparam table owner
 function scheduler.interrupt(owner)
-  local operations = {}
-  for i = 1, timers.count do
-    local operation = timers[i].operation
-    if operation and operation.owner == owner then operations[#operations + 1] = operation end
+  for _, timer in ipairs(table.move(timers, 1, timers.count, 1, {})) do
+    local operation = timer.operation
+    if operation and operation.owner == owner then complete(operation) end
   end
-  for _, operation in ipairs(operations) do complete(operation) end
   local of = engine()
   for transfer in of.next_completed, of do note_done(transfer) end
   arm(of)

@@ -15,13 +15,6 @@ local function check_callable(body, call)
   options.check({ body = body or false }, { body = "callable" }, call, 3)
 end
 
--- A group of `run` or `map`, which takes what is spawned within it.
-local function open_group()
-  local group = Group.new()
-  group.open = true
-  return group
-end
-
 -- That of the `run` or `map` that the running task is part of, or nil.
 local function surrounding()
   local task = scheduler.current_task()
@@ -40,7 +33,7 @@ end
 --   are over
 function tasks.run(body, ...)
   check_callable(body, "run")
-  local group = open_group()
+  local group <close> = Group.new "open"
   local main = group:new_task(body, ...)
   scheduler.begin(main)
   local fine, err = group:wait()
@@ -57,34 +50,23 @@ end
 -- @raise what it raised before it first waited, where no `run` or `map` raises that
 function tasks.spawn(body, ...)
   check_callable(body, "spawn")
-  local group = surrounding()
-  if not group then
-    group = Group.new()
-    group.detached = true
-  end
+  local group = surrounding() or Group.new "detached"
   local task = group:new_task(body, ...)
   scheduler.begin(task, true)
-  if task.has_raised and group.detached then
-    task.awaited = true
-    error(task.raised, 0)
-  end
+  if task.has_raised and group.detached then error(task.raised, 0) end
   return task
 end
 
 -- How long a list is; raises when it has holes.
 local function length_of(list)
   if getmetatable(list) then return #list end -- what it has is its own affair
-  local count, last = 0, 0
+  local length, count = 0, 0
+  while list[length + 1] ~= nil do length = length + 1 end
   for key in next, list do
-    if type_of_number(key) == "integer" and key > 0 then
-      count = count + 1
-      if key > last then last = key end
-    end
+    if type_of_number(key) == "integer" and key > 0 then count = count + 1 end
   end
-  if count == last then return count end
-  local hole = 1
-  while list[hole] ~= nil do hole = hole + 1 end
-  error(("bad argument to map (the list has %d elements, and none at %d)"):format(count, hole), 3)
+  if count == length then return length end
+  error(("bad argument to map (the list has %d elements, and none at %d)"):format(count, length + 1), 3)
 end
 
 --- Calls a function with each element of a list, several at a time.
@@ -117,7 +99,7 @@ function tasks.map(list, body, given)
       end
     end
   end
-  local group = open_group()
+  local group <close> = Group.new "open"
   for _ = 1, math.min(parallel, length) do scheduler.begin(group:new_task(work)) end
   local fine, err = group:wait()
   if not fine then return nil, err, values end
