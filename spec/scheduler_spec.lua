@@ -1,7 +1,9 @@
 -- The one place that waits: in tasks, in coroutines that somebody else resumes, and where nothing can yield.
 local catalog = require "catalog"
+local scheduler = require "catalog.scheduler.scheduler"
 local service = require "support.service"
-local sleep = require("catalog.scheduler.scheduler").sleep
+
+local queue <const>, sleep <const> = scheduler.queue, scheduler.sleep
 
 local DATASET <const> = service.DATASET
 
@@ -138,5 +140,33 @@ describe("run", function()
     assert.matches("in upvalue 'yielder'", message, 1, true)
     assert.is_true(closed)
     assert.equal("cancelled", sibling)
+  end)
+end)
+
+describe("the queue of ready tasks", function()
+  it("resumes them in the order in which they became ready", function()
+    local order = {}
+    catalog.run(function()
+      for i, name in ipairs { "a", "b", "c" } do
+        catalog.spawn(function()
+          for step = 1, 2 do
+            sleep(0.001 * i)
+            order[#order + 1] = name .. step
+          end
+        end)
+      end
+      os.execute "sleep 0.02" -- by now all are due, and the next of each is not
+    end)
+    assert.same({ "a1", "b1", "c1" }, { table.unpack(order, 1, 3) })
+    assert.same({ "a2", "b2", "c2" }, { table.unpack(order, 4) })
+  end)
+
+  it("is empty, and no task is being resumed, when all is over", function()
+    catalog.map({ 1, 2, 3 }, function() return sleep(0.001) end)
+    pcall(catalog.run, error)
+    assert.equal(0, queue.count)
+    assert.equal(0, queue.depth)
+    assert.is_false(queue.first)
+    assert.is_false(queue.last)
   end)
 end)

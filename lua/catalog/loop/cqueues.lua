@@ -23,12 +23,8 @@ function adapter.watch(fd, callback)
 end
 
 function adapter.suspend()
-  local thread = coroutine.running()
-  local mine = conditions[thread]
-  if not mine then
-    mine = condition.new()
-    conditions[thread] = mine
-  end
+  local mine = condition.new()
+  conditions[coroutine.running()] = mine
   mine:wait()
 end
 

@@ -15,12 +15,12 @@ local function flush()
   local threads = queue
   queue = {}
   for i, thread in ipairs(threads) do
-    local is_there = coroutine.status(thread) == "suspended" -- and nobody has closed it
-    local fine, message = not is_there, nil
-    if is_there then fine, message = coroutine.resume(thread) end
-    if not fine then
-      for k = i + 1, #threads do adapter.resume(threads[k]) end
-      error(type(message) == "string" and debug.traceback(thread, message) or message, 0)
+    if coroutine.status(thread) == "suspended" then -- nobody has closed it
+      local fine, message = coroutine.resume(thread)
+      if not fine then
+        for k = i + 1, #threads do adapter.resume(threads[k]) end
+        error(type(message) == "string" and debug.traceback(thread, message) or message, 0)
+      end
     end
   end
 end

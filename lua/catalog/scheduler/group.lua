@@ -237,7 +237,7 @@ end
 function Task:cancel()
   if self.done or self.group.process ~= scheduler.process() then return end
   self:interrupt()
-  scheduler.settle(true)
+  if scheduler.queue.depth == 0 then scheduler.settle() end
 end
 
 Task.__close = Task.cancel

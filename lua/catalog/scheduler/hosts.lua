@@ -30,13 +30,13 @@ local shown_until, reminder = 0, { over = true } -- until when the descriptor is
 -- @treturn boolean
 function hosts.is_shown(timers)
   local owing, now = holder.operation ~= nil and holder.operation.over, monotonic()
-  for _, watch in next, watches do owing = owing or watch.called end
-  hosts.owing = owing
+  for _, watch in next, watches do owing = owing or watch.called or watch.fault end
+  hosts.owing = owing and true
   if owing and now >= shown_until and reminder.over then
     timers:add(reminder, now + SHOWN_AGAIN)
     reminder.over = false
   end
-  return owing and now < shown_until
+  return hosts.owing and now < shown_until
 end
 
 -- Somebody is to come back.
@@ -103,8 +103,7 @@ local function on_readable(watch)
   if fine then return false end
   if next(watch.held) or watch.fault then
     local other = watch_of(watch.loop, watch.key)
-    other.held, other.fault, other.called = watch.held, watch.fault, watch.fault ~= false
-    if other.called then show() end
+    other.held, other.fault = watch.held, watch.fault
   end
   error(message, 0)
 end

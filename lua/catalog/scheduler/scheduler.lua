@@ -34,6 +34,7 @@ local task_of = setmetatable({}, KEYS) -- thread -> task
 scheduler.task_of = task_of
 -- The tasks that are ready, linked by `next`; and how many tasks are being resumed, one within the other.
 local queue = { first = false, last = false, count = 0, depth = 0 }
+scheduler.queue = queue
 local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
 local timers = new_timers()
 local finished = {} -- transfers that a step has ended; there is room for so many
@@ -82,16 +83,10 @@ end
 -- Makes the descriptor what the loops need: it is readable while there is something to do for one of them.
 local function arm(of)
   of = of or engine()
-  local wake = queue.first and true or hosts.owing and hosts.is_shown(timers)
-  local soonest = timers[1] and timers[1].deadline
-  if soonest ~= armed then
-    of:set_timer(soonest)
-    armed = soonest
-  end
-  if wake ~= awake then
-    of:wake(wake)
-    awake = wake
-  end
+  awake = queue.first and true or hosts.owing and hosts.is_shown(timers)
+  armed = timers[1] and timers[1].deadline
+  of:set_timer(armed)
+  of:wake(awake)
 end
 
 -- --- tasks ---
@@ -146,9 +141,7 @@ function scheduler.begin(task, at_once)
 end
 
 --- Resumes the tasks that were woken outside of a turn.
--- @tparam ?boolean outside true: only where no task is being resumed
-function scheduler.settle(outside)
-  if outside and queue.depth > 0 then return end
+function scheduler.settle()
   while queue.first do run_ready() end
   arm()
 end
@@ -176,6 +169,14 @@ local function note_done(transfer)
   complete(operation)
 end
 
+local function expire_timers()
+  local now, operation = monotonic(), nil
+  repeat
+    operation = timers:expired(now)
+    if operation and operation ~= true then complete(operation) end
+  until not operation
+end
+
 -- One turn: the engine works, what is over is noted, and the tasks that are ready are resumed.
 local function turn(seconds, with_tasks)
   local of = engine()
@@ -184,7 +185,7 @@ local function turn(seconds, with_tasks)
     finished[i] = false
     note_done(transfer)
   end
-  if timers.count > 0 then timers:expire(monotonic(), complete) end
+  if timers.count > 0 then expire_timers() end
   if with_tasks and queue.first then run_ready() end
   arm(of)
 end

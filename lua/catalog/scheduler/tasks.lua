@@ -84,26 +84,24 @@ function tasks.map(list, body, given)
   check_callable(body, "map")
   local parallel = options.check(given, { parallel = "integer" }, "map", 2).parallel or PARALLEL
   if parallel < 1 then return failure("config", "parallel is %d; it must be 1 or more", parallel) end
-  local length, index, values, errors = length_of(list), 0, {}, 0
-  local first
+  local length, index, values, first = length_of(list), 0, {}, nil
   local function work()
     while index < length do
       index = index + 1
       local i, value, err = index, nil, scheduler.cancelled()
       if not err then value, err = body(list[i], i) end
       if value == nil and err ~= nil then
-        values[i], errors = { error = err }, errors + 1
-        if errors == 1 then first = err end
-      else
-        values[i] = value
+        value = { error = err }
+        first = first or value
       end
+      values[i] = value
     end
   end
   local group <close> = Group.new "open"
   for _ = 1, math.min(parallel, length) do scheduler.begin(group:new_task(work)) end
   local fine, err = group:wait()
   if not fine then return nil, err, values end
-  if errors > 0 then return nil, first, values end
+  if first then return nil, first.error, values end
   return values
 end
 

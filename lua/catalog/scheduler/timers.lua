@@ -58,15 +58,14 @@ function Timers:remove(timer)
   if last.index == index then sink(self, last, index) end
 end
 
---- Takes the timers out whose deadlines have passed.
+--- Takes the first timer out when its deadline has passed.
 -- @tparam number now seconds on the monotonic clock
--- @tparam function complete is called with the operation of each
-function Timers:expire(now, complete)
-  while self[1] and self[1].deadline <= now do
-    local operation = self[1].operation
-    self:remove(self[1])
-    if operation then complete(operation) end
-  end
+-- @treturn ?table its operation, or true when that was dropped; nil: no timer is due
+function Timers:expired(now)
+  local first = self[1]
+  if not first or first.deadline > now then return nil end
+  self:remove(first)
+  return first.operation or true
 end
 
 --- An empty heap.
