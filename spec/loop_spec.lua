@@ -133,17 +133,20 @@ for _, host in ipairs { "cqueues", "luv" } do
   describe("in a loop of " .. host, function()
     it("a spawned task goes on by itself", function()
       local server <close> = assert(emulator.start { latency_ms = 5 })
-      local client, id, awaited = hosts.client(host, server), nil, nil
+      local client, id, awaited, ticks, before = hosts.client(host, server), nil, nil, 0, nil
       hosts.run[host]({ function()
         local task = catalog.spawn(function()
           create(client)
           id = create(client).id
           return id
         end)
+        before = ticks
         awaited = task:await()
-      end }, function() end)
+        before = ticks - before
+      end }, function() ticks = ticks + 1 end)
       assert.is_string(id)
       assert.equal(id, awaited)
+      assert.is_true(before > 0) -- the loop turned while it was awaited
     end)
 
     it("a spawned task that raises does so where it is awaited", function()

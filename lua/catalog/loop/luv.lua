@@ -7,13 +7,14 @@ local uv = require "luv"
 local adapter = {}
 
 local queue, idle = {}, nil -- threads that are to go on; a handle whose callback is called when the loop turns
-local inside = false -- whether the callback of a watch runs, which goes on with them at its end
+local handles = {} -- fd -> what luv polls it with; luv takes a descriptor once
 
 -- Goes on with those that were to be, each from here and not from within another. A fault of the coroutine is the
 -- callback's: luv says what it does about those.
 local function flush()
   local threads = queue
   queue = {}
+  idle:stop()
   for i, thread in ipairs(threads) do
     if coroutine.status(thread) == "suspended" then -- nobody has closed it
       local fine, message = coroutine.resume(thread)
@@ -25,18 +26,11 @@ local function flush()
   end
 end
 
-local handles = {} -- fd -> what luv polls it with; luv takes a descriptor once
-
 function adapter.watch(fd, callback)
   local handle = handles[fd] or assert(uv.new_poll(fd))
   handles[fd] = handle
   assert(handle:start("r", function()
-    inside = true
-    local fine, more = pcall(callback)
-    inside = false
-    if fine and not more then handle:stop() end
-    if queue[1] then flush() end
-    if not fine then error(more, 0) end
+    if not callback() then handle:stop() end
   end))
   return function() handle:stop() end
 end
@@ -45,12 +39,9 @@ adapter.suspend = coroutine.yield
 
 function adapter.resume(thread)
   queue[#queue + 1] = thread
-  if inside or queue[2] then return end
+  if queue[2] then return end
   idle = idle or assert(uv.new_idle())
-  idle:start(function()
-    idle:stop()
-    flush()
-  end)
+  idle:start(flush)
 end
 
 return adapter

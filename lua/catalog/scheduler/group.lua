@@ -81,19 +81,14 @@ function Group:note_done(task)
   self:notify()
   if self.active > 0 or not self.detached then return end
   detached[self] = nil
-  hosts.release(self, task.has_raised and not task.awaited and task)
+  local is_awaited = task.awaited or self.limit > 0 -- of jobs it is the group
+  hosts.release(self, task.has_raised and not is_awaited and task)
 end
 
 --- Cancels all tasks: what they wait for ends at once, and no job is begun any more.
 function Group:cancel()
   self.cancelled, self.jobs = true, {}
-  for task in pairs(self.tasks) do task:interrupt() end
-end
-
-function Task:interrupt()
-  self.cancelled = true
-  scheduler.note_cancelling()
-  if self.operation then scheduler.complete(self.operation) end
+  for task in pairs(self.tasks) do scheduler.cancel(task) end
 end
 
 -- A task that does one job after another. A job that fails lets those that have begun go on, and no other begin.
@@ -114,9 +109,7 @@ function Group:add(job, count)
   count = count or 1
   for _ = 1, count do self.jobs[#self.jobs + 1] = job end
   for _ = 1, math.min(count, self.limit - self.active) do
-    local task = self:new_task(work, self)
-    task.awaited = true -- what it raises is for who waits for the group
-    scheduler.begin(task)
+    scheduler.begin(self:new_task(work, self))
   end
 end
 
@@ -224,8 +217,7 @@ end
 function Task:await()
   self:wait()
   if self.has_raised and not self.group.open then error(self.raised, 0) end
-  local results = self.results
-  if results then return table.unpack(results, 2, results.n) end
+  if self.results then return table.unpack(self.results, 2, self.results.n) end
   if not scheduler.is_own(self.group.process) then return nil, scheduler.left_behind() end
   return nil, scheduler.cancelled()
     or core.failure.new { kind = "cancelled", message = "the task did not come to its end" }
@@ -236,7 +228,7 @@ end
 -- @function catalog.task:cancel
 function Task:cancel()
   if self.done or self.group.process ~= scheduler.process() then return end
-  self:interrupt()
+  scheduler.cancel(self)
   if scheduler.queue.depth == 0 then scheduler.settle() end
 end
 

@@ -170,7 +170,7 @@ local function note_done(transfer)
 end
 
 local function expire_timers()
-  local now, operation = monotonic(), nil
+  local now, operation = monotonic()
   repeat
     operation = timers:expired(now)
     if operation and operation ~= true then complete(operation) end
@@ -219,26 +219,23 @@ local function learn_loop(group, loop)
   end
 end
 
--- Waits once, in one of the three ways.
-local function wait_once(operation, task)
-  local target = operation.target
-  local loop = operation.loop or target and (target.group or target).loop
-  if task and isyieldable() then
-    operation.task = task
-    if loop then learn_loop(task.group, loop) end
-    return yield(WAIT)
-  end
-  local may_suspend = loop and queue.depth == 0 and isyieldable()
-  if not (may_suspend and hosts.wait(loop, operation)) then turn_here(operation) end
-end
-
 --- Waits until an operation is over, or was left behind by a fork.
 -- @tparam table operation of `scheduler.new_operation`
 function scheduler.await(operation)
   local task = task_of[running()]
   local owner = task and task.group.process or process
   if task then task.operation = operation end
-  while not operation.over and owner == process do wait_once(operation, task) end
+  while not operation.over and owner == process do
+    local target = operation.target
+    local loop = operation.loop or target and (target.group or target).loop
+    if task and isyieldable() then
+      operation.task = task
+      if loop then learn_loop(task.group, loop) end
+      yield(WAIT)
+    elseif not (loop and queue.depth == 0 and isyieldable() and hosts.wait(loop, operation)) then
+      turn_here(operation)
+    end
+  end
   if task then task.operation = false end
 end
 local await <const> = scheduler.await
@@ -266,8 +263,12 @@ function scheduler.add_timer(operation, seconds, owner)
   arm(of)
 end
 
---- Takes note that tasks are cancelled from now on.
-function scheduler.note_cancelling() any_stopped = true end
+--- Cancels a task: what it waits for ends at once, and so does each further call it makes.
+-- @tparam table task
+function scheduler.cancel(task)
+  task.cancelled, any_stopped = true, true
+  if task.operation then complete(task.operation) end
+end
 
 --- Whether what runs is a task that was cancelled, or that another process has begun.
 -- @treturn[1] nil it is not
