@@ -130,12 +130,6 @@ end
 
 Group.__close = Group.abandon
 
--- Whether there is something to wait for.
-local function goes_on(group)
-  if group.active == 0 or not scheduler.is_own(group.process) then return false end
-  return not group.begun or group.failure or group.fault or #group.jobs > 0
-end
-
 --- Waits until all tasks are done.
 -- @tparam ?boolean begun true: until all jobs have begun
 -- @tparam ?number seconds how long to wait at the most
@@ -148,7 +142,8 @@ function Group:wait(begun, seconds)
   local task, process = scheduler.current_task(), scheduler.process() -- it may have forked
   if task and task.group.process ~= process then self.process = false end -- what a task left behind begins
   self.parent, self.begun = task or false, begun or false
-  while goes_on(self) do
+  while self.active > 0 and scheduler.is_own(self.process)
+    and (not begun or self.failure or self.fault or #self.jobs > 0) do
     local stopped = scheduler.cancelled()
     if stopped then self:cancel() end
     self.operation = scheduler.new_operation(false, self)

@@ -35,16 +35,14 @@ scheduler.task_of = task_of
 -- The tasks that are ready, linked by `next`; and how many tasks are being resumed, one within the other.
 local queue = { first = false, last = false, count = 0, depth = 0 }
 scheduler.queue = queue
-local operation_of = setmetatable({}, KEYS) -- transfer -> the operation that waits for it
-local timers = new_timers()
+local operation_of, timers -- transfer -> the operation that waits for it; the heap. `engine` makes them
 local finished = {} -- transfers that a step has ended; there is room for so many
 for i = 1, MOST_FINISHED do finished[i] = false end
 
 local process -- the engine of this process: a fork makes another
 local any_stopped = false -- whether a task was ever cancelled, or left behind by a fork: most programs do neither
 
-local armed -- the deadline the engine knows
-local awake = false -- whether the engine keeps the descriptor readable for us
+local armed, awake -- what the engine was told: the next deadline, and whether the descriptor is to be readable at once
 
 -- --- the engine ---
 
@@ -53,13 +51,10 @@ local function engine()
   local found, err = get_engine()
   if found == process then return found end
   if not found then error(err, 0) end
-  local forked = process
-  process = found
+  operation_of, timers = setmetatable({}, KEYS), new_timers()
+  process, any_stopped = found, process ~= nil
   queue.first, queue.last, queue.count = false, false, 0
-  if forked then
-    operation_of, timers, armed, awake, any_stopped = setmetatable({}, KEYS), new_timers(), nil, false, true
-    hosts.leave_behind()
-  end
+  hosts.leave_behind()
   return found
 end
 
@@ -164,17 +159,8 @@ local complete <const> = scheduler.complete
 
 local function note_done(transfer)
   local operation = operation_of[transfer]
-  if not operation then return end
   operation_of[transfer] = nil
-  complete(operation)
-end
-
-local function expire_timers()
-  local now, operation = monotonic()
-  repeat
-    operation = timers:expired(now)
-    if operation and operation ~= true then complete(operation) end
-  until not operation
+  if operation then complete(operation) end
 end
 
 -- One turn: the engine works, what is over is noted, and the tasks that are ready are resumed.
@@ -185,7 +171,11 @@ local function turn(seconds, with_tasks)
     finished[i] = false
     note_done(transfer)
   end
-  if timers.count > 0 then expire_timers() end
+  while timers.count > 0 do
+    local operation = timers:expired(monotonic())
+    if not operation then break end
+    if operation ~= true then complete(operation) end
+  end
   if with_tasks and queue.first then run_ready() end
   arm(of)
 end

@@ -9,19 +9,13 @@ local tasks = {}
 
 local PARALLEL <const> = 4
 
-local type_of_number <const> = math.type
-
-local function check_callable(body, call)
-  options.check({ body = body or false }, { body = "callable" }, call, 3)
-end
+local SCHEMA <const> = { body = "callable" }
 
 -- That of the `run` or `map` that the running task is part of, or nil.
 local function surrounding()
   local task = scheduler.current_task()
-  while task do
-    if task.group.open then return task.group end
-    task = task.group.parent
-  end
+  while task and not task.group.open do task = task.group.parent end
+  return task and task.group
 end
 
 --- Runs a function whose calls may overlap with those of the tasks it spawns; returns when all are over.
@@ -32,7 +26,7 @@ end
 -- @raise what it or one of the tasks raised, with the traceback of where that was, when the others, which it cancels,
 --   are over
 function tasks.run(body, ...)
-  check_callable(body, "run")
+  options.check({ body = body or false }, SCHEMA, "run", 2)
   local group <close> = Group.new "open"
   local main = group:new_task(body, ...)
   scheduler.begin(main)
@@ -49,7 +43,7 @@ end
 -- @treturn catalog.task
 -- @raise what it raised before it first waited, where no `run` or `map` raises that
 function tasks.spawn(body, ...)
-  check_callable(body, "spawn")
+  options.check({ body = body or false }, SCHEMA, "spawn", 2)
   local group = surrounding() or Group.new "detached"
   local task = group:new_task(body, ...)
   scheduler.begin(task, true)
@@ -63,7 +57,7 @@ local function length_of(list)
   local length, count = 0, 0
   while list[length + 1] ~= nil do length = length + 1 end
   for key in next, list do
-    if type_of_number(key) == "integer" and key > 0 then count = count + 1 end
+    if math.type(key) == "integer" and key > 0 then count = count + 1 end
   end
   if count == length then return length end
   error(("bad argument to map (the list has %d elements, and none at %d)"):format(count, length + 1), 3)
@@ -81,7 +75,7 @@ end
 -- @raise the list has holes; what a call raised, when the others, which it cancels, are over
 function tasks.map(list, body, given)
   if type(list) ~= "table" then error("bad argument to map (a list expected, got " .. type(list) .. ")", 2) end
-  check_callable(body, "map")
+  options.check({ body = body or false }, SCHEMA, "map", 2)
   local parallel = options.check(given, { parallel = "integer" }, "map", 2).parallel or PARALLEL
   if parallel < 1 then return failure("config", "parallel is %d; it must be 1 or more", parallel) end
   local length, index, values, first = length_of(list), 0, {}, nil
