@@ -113,6 +113,15 @@ static CURLcode set_proxy(const cat_easy_pool *pool, cat_easy *easy) {
     return code;
 }
 
+/* Before 8.3.0 an exchange loses the zone of an address (fe80::1%25eth0) in a URL that is parsed
+ * already. */
+static bool has_zone(CURLU *url) {
+    char *zone = NULL;
+    CURLUcode code = curl_url_get(url, CURLUPART_ZONEID, &zone, 0);
+    curl_free(zone);
+    return code != CURLUE_NO_ZONEID;
+}
+
 CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text) {
     size_t size = strlen(text) + 1;
     if (size == easy->url_size && memcmp(text, easy->url_text, size) == 0) {
@@ -129,7 +138,7 @@ CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text)
                                                      : CURLE_URL_MALFORMAT;
     /* libcurl would make the text anew, or keep that of the URL before */
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, text);
-    cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, easy->url);
+    cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, has_zone(easy->url) ? NULL : easy->url);
     code = code == CURLE_OK ? set_proxy(pool, easy) : code;
     easy->url_size = code == CURLE_OK ? size : 0;
     return code;

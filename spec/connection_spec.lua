@@ -19,6 +19,17 @@ describe("a connection", function()
     assert.equal("b2", assert(service.client(server.url):create_batch { dataset = DATASET }).id)
   end)
 
+  -- libcurl before 8.3.0 loses the zone of a URL that it is given parsed.
+  it("goes to an address that only its zone makes whole", function()
+    local list <close> = io.open "/proc/net/if_inet6"
+    local address, zone = (list and list:read "a" or ""):match "(fe80%x+) [^\n]- (%S+)\n"
+    if not address then return pending "this machine has no address of a link" end
+    address = address:gsub("%x%x%x%x", "%0:"):sub(1, -2)
+    local server <close> = raw.start({ { created "b1", created "b2" } }, "::")
+    local client = service.client(("http://[%s%%25%s]:%d"):format(address, zone, server.port), { insecure = true })
+    for i = 1, 2 do assert.equal("b" .. i, assert(client:create_batch { dataset = DATASET }).id) end
+  end)
+
   -- Two creations over one connection, the second of which is answered with `bytes`, and one after that.
   local function answered_with(bytes)
     local open = bytes:find "content%-length" ~= nil -- else its end is that of the connection

@@ -9,12 +9,12 @@ raw.__index = raw
 -- a list with an entry for each connection (the last one serves all later ones too), each a list with an entry for
 -- each request on it: `send` (bytes), `pause` (seconds before it), `after` (how many bytes of the request to wait
 -- for instead of all), and `close` (true) or `hang` (true).
-local function serve(control, source)
+local function serve(control, source, host)
   local cqueues = require "cqueues"
   local socket = require "cqueues.socket"
   local script = load(source)()
   local loop, seen, over = cqueues.new(), {}, false
-  local listener = socket.listen("127.0.0.1", 0)
+  local listener = socket.listen(host, 0)
   listener:listen()
   local _, _, port = listener:localname()
 
@@ -79,9 +79,9 @@ local function literal(value)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
---- Starts a server. See above for the script.
-function raw.start(script)
-  local running, control = thread.start(serve, "return " .. literal(script))
+--- Starts a server. See above for the script. `host`: the address it listens on, nil: 127.0.0.1.
+function raw.start(script, host)
+  local running, control = thread.start(serve, "return " .. literal(script), host or "127.0.0.1")
   control:setmode("b", "bn")
   local port = assert(tonumber(control:read "*l"))
   return setmetatable({
