@@ -184,19 +184,19 @@ bool cat_multi_remove(cat_op *op) {
     if (!multi) {
         return !op->leaked;
     }
+    bool owner = cat_in_owner_process(&multi->guard);
     op->multi = NULL;
     if (op->done) {
         unlink_op(&multi->completed, op);
-        return true;
+    } else if (owner) {
+        curl_multi_remove_handle(multi->handle, op->easy);
+        cat_heap_remove(&multi->deadlines, &op->deadline);
+        unlink_op(&multi->active, op);
     }
-    if (!cat_in_owner_process(&multi->guard)) {
-        return false;
+    if (owner) { /* a child has the parent's descriptor, which is not its to change */
+        cat_multi_update(multi);
     }
-    curl_multi_remove_handle(multi->handle, op->easy);
-    cat_heap_remove(&multi->deadlines, &op->deadline);
-    unlink_op(&multi->active, op);
-    cat_multi_update(multi);
-    return true;
+    return owner || op->done;
 }
 
 /* Ends an active op. */

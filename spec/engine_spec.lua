@@ -80,7 +80,7 @@ describe("the engine", function()
   end)
 
   it("keeps its descriptor up to date once it was asked for", function()
-    local server <close> = raw.start { { { send = CREATED } } }
+    local server <close> = raw.start { { { send = CREATED }, { send = CREATED } } }
     local client = service.client(server.url)
     local engine = core.engine.get()
     local fd = engine:fd()
@@ -93,6 +93,8 @@ describe("the engine", function()
     assert.is_true(poll(fd, 0))
     assert.is_true(rawequal(transfer, engine:next_completed()))
     assert.is_nil(engine:next_completed())
+    assert.is_false(poll(fd, 0))
+    assert(client:create_batch { dataset = service.DATASET })
     assert.is_false(poll(fd, 0))
     engine:wake(true)
     assert.is_true(poll(fd, 0))
