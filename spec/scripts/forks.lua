@@ -101,6 +101,29 @@ return function(url, path, what)
     return child
   end
 
+  -- A task forks and ends, while a call outside of it waits; the child would wait for what its parent has under way.
+  function scenarios.endings()
+    local client = client_with()
+    for _, call in ipairs {
+      function() return client:create_batch { dataset = "parent" } end,
+      function() return catalog.spawn(function() return client:create_batch { dataset = "parent" } end):await() end,
+    } do
+      local child
+      catalog.spawn(function()
+        scheduler.sleep(0.01)
+        child = fork()
+      end)
+      local batch, err = call()
+      if child == 0 then
+        assert_left(batch, err)
+        go_on(client)
+      end
+      assert(batch, tostring(err))
+      assert(wait_for(child) == 0)
+    end
+    return nil
+  end
+
   -- A call under way is not sent by both.
   function scenarios.callbacks()
     local child, client

@@ -163,6 +163,12 @@ local function note_done(transfer)
   if operation then complete(operation) end
 end
 
+-- Resumes the tasks that are ready; one of them may have forked.
+local function run_tasks()
+  run_ready()
+  return engine()
+end
+
 -- One turn: the engine works, what is over is noted, and the tasks that are ready are resumed.
 local function turn(seconds, with_tasks)
   local of = engine()
@@ -176,7 +182,7 @@ local function turn(seconds, with_tasks)
     if not operation then break end
     if operation ~= true then complete(operation) end
   end
-  if with_tasks and queue.first then run_ready() end
+  if with_tasks and queue.first then of = run_tasks() end
   arm(of)
 end
 
@@ -194,7 +200,7 @@ local STUCK <const> = "this would wait for ever: what it waits for is below it o
 local function turn_here(operation)
   local with_tasks, began = queue.depth == 0 or operation.target, process
   if queue.depth > DEEPEST then error("calls that cannot yield are nested too deep", 0) end
-  if with_tasks and queue.first then run_ready() end
+  if with_tasks and queue.first then run_tasks() end
   if operation.over or began ~= process then return end
   if not operation.transfer and not queue.first and timers.count == 0 and engine():idle() then error(STUCK, 0) end
   turn(with_tasks and queue.first and 0 or FOREVER, with_tasks)
@@ -245,7 +251,7 @@ scheduler.new_operation = new_operation
 --- Lets an operation be over after some seconds at the latest.
 -- @tparam table operation
 -- @tparam number seconds
--- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` deadline it
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
 function scheduler.add_timer(operation, seconds, owner)
   local of = engine() -- after a fork that makes another heap
   operation.owner = owner or false
@@ -316,7 +322,7 @@ end
 --- Lets some time pass, in which everything else goes on.
 -- @tparam number seconds
 -- @tparam ?table loop the adapter of the client
--- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` deadline it
+-- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `cancelled`
