@@ -53,4 +53,12 @@ describe("a module for later", function()
     end)
     rawset(_G, "spec_class", nil)
   end)
+
+  it("that gives its methods to another class is an error, and no call without end", function()
+    local class = {}
+    with_module("spec_later_another", "return {}", function()
+      later.methods(class, "spec_later_another", { "one" })
+      assert.error_matches(function() class.one() end, "spec_later_another was loaded for another class", 1, true)
+    end)
+  end)
 end)

@@ -22,10 +22,12 @@ end
 function later.methods(class, name, methods)
   later.module(name)
   for _, method in ipairs(methods) do
-    class[method] = class[method] or function(...)
+    local function first(...)
       require(name)
+      if class[method] == first then error(("%s was loaded for another class; load it anew"):format(name), 2) end
       return class[method](...)
     end
+    class[method] = class[method] or first
   end
 end
 
