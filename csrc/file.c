@@ -18,16 +18,25 @@
 /* How much of its beginning, and of its end, is looked at to know a file again, bytes. */
 #define HEAD 65536
 
+/* What is read of it at a time, bytes. */
+#define PIECE 4096
+
+/* What a fingerprint takes: two numbers in decimal, one in hexadecimal, and what is between. */
+#define FINGERPRINT_ROOM 80
+
 static cat_file *check_file(lua_State *L) {
     return cat_handle_self(L, CAT_FILE);
 }
 
-static int file_close(lua_State *L) {
-    cat_file *file = check_file(L);
+static void release(cat_file *file) {
     if (file->descriptor >= 0) {
         close(file->descriptor);
         file->descriptor = -1;
     }
+}
+
+static int file_gc(lua_State *L) {
+    release(check_file(L));
     return 0;
 }
 
@@ -42,8 +51,7 @@ static const char *unfit(mode_t mode) {
 /* Pushes a closed file. */
 static cat_file *push_closed(lua_State *L) {
     cat_file *file = lua_newuserdatauv(L, sizeof *file, 0);
-    memset(file, 0, sizeof *file);
-    file->descriptor = -1;
+    *file = (cat_file){.descriptor = -1};
     luaL_setmetatable(L, CAT_FILE);
     return file;
 }
@@ -53,6 +61,32 @@ static bool take(cat_file *file, const char *path, struct stat *found) {
     file->descriptor =
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
     return file->descriptor >= 0 && fstat(file->descriptor, found) == 0;
+}
+
+/* Opens a file, which is released where that fails: then it pushes what `open` and `look` give, and
+ * returns how many values these are. */
+static int open_regular(lua_State *L, cat_file *file, const char *path) {
+    struct stat found;
+    if (!take(file, path, &found)) {
+        int error = errno;
+        bool none_left = cat_no_descriptors(error);
+        release(file);
+        cat_failure(L, none_left ? "limit" : "data", "cannot read %s: %s", path,
+                    none_left ? CAT_NO_DESCRIPTORS : strerror(error));
+        lua_pushboolean(L, error == ENXIO); /* a socket */
+        return 3;
+    }
+    const char *why = unfit(found.st_mode);
+    if (why) {
+        release(file);
+        cat_failure(L, "data", "cannot send %s: %s", path, why);
+        lua_pushboolean(L, 1);
+        return 3;
+    }
+    file->size = found.st_size;
+    file->seconds = found.st_mtim.tv_sec;
+    file->nanoseconds = found.st_mtim.tv_nsec;
+    return 0;
 }
 
 /*** Opens a file.
@@ -65,26 +99,9 @@ static bool take(cat_file *file, const char *path, struct stat *found) {
  * @treturn[2] boolean whether it is there, and no regular file */
 static int file_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
-    struct stat found;
     cat_file *file = push_closed(L);
-    if (!take(file, path, &found)) {
-        int error = errno;
-        bool none_left = cat_no_descriptors(error);
-        cat_failure(L, none_left ? "limit" : "data", "cannot read %s: %s", path,
-                    none_left ? CAT_NO_DESCRIPTORS : strerror(error));
-        lua_pushboolean(L, error == ENXIO); /* a socket */
-        return 3;
-    }
-    const char *why = unfit(found.st_mode);
-    if (why) {
-        cat_failure(L, "data", "cannot send %s: %s", path, why);
-        lua_pushboolean(L, 1);
-        return 3;
-    }
-    file->size = found.st_size;
-    file->seconds = found.st_mtim.tv_sec;
-    file->nanoseconds = found.st_mtim.tv_nsec;
-    return 1;
+    int failed = open_regular(L, file, path);
+    return failed ? failed : 1;
 }
 
 /* Pushes what is in the file, or its first `max` bytes. False with errno set. */
@@ -145,32 +162,56 @@ static int file_size(lua_State *L) {
     return 1;
 }
 
+static bool is_changed(const cat_file *file) {
+    struct stat found;
+    return file->descriptor < 0 || fstat(file->descriptor, &found) != 0 ||
+           found.st_size != file->size || found.st_mtim.tv_sec != file->seconds ||
+           found.st_mtim.tv_nsec != file->nanoseconds;
+}
+
 /*** Whether it was changed since it was opened.
  * @function file:changed
  * @treturn boolean its size or the time of its last change is another */
 static int file_changed(lua_State *L) {
-    cat_file *file = check_file(L);
-    struct stat found;
-    bool same = file->descriptor >= 0 && fstat(file->descriptor, &found) == 0 &&
-                found.st_size == file->size && found.st_mtim.tv_sec == file->seconds &&
-                found.st_mtim.tv_nsec == file->nanoseconds;
-    lua_pushboolean(L, !same);
+    lua_pushboolean(L, is_changed(check_file(L)));
     return 1;
 }
 
-static int print_stamp(const cat_file *file, char *text, size_t size) {
-    return snprintf(text, size, "%lld.%09lld", (long long)file->seconds,
-                    (long long)file->nanoseconds);
+/*** Closes it.
+ * @function file:close
+ * @treturn boolean whether it was changed by then, as of `changed` */
+static int file_close(lua_State *L) {
+    file_changed(L);
+    release(check_file(L));
+    return 1;
 }
 
-/*** When it was changed last: how its fingerprint begins.
- * @function file:stamp
- * @treturn string seconds since the epoch */
-static int file_stamp(lua_State *L) {
+/* Writes a number into `to` with so many digits, of a base. */
+static void print_digits(char *to, uint64_t number, int count, unsigned base) {
+    while (count > 0) {
+        to[--count] = "0123456789abcdef"[number % base];
+        number /= base;
+    }
+}
+
+/* How a fingerprint begins: when the file was changed last, in seconds since the epoch. Returns its
+ * length. */
+static int print_stamp(const cat_file *file, char *text, size_t size) {
+    int length = snprintf(text, size, "%lld.", (long long)file->seconds);
+    print_digits(text + length, (uint64_t)file->nanoseconds, 9, 10);
+    return length + 9;
+}
+
+/*** Whether a fingerprint says that the file was changed last when it was.
+ * @function file:has_stamp_of
+ * @tparam string fingerprint as of `look`
+ * @treturn boolean */
+static int file_has_stamp_of(lua_State *L) {
     const cat_file *file = check_file(L);
-    char text[48];
-    print_stamp(file, text, sizeof text);
-    lua_pushstring(L, text);
+    const char *fingerprint = luaL_checkstring(L, 2);
+    char stamp[FINGERPRINT_ROOM];
+    size_t length = (size_t)print_stamp(file, stamp, sizeof stamp);
+    lua_pushboolean(L, strncmp(fingerprint, stamp, length) == 0 && fingerprint[length] == ' ');
     return 1;
 }
 
@@ -185,7 +226,7 @@ static uint64_t add_to_sum(uint64_t sum, const unsigned char *bytes, size_t leng
 
 /* Adds up to HEAD bytes from an offset on. False with errno set. */
 static bool sum_range(const cat_file *file, off_t offset, uint64_t *sum) {
-    unsigned char bytes[4096];
+    unsigned char bytes[PIECE];
     for (off_t end = offset + HEAD; offset < end;) {
         ssize_t got = pread(file->descriptor, bytes, sizeof bytes, offset);
         if (got < 0 && errno != EINTR) {
@@ -200,31 +241,76 @@ static bool sum_range(const cat_file *file, off_t offset, uint64_t *sum) {
     return true;
 }
 
-/*** What tells the file from another, or from itself after a change.
- * @function file:fingerprint
- * @treturn[1] string the time of its last change, and a checksum of its first and its last 64 KiB
- * @treturn[2] nil
- * @treturn[2] table error of kind `data`: it cannot be read */
-static int file_fingerprint(lua_State *L) {
-    cat_file *file = check_file(L);
-    char text[80];
-    uint64_t sum = UINT64_C(14695981039346656037);
-    off_t tail = file->size > HEAD ? file->size - HEAD : 0;
-    if (!sum_range(file, 0, &sum) || !sum_range(file, tail, &sum)) {
-        return cat_failure(L, "data", "the file cannot be read: %s", strerror(errno));
+/* The sum of the first and of the last HEAD bytes: of a small file, all of it twice, for which it
+ * is read once. False with errno set. */
+static bool sum_ends(const cat_file *file, uint64_t *sum) {
+    unsigned char bytes[PIECE];
+    *sum = UINT64_C(14695981039346656037);
+    if (file->size < PIECE &&
+        pread(file->descriptor, bytes, sizeof bytes, 0) == (ssize_t)file->size) {
+        *sum = add_to_sum(*sum, bytes, (size_t)file->size);
+        *sum = add_to_sum(*sum, bytes, (size_t)file->size);
+        return true;
     }
-    int length = print_stamp(file, text, sizeof text);
-    snprintf(text + length, sizeof text - (size_t)length, " %016llx", (unsigned long long)sum);
-    lua_pushstring(L, text);
-    return 1;
+    off_t tail = file->size > HEAD ? file->size - HEAD : 0;
+    return sum_range(file, 0, sum) && sum_range(file, tail, sum);
+}
+
+/* Makes the fingerprint of a file, and releases it. 0 or an errno. */
+static int take_fingerprint(cat_file *file, char *text, size_t size) {
+    uint64_t sum;
+    int why = sum_ends(file, &sum) ? 0 : errno;
+    release(file);
+    if (why == 0) {
+        int length = print_stamp(file, text, size);
+        text[length] = ' ';
+        print_digits(text + length + 1, sum, 16, 16);
+        text[length + 17] = '\0';
+    }
+    return why;
+}
+
+/*** Looks at a file without keeping it open.
+ * @function look
+ * @tparam string path
+ * @tparam ?boolean closely true: the second value is wanted
+ * @treturn[1] integer its size, bytes
+ * @treturn[1] ?string its fingerprint, which tells it from another, or from itself after a change:
+ * the time of its last change, and a checksum of its first and its last 64 KiB
+ * @treturn[2] nil
+ * @treturn[2] table error, as of `open`
+ * @treturn[2] boolean as of `open` */
+static int file_look(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    cat_file file = {.descriptor = -1};
+    char fingerprint[FINGERPRINT_ROOM];
+    int failed = open_regular(L, &file, path);
+    if (failed) {
+        return failed;
+    }
+    if (!lua_toboolean(L, 2)) {
+        release(&file);
+        lua_pushinteger(L, file.size);
+        return 1;
+    }
+    int why = take_fingerprint(&file, fingerprint, sizeof fingerprint);
+    if (why != 0) {
+        return cat_failure(L, "data", "cannot read %s: %s", path, strerror(why));
+    }
+    lua_pushinteger(L, file.size);
+    lua_pushstring(L, fingerprint);
+    return 2;
 }
 
 int cat_file_open(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"size", file_size},   {"changed", file_changed}, {"fingerprint", file_fingerprint},
-        {"stamp", file_stamp}, {"close", file_close},     {NULL, NULL}};
-    static const luaL_Reg events[] = {{"__gc", file_close}, {"__close", file_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"open", file_open}, {"read", file_read}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"size", file_size},
+                                       {"changed", file_changed},
+                                       {"has_stamp_of", file_has_stamp_of},
+                                       {"close", file_close},
+                                       {NULL, NULL}};
+    static const luaL_Reg events[] = {{"__gc", file_gc}, {"__close", file_gc}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"open", file_open}, {"look", file_look}, {"read", file_read}, {NULL, NULL}};
     cat_handle(L, CAT_FILE, events, methods);
     luaL_newlib(L, functions);
     return 1;

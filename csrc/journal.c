@@ -7,6 +7,7 @@
 #include "crc32c.h"
 #include "failure.h"
 #include "handle.h"
+#include "json_encode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -233,6 +234,20 @@ static int journal_append(lua_State *L) {
     return 1;
 }
 
+/* Writes a checksum as eight hexadecimal digits. */
+static void print_sum(char *to, uint32_t sum) {
+    for (int i = 7; i >= 0; i--, sum >>= 4) {
+        to[i] = "0123456789abcdef"[sum & 15];
+    }
+}
+
+/* The checksum that begins with the number of a line, and a blank. */
+static uint32_t sum_of_number(lua_Integer number) {
+    char text[32];
+    int size = snprintf(text, sizeof text, "%lld ", (long long)number);
+    return cat_crc32c(0, text, (size_t)size);
+}
+
 /*** The checksum of a text: CRC-32C.
  * @function checksum
  * @tparam string text
@@ -241,14 +256,47 @@ static int journal_append(lua_State *L) {
 static int journal_checksum(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
-    char buffer[32];
-    uint32_t sum = 0;
-    if (!lua_isnoneornil(L, 2)) {
-        int size = snprintf(buffer, sizeof buffer, "%lld ", (long long)luaL_checkinteger(L, 2));
-        sum = cat_crc32c(0, buffer, (size_t)size);
+    char digits[8];
+    uint32_t sum = lua_isnoneornil(L, 2) ? 0 : sum_of_number(luaL_checkinteger(L, 2));
+    print_sum(digits, cat_crc32c(sum, text, length));
+    lua_pushlstring(L, digits, sizeof digits);
+    return 1;
+}
+
+/*** Encodes a line: a checksum of its number and of what follows it, a blank, and JSON whose first
+ * field is the event.
+ * @function line
+ * @tparam integer number of the line in the file, from 1
+ * @tparam string event
+ * @tparam table fields of the event
+ * @treturn[1] string with its newline
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `data` */
+static int journal_line(lua_State *L) {
+    static const char before[] = "00000000 {\"event\":\"";
+    size_t event_length, length;
+    lua_Integer number = luaL_checkinteger(L, 1);
+    const char *event = luaL_checklstring(L, 2, &event_length);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    if (cat_json_encode(L, 3, NULL) != 1) {
+        return 2;
     }
-    snprintf(buffer, sizeof buffer, "%08" PRIx32, cat_crc32c(sum, text, length));
-    lua_pushstring(L, buffer);
+    const char *json = lua_tolstring(L, -1, &length);
+    luaL_Buffer line;
+    size_t size = strlen(before) + event_length + 2 + length + 1, at = strlen(before);
+    char *text = luaL_buffinitsize(L, &line, size);
+    memcpy(text, before, at);
+    memcpy(text + at, event, event_length);
+    at += event_length;
+    text[at++] = '"';
+    if (length > 2) { /* {} has no fields */
+        text[at++] = ',';
+    }
+    memcpy(text + at, json + 1, length - 1);
+    at += length - 1;
+    print_sum(text, cat_crc32c(sum_of_number(number), text + 9, at - 9));
+    text[at++] = '\n';
+    luaL_pushresultsize(&line, at);
     return 1;
 }
 
@@ -257,8 +305,10 @@ int cat_journal_open(lua_State *L) {
         {"append", journal_append}, {"keep", journal_keep}, {"close", journal_close}, {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", journal_close}, {"__close", journal_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"open", journal_open}, {"checksum", journal_checksum}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", journal_open},
+                                         {"checksum", journal_checksum},
+                                         {"line", journal_line},
+                                         {NULL, NULL}};
     cat_handle(L, JOURNAL, events, methods);
     luaL_newlib(L, functions);
     return 1;

@@ -44,9 +44,9 @@ end
 
 -- Why a file cannot be taken now, or nil. A time of change that lies ahead is a clock's fault.
 local function why_not(path, place)
-  local file <close>, err = core.file.open(path)
-  if not file then return tostring(err) end
-  local changed = tonumber((assert(file:fingerprint()):match "^%S+"))
+  local bytes, fingerprint = core.file.look(path, true)
+  if not bytes then return tostring(fingerprint) end -- which is the error
+  local changed = tonumber((fingerprint:match "^%S+"))
   if math.abs(core.system.now() / 1000 - changed) < SECONDS then return "it was changed just now" end
   if exists(place) then return "another of its name is first" end
 end

@@ -43,13 +43,13 @@ local complained = {} -- path -> true: once is enough
 
 -- Whether nothing has happened to a file for a while. A time that lies ahead is a clock's fault.
 local function has_settled(path)
-  local file <close>, err = core.file.open(path)
-  if not file then
-    if not complained[path] then io.stderr:write(tostring(err), "\n") end
+  local bytes, fingerprint = core.file.look(path, true)
+  if not bytes then
+    if not complained[path] then io.stderr:write(tostring(fingerprint), "\n") end -- which is the error
     complained[path] = true
     return false
   end
-  local changed = tonumber((assert(file:fingerprint()):match "^%S+"))
+  local changed = tonumber((fingerprint:match "^%S+"))
   return math.abs(core.system.now() / 1000 - changed) >= SECONDS
 end
 

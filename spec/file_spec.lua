@@ -8,9 +8,9 @@ describe("a file", function()
       local path, sums = directory .. "/large", {}
       for i, last in ipairs { "a", "b" } do
         shell.run(("truncate -s 5G %s && printf %s >>%s && touch -d @0 %s"):format(path, last, path, path))
-        local file <close> = assert(core.file.open(path))
-        assert.equal(5 * 1024 ^ 3 + 1, file:size())
-        sums[i] = file:fingerprint()
+        local bytes, fingerprint = assert(core.file.look(path, true))
+        assert.equal(5 * 1024 ^ 3 + 1, bytes)
+        sums[i] = fingerprint
       end
       assert.not_equal(sums[1], sums[2])
     end)

@@ -340,7 +340,10 @@ describe("an ingest with a journal", function()
       -- stands for a line that was lost although the disk said that it was there
       journal.open = function(...)
         local opened, err = open(...)
-        opened.state.files["f3.json"] = setmetatable({ group = 1, bytes = 160, parts = {} }, { __newindex = function() end })
+        local files = opened.state.files
+        files["f3.json"] = setmetatable({ group = 1, bytes = 160, fingerprint = files["f3.json"].fingerprint }, {
+          __newindex = function() end,
+        })
         return opened, err
       end
       local report, err = run.client:ingest(run.given)

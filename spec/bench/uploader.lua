@@ -19,7 +19,7 @@ local ways = {}
 
 -- One request, however large: the limit is the service's, not the sink's.
 function ways.put(batch, path)
-  local target = assert(parts.target(batch, {}))
+  local target = assert(parts.target(batch))
   local file <close> = assert(core.file.open(path))
   assert(parts.send_whole(target, "/file", file, 0, file:size()))
 end

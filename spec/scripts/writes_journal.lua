@@ -5,6 +5,6 @@ return function(path)
   local opened
   return function()
     opened = opened or assert(journal.open(path, run, { { files = {} } }))
-    return opened:note { event = "refused", group = 1 }
+    return opened:note("refused", { group = 1 })
   end
 end

@@ -23,16 +23,19 @@ local function is_done(self, action, err, deadline)
   return fields ~= nil and states.shows(action, fields.status)
 end
 
+local ACTION <const>, WAIT <const> = { timeout = "number" }, { timeout = "number", on_change = "callable" }
+
 local function act(self, action, given, call)
-  local checked = options.check(given, { timeout = "number" }, call, 3)
-  local ok, err = batch.check_timeout(checked.timeout)
-  if not ok then return nil, err end
-  local request, unfit = batch.action(self, action, checked.timeout)
-  if not request then return nil, unfit end
-  batch.state(self).final_action = action
-  local client = batch.client_of(self)
+  local timeout
+  if given ~= nil then
+    timeout = options.check(given, ACTION, call, 3).timeout
+    local ok, wrong = batch.check_timeout(timeout)
+    if not ok then return nil, wrong end
+  end
+  local request, client = batch.action(self, action, timeout)
+  if not request then return nil, client end
   request.deadline = client:deadline()
-  ok, err = client:send(request)
+  local ok, err = client:send(request)
   if not ok and not is_done(self, action, err, request.deadline) then return nil, err end
   once.abort_others(self)
   return self
@@ -145,11 +148,14 @@ end
 --   of kind `timeout` when it has not ended, and goes on; that of the last look-up when none has succeeded
 -- @raise an option is unknown or has a wrong type; what `on_change` raises
 function batch.methods:wait(given)
-  local checked = options.check(given, { timeout = "number", on_change = "callable" }, "wait", 2)
-  local ok, wrong = batch.check_timeout(checked.timeout)
-  if not ok then return nil, wrong end
+  local checked = options.check(given, WAIT, "wait", 2)
+  if checked.timeout then
+    local ok, wrong = batch.check_timeout(checked.timeout)
+    if not ok then return nil, wrong end
+  end
   local deadline = checked.timeout and core.system.monotonic() + checked.timeout
-  local client, pause, failures, status, last = batch.client_of(self), FIRST_PAUSE, 0, nil, nil
+  local _, kind = batch.state(self)
+  local client, pause, failures, status, last = kind.client, FIRST_PAUSE, 0, nil, nil
   while true do
     local fields, err = look(self, deadline)
     local left, asked = deadline and deadline - core.system.monotonic() or math.huge, 0

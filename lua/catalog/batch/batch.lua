@@ -25,22 +25,14 @@ local ABORT_TIMEOUT <const> = 10
 -- @treturn table `dataset`; `created_here` (boolean); `process`, as of `scheduler.process`; `final_action` (the
 --   one that was tried last: `COMPLETE`, `ABORT`, ...); `writing` (a set of the names that are being written; nil: none
 --   ever was); `others` (what `once.abort_others` needs, where an answer to its creation was lost)
+-- @treturn table what it has in common with others: `client` and `sandbox`
 function batch.state(self)
-  local state = states[self]
+  local state, kind = states[self], getmetatable(self)
   if not state then
-    local kind = getmetatable(self)
     state = { dataset = kind.dataset, created_here = kind.created_here, process = kind.process }
     states[self] = state
   end
-  return state
-end
-
---- The client and the sandbox of a batch.
--- @treturn catalog.client
--- @treturn string
-function batch.client_of(self)
-  local kind = getmetatable(self)
-  return kind.client, kind.sandbox
+  return state, kind
 end
 
 --- Reads an answer that says no more than that it is one.
@@ -56,27 +48,28 @@ function batch.accept(body)
   return true
 end
 
---- The request of an action on a batch. Source: Adobe's batch ingestion guide.
+--- The request of an action on a batch, which is about to be tried. Source: Adobe's batch ingestion guide.
 -- @tparam catalog.batch self
 -- @tparam string action `COMPLETE`, `ABORT`, `FAIL`, `REVERT`
 -- @tparam ?number timeout seconds
 -- @treturn[1] table for `client:send`
+-- @treturn[1] catalog.client
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`: the id cannot be that of a batch
 function batch.action(self, action, timeout)
   local path, err = paths.action(self.id, action)
   if not path then return nil, err end
-  local _, sandbox = batch.client_of(self)
+  local state, kind = batch.state(self)
+  state.final_action = action
   return {
-    method = "POST", path = path, body = "", sandbox = sandbox, timeout = timeout, repeatable = true,
-    read = batch.accept, process = batch.state(self).process,
-  }
+    method = "POST", path = path, body = "", sandbox = kind.sandbox, timeout = timeout, deadline = nil,
+    repeatable = true, read = batch.accept, process = state.process,
+  }, kind.client
 end
 
 -- One attempt, without the pauses of others.
 local function leave_now(self)
-  local client = batch.client_of(self)
-  local request = batch.action(self, "ABORT", ABORT_TIMEOUT)
+  local request, client = batch.action(self, "ABORT", ABORT_TIMEOUT)
   if not request then return end
   request.repeatable = nil
   request.once = true
@@ -88,7 +81,6 @@ end
 local function leave(self)
   local state = batch.state(self)
   if state.created_here and not state.final_action then
-    state.final_action = "ABORT"
     pcall(leave_now, self)
   end
 end
@@ -225,17 +217,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error, as of `get`
 function batch.fetch(self, timeout, deadline)
-  local kind = getmetatable(self)
   local path, err = paths.catalog(self.id)
   if not path then return nil, err end
+  local state, kind = batch.state(self)
   local fields, failed = kind.client:send {
     method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, deadline = deadline,
-    process = batch.state(self).process, read = function(body) return look_up(self.id, body) end,
+    process = state.process, read = function(body) return look_up(self.id, body) end,
   }
   if not fields then return nil, failed end
-  local fresh = typed(fields, kind)
-  states[fresh] = batch.state(self)
-  return fresh
+  states[fields] = state
+  return typed(fields, kind)
 end
 
 --- The names of the methods.

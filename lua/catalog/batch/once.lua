@@ -179,11 +179,12 @@ local function is_owned(external_id, owner)
     external_id, owner)
 end
 
+-- The options with an external id, and whether that is ours: the caller gave none.
 local function with_id(given)
-  local options = {}
+  local options, id = {}, once.id_of(given)
   for name, value in pairs(given) do options[name] = value end
-  options.external_id = once.id_of(given) or once.new_id()
-  return options
+  options.external_id = id or once.new_id()
+  return options, id == nil
 end
 
 -- What is to be known before the first creation of a call is sent: whether a batch has the id, and whose it is.
@@ -267,14 +268,14 @@ local HELD_BACK <const> = 60000
 -- @treturn[2] table error; still `ambiguous` when not even the catalog could be asked
 function once.create(client, given, known)
   known = known or {}
-  local options, deadline = with_id(given), client:deadline()
+  local deadline, options, ours = client:deadline(), with_id(given)
   local request, unfit = creation.request(options, deadline) -- what can never work is found before anybody is asked
   if not request then return nil, unfit end
   request.process = scheduler.process()
   local call = {
     client = client, options = options, deadline = deadline, creation = request, process = request.process,
     since = known.since, open = known.open, doubtful = known.open or known.look,
-    ours = known.ours or not once.id_of(given),
+    ours = known.ours or ours,
   }
   local fields, err = find_or_create(call, known)
   if not fields then return nil, err end
@@ -297,11 +298,11 @@ end
 -- be asked or aborted is left to the service, which gives up an empty batch after some days.
 -- @tparam catalog.batch chosen
 function once.abort_others(chosen)
-  local state, client, sandbox = batch.state(chosen), batch.client_of(chosen)
-  local others = state.others
+  local state, kind = batch.state(chosen)
+  local others, client = state.others, kind.client
   if not others then return end
   state.others = nil
-  local options = { external_id = others.external_id, sandbox = sandbox, dataset = state.dataset }
+  local options = { external_id = others.external_id, sandbox = kind.sandbox, dataset = state.dataset }
   local call = {
     client = client, options = options, since = others.since, till = others.till, process = state.process,
     deadline = math.min(client:deadline(), core.system.monotonic() + ABORT_TIMEOUT),

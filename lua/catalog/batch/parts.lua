@@ -22,70 +22,64 @@ local LONG <const>, SMALL <const> = 50, MIB
 
 local OCTETS <const> = "application/octet-stream"
 
-local function check_range(name, value, most)
-  if value and (value < 1 or value > most) then
-    return failure("config", "%s is from 1 to %d", name, most)
-  end
-  return true
-end
+-- The options that are counts, and the most each may be.
+local MOST <const> = {
+  { "part_size", limits.LARGEST_PART }, { "part_threshold", limits.LARGEST_PUT }, { "parallel", 1000 },
+}
 
 --- Checks the values of upload options; their types are checked already.
--- @tparam table given `part_size`, `part_threshold`, `parallel`, `timeout`
+-- @tparam table given `part_size`, `part_threshold`, `parallel`
+-- @tparam ?number timeout how long an upload may stand still, seconds
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
-function parts.check_options(given)
-  for _, limit in ipairs {
-    { "part_size", limits.LARGEST_PART }, { "part_threshold", limits.LARGEST_PUT }, { "parallel", 1000 },
-  } do
-    local ok, err = check_range(limit[1], given[limit[1]], limit[2])
-    if not ok then return nil, err end
+function parts.check_options(given, timeout)
+  for _, limit in ipairs(MOST) do
+    local name, most = limit[1], limit[2]
+    local value = given[name]
+    if value and (value < 1 or value > most) then return failure("config", "%s is from 1 to %d", name, most) end
   end
-  return batch.check_timeout(given.timeout)
+  return not timeout or batch.check_timeout(timeout)
 end
 
--- The dataset of a batch: known, or among its fields, or looked up.
-local function dataset_of(self)
-  local state = batch.state(self)
-  if not state.dataset then state.dataset = entry.dataset(self) end
-  if not state.dataset then
-    local fresh, err = batch.fetch(self)
-    if not fresh then return nil, err end
-    state.dataset = entry.dataset(fresh)
-  end
-  if state.dataset then return state.dataset end
+-- Looks the dataset of a batch up.
+local function look_up_dataset(self)
+  local fresh, err = batch.fetch(self)
+  if not fresh then return nil, err end
+  local dataset = entry.dataset(fresh)
+  if dataset then return dataset end
   return failure("batch", "the batch %s names no dataset; give it: client:batch(id, { dataset = ... })", self.id)
 end
 
 --- Where files of a batch go.
 -- @tparam catalog.batch self
--- @tparam table given upload options
+-- @tparam ?number timeout how long an upload may stand still, seconds
 -- @treturn[1] table
 -- @treturn[2] nil
 -- @treturn[2] table error: the batch has ended, or its dataset is not known
-function parts.target(self, given)
-  local action = batch.state(self).final_action
-  if action then
-    return failure("batch", "the batch %s takes no more files: %s was called", self.id, action:lower())
+function parts.target(self, timeout)
+  local state, kind = batch.state(self)
+  if state.final_action then
+    return failure("batch", "the batch %s takes no more files: %s was called", self.id, state.final_action:lower())
   end
-  local dataset, err = dataset_of(self)
+  local dataset, err = state.dataset or entry.dataset(self), nil
+  if not dataset then dataset, err = look_up_dataset(self) end
   if not dataset then return nil, err end
+  state.dataset = dataset
   local files, unfit = paths.files(self.id, dataset)
   if not files then return nil, unfit end
-  local client, sandbox = batch.client_of(self)
+  local client = kind.client
   return {
-    client = client, sandbox = sandbox, base_url = client.base_url, files = files,
-    timeout = given.timeout, process = batch.state(self).process,
+    client = client, sandbox = kind.sandbox, base_url = client.base_url, files = files, timeout = timeout,
+    process = state.process,
   }
 end
 
--- Sends one request about a file. Of a body `more` has `offset` and `length` of what is sent of it, and `range`.
-local function send(target, method, path, body, more)
-  more = more or {}
-  return target.client:send {
+-- A request about a file; with a body, or a range of one, where that is given.
+local function request_of(target, method, path, body, offset, length)
+  return {
     method = method, path = path, body = body or "", content_type = body and OCTETS or "application/json",
-    upload = body ~= nil, offset = more.offset, length = more.length, range = more.range,
-    sandbox = target.sandbox, timeout = target.timeout, deadline = more.deadline, final = more.final,
+    upload = body ~= nil, offset = offset, length = length, sandbox = target.sandbox, timeout = target.timeout,
     repeatable = true, read = batch.accept, process = target.process,
   }
 end
@@ -101,6 +95,8 @@ function parts.is_too_much(err, length)
   return err.status == 413 or err.kind == "network" and (err.seconds or 0) >= LONG
 end
 
+local function is_final(err, request) return parts.is_too_much(err, request.length) end
+
 --- Sends a whole file in one request.
 -- @tparam table target gets `refused`, the size of the smallest file that was too much
 -- @tparam string path
@@ -112,10 +108,11 @@ end
 -- @treturn[2] table error
 -- @treturn[2] boolean true: it is to go in parts
 function parts.send_whole(target, path, body, offset, length)
-  local function is_final(err) return parts.is_too_much(err, length) end
-  local ok, err = send(target, "PUT", path, body, { offset = offset, length = length, final = is_final })
+  local request = request_of(target, "PUT", path, body, offset, length)
+  request.final = is_final
+  local ok, err = target.client:send(request)
   if ok then return true end
-  if not is_final(err) then return nil, err, false end
+  if not is_final(err, request) then return nil, err, false end
   target.refused = math.min(target.refused or length, length)
   return nil, err, true
 end
@@ -135,7 +132,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function parts.initialize(target, path)
-  return send(target, "POST", path .. "?action=INITIALIZE")
+  return target.client:send(request_of(target, "POST", path .. "?action=INITIALIZE"))
 end
 
 --- Sends one part.
@@ -149,9 +146,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function parts.send_part(target, path, first, length, body, offset)
-  local ok, err = send(target, "PATCH", path, body, {
-    offset = offset, length = offset and length, range = ("bytes %d-%d"):format(first, first + length - 1),
-  })
+  local request = request_of(target, "PATCH", path, body, offset, offset and length)
+  request.range = ("bytes %d-%d"):format(first, first + length - 1)
+  local ok, err = target.client:send(request)
   if ok then return true end
   if err.status == 413 then
     err.message = ("%s (a part of %d bytes is too large; give a smaller part_size)"):format(err.message, length)
@@ -175,12 +172,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function parts.complete(target, path, total, again)
-  local deadline = target.client:deadline()
-  local ok, err = send(target, "POST", path .. "?action=COMPLETE", nil, { deadline = deadline })
+  local request = request_of(target, "POST", path .. "?action=COMPLETE")
+  request.deadline = target.client:deadline()
+  local ok, err = target.client:send(request)
   if ok then return true end
   if not ((again or err.ambiguous) and err.kind == "http" and err.status < 500) then return nil, err end
   local extent = target.client:send {
-    method = "HEAD", path = path, sandbox = target.sandbox, timeout = target.timeout, deadline = deadline,
+    method = "HEAD", path = path, sandbox = target.sandbox, timeout = target.timeout, deadline = request.deadline,
     repeatable = true, read = read_extent, process = target.process,
   }
   if extent == total then return true end

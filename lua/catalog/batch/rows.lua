@@ -26,10 +26,10 @@ end
 local function list_page(self, path, start)
   local target, unfit = paths.export(self.id, path, ("&start=%d&limit=%d"):format(start, PAGE))
   if not target then return nil, unfit end
-  local client, sandbox = batch.client_of(self)
-  local page, err = client:send {
-    method = "GET", repeatable = true, path = target, sandbox = sandbox, read = read_listing,
-    process = batch.state(self).process,
+  local state, kind = batch.state(self)
+  local page, err = kind.client:send {
+    method = "GET", repeatable = true, path = target, sandbox = kind.sandbox, read = read_listing,
+    process = state.process,
   }
   if page then return page end
   if err.status == 404 and start == 0 then return {} end
@@ -78,9 +78,9 @@ local function download(self, name)
   if not path then return nil, unfit end
   local file, why = io.tmpfile()
   if not file then return failure("data", "no temporary file can be made: %s", why) end
-  local client, sandbox = batch.client_of(self)
-  local ok, err = client:send {
-    method = "GET", repeatable = true, path = path, sandbox = sandbox, into = file, process = batch.state(self).process,
+  local state, kind = batch.state(self)
+  local ok, err = kind.client:send {
+    method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, into = file, process = state.process,
     read = function() return true end,
   }
   if not ok then

@@ -19,24 +19,18 @@ local SOURCES <const> = {
   file = "string", data = "string", reader = "callable", offset = "integer", length = "integer",
 }
 
-local function check_unchanged(job)
-  if job.file and job.file:changed() then
-    return failure("data", "%s was changed while it was sent; it is not part of the batch as a whole", job.source)
-  end
-  return true
+local function was_changed(job)
+  return failure("data", "%s was changed while it was sent; it is not part of the batch as a whole", job.source.file)
 end
 
 local function finish(job)
-  local ok, err = check_unchanged(job)
-  if job.file then job.file:close() end
-  if not ok then return nil, err end
-  return job.observer.done(job.total)
+  if job.file and job.file:close() then return was_changed(job) end
+  return job.call:done(job)
 end
 
 local function complete(job, again)
-  local ok, err = check_unchanged(job)
-  if not ok then return nil, err end
-  ok, err = parts.complete(job.target, job.path, job.total, again)
+  if job.file and job.file:changed() then return was_changed(job) end
+  local ok, err = parts.complete(job.target, job.path, job.total, again)
   if not ok then return nil, err end
   return finish(job)
 end
@@ -47,24 +41,24 @@ local function last_of(job, first)
 end
 
 local function send_piece(job, first)
-  local last = last_of(job, first)
+  local last, call = last_of(job, first), job.call
   local length = last - first + 1
-  local ok, err = parts.send_part(job.target, job.path, first, length, job.file or job.data, job.offset + first)
+  local ok, err = parts.send_part(job.target, job.path, first, length, job.body, job.offset + first)
   if not ok then return nil, err end
-  ok, err = job.observer.part(first, last)
+  ok, err = call:part(job, first, last)
   if not ok then return nil, err end
-  job.observer.bytes(length)
+  call:arrived(length)
   job.parts_left = job.parts_left - 1
   if job.parts_left > 0 then return true end
   return complete(job)
 end
 
 -- The first bytes of the parts that have not arrived.
-local function parts_to_send(job)
+local function parts_to_send(job, arrived)
   local firsts = {}
   for first = 0, job.total - 1, job.part_size do
-    if job.known.parts[first] == last_of(job, first) then
-      job.observer.bytes(last_of(job, first) - first + 1)
+    if arrived[first] == last_of(job, first) then
+      job.call:arrived(last_of(job, first) - first + 1)
     else
       firsts[#firsts + 1] = first
     end
@@ -74,18 +68,19 @@ end
 
 -- Begins a large file, or goes on with it; its parts are jobs of their own, and whichever is done last completes
 -- it.
-local function send_in_parts(job, jobs)
-  local begun = next(job.known.parts) ~= nil -- a part was acknowledged
-  if not begun then
-    if not job.known.part_size then job.part_size = parts.part_size(job.target, job.part_size) end
-    local ok, err = job.observer.begun(job.part_size)
+local function send_in_parts(job)
+  local known, call = job.known, job.call
+  local arrived = known and known.parts or {}
+  if next(arrived) == nil then -- no part was acknowledged
+    if not (known and known.part_size) then job.part_size = parts.part_size(job.target, job.part_size) end
+    local ok, err = call:begun(job)
     if ok then ok, err = parts.initialize(job.target, job.path) end
     if not ok then return nil, err end
   end
-  local firsts, sent = parts_to_send(job), 0
+  local firsts, sent = parts_to_send(job, arrived), 0
   if #firsts == 0 then return complete(job, true) end
   job.parts_left = #firsts
-  jobs:add(function()
+  call.jobs:add(function()
     sent = sent + 1
     return send_piece(job, firsts[sent])
   end, #firsts)
@@ -93,68 +88,76 @@ local function send_in_parts(job, jobs)
 end
 
 -- Sends a small file in one request, or in parts where that is too much.
-local function send_whole(job, jobs)
-  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.file or job.data, job.offset, job.total)
-  if in_parts then return send_in_parts(job, jobs) end
+local function send_whole(job)
+  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.body, job.offset, job.total)
+  if in_parts then return send_in_parts(job) end
   if not ok then
     if job.file then job.file:close() end
     return nil, err
   end
-  job.observer.bytes(job.total)
+  job.call:arrived(job.total)
   return finish(job)
 end
 
-local function open_source(job, source)
-  if source.data then
-    job.data, job.total = source.data, #source.data
-    return true
-  end
+-- Opens a file, of which a range may be meant.
+local function open_file(job)
+  local source, known = job.source, job.known
   local file, err = core.file.open(source.file)
   if not file then return nil, err end
   -- the sum of its contents was compared before; it is not made again for each
-  if job.known.fingerprint and job.known.fingerprint:match "^%S+" ~= file:stamp() then
+  if known and known.fingerprint and not file:has_stamp_of(known.fingerprint) then
     return failure("data", "%s was changed since it was first looked at", source.file)
   end
-  local offset = source.offset or 0
-  local length = source.length or file:size() - offset
-  if offset < 0 or length < 0 or offset + length > file:size() then
-    return failure("data", "%s has %d bytes; %d from %d on cannot be sent", source.file, file:size(), length, offset)
+  local size, offset = file:size(), source.offset or 0
+  local length = source.length or size - offset
+  if offset < 0 or length < 0 or offset + length > size then
+    return failure("data", "%s has %d bytes; %d from %d on cannot be sent", source.file, size, length, offset)
   end
-  job.file, job.source, job.offset, job.total = file, source.file, offset, length
+  job.file, job.body, job.offset, job.total = file, file, offset, length
   return true
 end
 
--- An observer need not have every function.
-local SILENT <const> = { __index = function() return function() return true end end }
-
---- The job that sends one file. It is opened when its turn comes.
--- @tparam table jobs the group that runs the job, and gets the parts of a large file
+--- Sends one file, as a job of a group.
+-- @tparam table call what the files of one call have in common: `jobs`, that group, which gets the parts of a large
+--   file; `given`, the upload options; and methods, each of which is called on the way with the job, and gives true,
+--   or nil and an error: `begun(job)`, before it goes in parts of `job.part_size`; `part(job, first, last)`: that has
+--   arrived; `done(job)`: the file has, `job.source` of `job.total` bytes, which was begun at `job.began` (seconds on
+--   the monotonic clock). `arrived(count)` is called with a count of bytes
 -- @tparam table target
 -- @tparam string name in the batch
 -- @tparam table source `file` (a path), with `offset` and `length`; or `data`
--- @tparam table given upload options
--- @tparam table observer functions that are called on the way, and give true, or nil and an error: `begun(part_size)`,
---   before it goes in parts; `part(first, last)`, `bytes(count)`: they have arrived; `done(total)`: the file has
 -- @tparam ?table known what has arrived before: `part_size` of a file that was begun, its `parts` (first byte -> last),
 --   its `fingerprint`
--- @treturn[1] function
+-- @treturn[1] boolean true: it was sent, or its parts are jobs by now
 -- @treturn[2] nil
--- @treturn[2] table error of kind `data`: the name cannot be used
-function upload.job(jobs, target, name, source, given, observer, known)
+-- @treturn[2] table error
+function upload.file(call, target, name, source, known)
   local path, err = paths.file(target, name)
   if not path then return nil, err end
-  known = known or { parts = {} }
   local job = {
-    target = target, path = path, offset = 0, known = known, observer = setmetatable(observer, SILENT),
-    part_size = known.part_size or given.part_size or parts.FILE_PART,
+    call = call, target = target, path = path, source = source, known = known, began = core.system.monotonic(),
+    body = source.data, total = source.data and #source.data or 0,
   }
-  return function()
-    local ok, unread = open_source(job, source)
+  if not job.body then
+    local ok, unread = open_file(job)
     if not ok then return nil, unread end
-    local most = math.min(given.part_threshold or limits.LARGEST_PUT, (target.refused or math.huge) - 1)
-    if job.total <= most and not known.part_size then return send_whole(job, jobs) end
-    return send_in_parts(job, jobs)
   end
+  local total, refused = job.total, target.refused
+  local is_large = total > (call.given.part_threshold or limits.LARGEST_PUT) or refused and total >= refused
+  if is_large or known and known.part_size then return send_in_parts(job) end
+  return send_whole(job)
+end
+
+-- A call of one file, where nobody has to hear of anything on the way.
+local Alone = {}
+Alone.__index = Alone
+
+function Alone.arrived() return true end
+Alone.begun, Alone.part = Alone.arrived, Alone.arrived
+
+function Alone:done(job)
+  self.bytes = job.total
+  return true
 end
 
 local function check_source(source, level)
@@ -200,24 +203,17 @@ function batch.methods:upload(name, source, given)
   if type(name) ~= "string" then error("bad argument to upload (the name is a string)", 2) end
   check_source(source, 2)
   given = options.check(given, SCHEMA, "upload", 2)
-  local ok, wrong = parts.check_options(given)
+  local ok, wrong = parts.check_options(given, given.timeout)
   if not ok then return nil, wrong end
   if source.reader then return copy(self, name, source, given) end
-  local target, err = parts.target(self, given)
+  local target, err = parts.target(self, given.timeout)
   if not target then return nil, err end
-  local began, bytes = core.system.monotonic(), 0
   local jobs <close> = Group.new(nil, given.parallel or target.client.parallel)
-  local job, unfit = upload.job(jobs, target, name, source, given, {
-    done = function(total)
-      bytes = total
-      return true
-    end,
-  })
-  if not job then return nil, unfit end
-  jobs:add(job)
+  local call, began = setmetatable({ jobs = jobs, given = given, bytes = 0 }, Alone), core.system.monotonic()
+  jobs:add(function() return upload.file(call, target, name, source) end)
   local sent, failed = jobs:wait()
   if not sent then return nil, failed end
-  return { name = name, bytes = bytes, seconds = core.system.monotonic() - began }
+  return { name = name, bytes = call.bytes, seconds = core.system.monotonic() - began }
 end
 
 return upload

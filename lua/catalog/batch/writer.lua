@@ -232,7 +232,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function writer.open(self, name, given)
-  local target, err = parts.target(self, given)
+  local target, err = parts.target(self, given.timeout)
   if not target then return nil, err end
   local path, unfit = paths.file(target, name)
   if not path then return nil, unfit end
@@ -279,7 +279,7 @@ end
 function batch.methods:writer(name, given)
   if type(name) ~= "string" then error("bad argument to writer (the name is a string)", 2) end
   given = options.check(given, SCHEMA, "writer", 2)
-  local ok, err = parts.check_options(given)
+  local ok, err = parts.check_options(given, given.timeout)
   if not ok then return nil, err end
   ok, err = check_format(self)
   if not ok then return nil, err end

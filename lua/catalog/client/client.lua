@@ -199,8 +199,8 @@ end
 --   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
 --   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
 --   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
---   (the value of Content-Range), `final` (a function that is given an error, and says whether the caller knows better
---   than to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
+--   (the value of Content-Range), `final` (a function of an error and the request: whether the caller knows better than
+--   to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
 --   of the io library. Of a call of several requests: `deadline`, when all of it has to be over, as of the function
 --   `deadline`; otherwise it begins now. Of what belongs to a process: `process`, as of `scheduler.process`
 -- @return[1] what `request.read` gave

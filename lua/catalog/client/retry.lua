@@ -41,7 +41,7 @@ end
 -- be a better way than the same again.
 local function may_repeat(request, err)
   return err.retryable and not err.attempts and not request.once
-    and (request.repeatable or not err.ambiguous) and not (request.final and request.final(err))
+    and (request.repeatable or not err.ambiguous) and not (request.final and request.final(err, request))
 end
 
 --- How long the service wants to be left alone after an error.

@@ -31,9 +31,8 @@ local TICK <const> = 0.1
 local function creation_options(given, count, number)
   local chosen = {}
   for name in pairs(creation.OPTIONS) do chosen[name] = given[name] end
-  chosen.external_id = once.id_of(given)
   if given.extra then -- the external id has one place
-    chosen.extra = {}
+    chosen.external_id, chosen.extra = once.id_of(given), {}
     for name, value in pairs(given.extra) do chosen.extra[name] = value end
     chosen.extra.externalId = nil
   end
@@ -41,86 +40,84 @@ local function creation_options(given, count, number)
   return chosen
 end
 
-local function begin_all(run, groups)
-  for i, one in ipairs(groups) do
-    local ok, err = resume.begin(run, one, i, creation_options(run.given, #groups, i))
-    if not ok then return nil, err end
-  end
-  return true
+-- The batch of a group.
+local function begin(run, one, number)
+  local chosen = creation_options(run.given, #run.groups, number)
+  if run.journal then return resume.begin(run, one, number, chosen) end
+  local made, err = once.create(run.client, chosen)
+  one.batch = made
+  return made, err
 end
+
+-- A run: what is ingested, by whom, and how far it is. Its uploads have the files of the plan as sources, and tell it
+-- how they go on.
+local Run = {}
+Run.__index = Run
 
 -- Takes note in the journal, where there is one.
-local function note(run, line)
-  if not run.journal then return true end
-  return run.journal:note(line)
+function Run:note(event, fields)
+  if not self.journal then return true end
+  return self.journal:note(event, fields)
 end
 
--- The job that uploads a file, or nil when it is there.
-local function job_of(run, item, target, sealed)
-  local began = core.system.monotonic()
-  local function add_bytes(count) run.bytes = run.bytes + count end
-  local function count_file(total)
-    item.bytes, item.seconds = total, core.system.monotonic() - began
-    run.files_done = run.files_done + 1
-    return true
-  end
-  local known = run.journal and run.journal:progress(item.name) or nil
-  if sealed or known and known.done then
-    add_bytes(item.bytes)
-    count_file(item.bytes)
-    return nil
-  end
-  return upload.job(run.jobs, target, item.name, { file = item.file }, run.given, {
-    bytes = add_bytes,
-    begun = function(part_size) return note(run, { event = "begin", name = item.name, part_size = part_size }) end,
-    part = function(first, last) return note(run, { event = "part", name = item.name, first = first, last = last }) end,
-    done = function(total)
-      return count_file(total) and note(run, { event = "done", name = item.name })
-    end,
-  }, known)
+function Run:begun(job)
+  return self:note("begin", { name = job.source.name, part_size = job.part_size })
 end
 
--- A job for each file of all batches: it sends the next one.
-local function job_of_next(run, groups, targets)
-  local number, index = 1, 0
+function Run:part(job, first, last)
+  return self:note("part", { name = job.source.name, first = first, last = last })
+end
+
+function Run:arrived(count) self.bytes = self.bytes + count end
+
+-- A file has arrived; in an earlier run where it took no time.
+local function count_file(run, item, bytes, seconds)
+  item.bytes, item.seconds = bytes, seconds
+  run.files_done = run.files_done + 1
+end
+
+function Run:done(job)
+  local item = job.source
+  count_file(self, item, job.total, core.system.monotonic() - job.began)
+  return not self.journal or self.journal:note("done", { name = item.name })
+end
+
+-- A job for each file of all batches: it sends the next one, unless that is there.
+local function job_of_next(run, targets)
+  local number, index, groups, noted = 1, 0, run.groups, run.journal
   return function()
     index = index + 1
-    while groups[number] and not groups[number].files[index] do number, index = number + 1, 1 end
+    while not groups[number].files[index] do number, index = number + 1, 1 end
     local one = groups[number]
-    run.file = one.files[index].name
-    local job, err = job_of(run, one.files[index], targets[number], one.sealed)
-    if not job then return err == nil or nil, err end
-    return job()
+    local item = one.files[index]
+    local known = noted and noted:progress(item.name)
+    run.file = item.name
+    if not (one.sealed or known and known.done) then return upload.file(run, targets[number], item.name, item, known) end
+    run:arrived(item.bytes)
+    count_file(run, item, item.bytes, 0.0)
+    return true
   end
 end
 
-local function upload_all(run, groups)
-  local targets = {}
-  for i, one in ipairs(groups) do
-    local target, err = parts.target(one.batch, { timeout = run.given.upload_timeout })
+local function upload_all(run)
+  local targets, on_progress = {}, run.given.on_progress
+  for i, one in ipairs(run.groups) do
+    local target, err = parts.target(one.batch, run.given.upload_timeout)
     if not target then return nil, err end
     targets[i] = target
   end
-  local report_progress = progress(run)
+  local report_progress = on_progress and progress(run)
   local jobs <close> = Group.new(nil, run.given.parallel or run.client.parallel)
   run.jobs = jobs
-  jobs:add(job_of_next(run, groups, targets), run.files_total)
-  local ok, err = jobs:wait(false, run.given.on_progress and TICK)
+  jobs:add(job_of_next(run, targets), run.files_total)
+  local ok, err = jobs:wait(false, on_progress and TICK)
   while ok == false do
     report_progress()
     ok, err = jobs:wait(false, TICK)
   end
   if not ok then return nil, err end
   run.jobs = nil
-  report_progress(true)
-  return true
-end
-
-local function for_each(groups, act)
-  for i, one in ipairs(groups) do
-    local ok, err = act(one, i)
-    if not ok then return nil, err end
-  end
+  if on_progress then report_progress(true) end
   return true
 end
 
@@ -147,7 +144,7 @@ local function complete(run, one, number)
   end
   local whole, hole = check_whole(run, one)
   if not whole then return nil, hole end
-  local ok, err = note(run, { event = "complete", group = number })
+  local ok, err = run:note("complete", { group = number })
   if not ok then return nil, err end
   ok, err = one.batch:complete()
   -- it still takes files, or is aborted
@@ -160,7 +157,7 @@ local function wait_for(run, one, number)
   local done, err = one.batch:wait { timeout = run.given.timeout, on_change = run.given.on_change }
   one.done = done or err.batch
   if one.done then
-    local ok, unwritten = note(run, { event = "end", group = number, status = one.done.status })
+    local ok, unwritten = run:note("end", { group = number, status = one.done.status })
     if not ok then return nil, unwritten end
   end
   return done, err
@@ -168,9 +165,9 @@ end
 
 -- What is not completed is aborted, so that nothing of a run that failed is ingested. With a journal it waits to be
 -- gone on with, unless the service has refused it for good.
-local function abort_all(run, groups, err)
+local function abort_all(run, err)
   if run.journal and not (err and is_refusal(err)) then return end
-  for i, one in ipairs(groups) do
+  for i, one in ipairs(run.groups) do
     if one.batch and not one.sealed and not batch.state(one.batch).final_action then
       local ok, failed = one.batch:abort { timeout = 10 }
       if run.journal and (ok or failed.status == 404) then resume.drop(run, i, one.batch.id, "aborted") end
@@ -178,21 +175,28 @@ local function abort_all(run, groups, err)
   end
 end
 
+local function for_each(run, act)
+  for number, one in ipairs(run.groups) do
+    local ok, err = act(run, one, number)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
 -- All are uploaded before the first is completed.
-local function run_all(run, groups)
-  local ok, err = begin_all(run, groups)
-  if ok then ok, err = upload_all(run, groups) end
-  if ok then ok, err = for_each(groups, function(one, number) return complete(run, one, number) end) end
-  if ok then ok, err = for_each(groups, function(one, number) return wait_for(run, one, number) end) end
+local function run_all(run)
+  local ok, err = for_each(run, begin)
+  if ok then ok, err = upload_all(run) end
+  if ok then ok, err = for_each(run, complete) end
+  if ok then ok, err = for_each(run, wait_for) end
   return ok, err
 end
 
 local function check_values(given)
-  local ok, err = parts.check_options { part_size = given.part_size, part_threshold = given.part_threshold,
-    parallel = given.parallel, timeout = given.upload_timeout }
+  local ok, err = parts.check_options(given, given.upload_timeout)
   if not ok then return nil, err end
   if given.dir and given.files then return failure("data", "give files or dir, not both") end
-  return batch.check_timeout(given.timeout)
+  return not given.timeout or batch.check_timeout(given.timeout)
 end
 
 -- The journal of the call; nothing when it has none.
@@ -237,14 +241,14 @@ function Client:ingest(given)
   local known <close>, unusable = open_journal(self, given, groups)
   if unusable then return nil, unusable end
   if known and known.resumed then groups = plan.regroup(known, files) end
-  local run = {
-    client = self, given = given, journal = known, began = began, bytes = 0, total = total, files_done = 0,
-    files_total = #files,
-  }
+  local run = setmetatable({
+    client = self, given = given, journal = known, groups = groups, began = began, bytes = 0, total = total,
+    files_done = 0, files_total = #files,
+  }, Run)
   -- a callback of the host's may raise: that too leaves nothing behind
-  local fine, done, failed = xpcall(run_all, debug.traceback, run, groups)
-  if not fine or not done then abort_all(run, groups, failed) end
+  local fine, done, failed = xpcall(run_all, debug.traceback, run)
+  if not fine or not done then abort_all(run, failed) end
   if not fine then error(done, 0) end
-  if not done then return nil, failed, report(run, groups) end
-  return report(run, groups)
+  if not done then return nil, failed, report(run) end
+  return report(run)
 end

@@ -8,6 +8,8 @@ local random = require "catalog.base.random"
 
 local journal = {}
 
+local encode <const>, monotonic <const> = line.encode, core.system.monotonic
+
 -- How long the note of a part may stay in memory of the system only, in seconds. Were it lost, the part is sent again.
 local SYNC_EVERY <const> = 1
 
@@ -33,7 +35,7 @@ end
 
 local function forget_progress(state, number)
   for _, file in pairs(state.files) do
-    if file.group == number then file.part_size, file.parts, file.done = nil, {}, nil end
+    if file.group == number then file.part_size, file.parts, file.done = nil, nil, nil end
   end
 end
 
@@ -47,8 +49,9 @@ local EVENTS <const> = {
   file = {
     fields = { group = is_group, name = is_text, bytes = is_count, fingerprint = is_text },
     note = function(state, fields)
-      state.files[fields.name] = {
-        group = fields.group, bytes = fields.bytes, fingerprint = fields.fingerprint, parts = {},
+      state.files[fields.name] = { -- with room for what will be noted of it
+        group = fields.group, bytes = fields.bytes, fingerprint = fields.fingerprint, part_size = nil, parts = nil,
+        done = nil,
       }
     end,
   },
@@ -81,7 +84,10 @@ local EVENTS <const> = {
   },
   part = {
     fields = { name = is_text, first = is_count, last = is_count }, of_file = true,
-    note = function(file, fields) file.parts[fields.first] = fields.last end,
+    note = function(file, fields)
+      file.parts = file.parts or {}
+      file.parts[fields.first] = fields.last
+    end,
   },
   done = { fields = { name = is_text }, of_file = true, note = function(file) file.done = true end },
   -- the batch is about to be completed; it came to an end
@@ -104,8 +110,8 @@ local EVENTS <const> = {
   },
 }
 
--- Takes note of one line. False: it is none of a journal's.
-local function note(state, fields)
+-- Takes note of one line that was read. False: it is none of a journal's.
+local function read_line(state, fields)
   local event = EVENTS[fields.event]
   if not event or not state.run and fields.event ~= "run" then return false end
   for name, fits in pairs(event.fields) do
@@ -137,7 +143,7 @@ function journal.read(text)
     if not fields and (checked or line.is_beginning(content)) then
       return failure("data", "line %d is not as it was written: the file was damaged, or edited", number + 1)
     end
-    if not fields or not note(state, fields) then
+    if not fields or not read_line(state, fields) then
       return failure("data", "line %d is not one of a journal's; is it the right file?", number + 1)
     end
     number, bytes, checked = number + 1, after - 1, has_sum
@@ -196,44 +202,28 @@ local function are_same_files(state, files)
   return true
 end
 
--- The first lines: what the call is, and the files.
-local function head_of(run, groups)
-  local events = { { event = "run" } }
-  for name, value in pairs(run) do events[1][name] = value end
-  for number, group in ipairs(groups) do
-    for _, item in ipairs(group.files) do
-      events[#events + 1] = {
-        event = "file", group = number, name = item.name, bytes = item.bytes, fingerprint = item.fingerprint,
-      }
-    end
-  end
-  events[#events + 1] = { event = "ready" }
-  return events
-end
-
 local Journal = { __name = "catalog.journal" }
 Journal.__index = Journal
 
--- Appends lines, and takes note of them.
-local function append(self, events, durable)
-  local lines = {}
-  for i, fields in ipairs(events) do
-    local text, unfit = line.encode(self.count + i, fields)
-    if not text then return nil, unfit end
-    lines[i] = text
-  end
-  local ok, err = self.file:append(table.concat(lines), durable)
-  if not ok then return nil, err end
-  self.count = self.count + #events
-  for _, fields in ipairs(events) do note(self.state, fields) end
-  return true
-end
-
--- Begins a journal; behind what a crash has left of its first lines, whose seed is kept.
+-- Begins a journal; behind what a crash has left of its first lines, whose seed is kept. They are written at once.
 local function begin(self, run, groups)
-  local head = head_of(run, groups)
-  head[1].seed = self.state.run and self.state.run.seed or random(16)
-  return append(self, head, true)
+  local state, lines, unfit = self.state, {}, nil
+  local function add(event, fields, subject)
+    if unfit then return end
+    lines[#lines + 1], unfit = encode(self.count + #lines + 1, event, fields)
+    if not unfit then EVENTS[event].note(subject, fields) end
+  end
+  run.seed = state.run and state.run.seed or random(16)
+  add("run", run, state)
+  for number, group in ipairs(groups) do
+    for _, item in ipairs(group.files) do
+      add("file", { group = number, name = item.name, bytes = item.bytes, fingerprint = item.fingerprint }, state)
+    end
+  end
+  add("ready", {}, state)
+  if unfit then return nil, unfit end
+  self.count = self.count + #lines
+  return self.file:append(table.concat(lines), true)
 end
 
 -- Goes on with a journal that is ready, after it was compared with the call.
@@ -325,7 +315,7 @@ function Journal:external_id(number)
   if type(seed) ~= "string" then return nil end
   local files = {}
   for name, file in pairs(self.state.files) do
-    if file.group == number then files[#files + 1] = ("%s\0%d\0%s"):format(name, file.bytes, file.fingerprint) end
+    if file.group == number then files[#files + 1] = name .. "\0" .. file.bytes .. "\0" .. file.fingerprint end
   end
   table.sort(files)
   local digest = core.journal.checksum(self.state.run.options .. "\0" .. table.concat(files, "\0"))
@@ -333,15 +323,20 @@ function Journal:external_id(number)
 end
 
 --- Takes note of what happened, or is about to.
--- @tparam table fields `event`, and the event's fields
+-- @tparam string event
+-- @tparam table fields the event's
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: it cannot be written
-function Journal:note(fields)
-  local now = core.system.monotonic()
-  local durable = LASTING[fields.event] or now - self.synced >= SYNC_EVERY
-  local ok, err = append(self, { fields }, durable)
+function Journal:note(event, fields)
+  local now, state, kind = monotonic(), self.state, EVENTS[event]
+  local durable = LASTING[event] or now - self.synced >= SYNC_EVERY
+  local text, unfit = encode(self.count + 1, event, fields)
+  if not text then return nil, unfit end
+  local ok, err = self.file:append(text, durable)
   if not ok then return nil, err end
+  self.count = self.count + 1
+  kind.note(kind.of_file and state.files[fields.name] or state, fields)
   if durable then self.synced = now end
   return true
 end

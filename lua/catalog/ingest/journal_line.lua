@@ -8,21 +8,8 @@ local line = {}
 
 local checksum <const> = core.journal.checksum
 
---- Encodes a line.
--- @tparam integer number of the line in the file, from 1
--- @tparam table fields `event`, and the fields of the event
--- @treturn[1] string with its newline
--- @treturn[2] nil
--- @treturn[2] table error of kind `data`
-function line.encode(number, fields)
-  local event = fields.event
-  fields.event = nil
-  local json, err = core.json.encode(fields)
-  fields.event = event
-  if not json then return nil, err end
-  json = '{"event":"' .. event .. (json == "{}" and '"}' or '",' .. json:sub(2))
-  return checksum(json, number) .. " " .. json .. "\n"
-end
+--- Encodes a line, as `core.journal.line`.
+line.encode = core.journal.line
 
 --- Decodes a line.
 -- @tparam integer number of the line in the file, from 1

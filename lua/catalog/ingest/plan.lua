@@ -13,6 +13,11 @@ end
 -- A path without what makes no difference.
 local function plain(path) return (path:gsub("/+%./", "/"):gsub("/+", "/"):gsub("^%./", "")) end
 
+-- A file of the plan, with room for what will be known of it.
+local function item_of(name, path)
+  return { name = name, file = path, bytes = nil, fingerprint = nil, seconds = nil }
+end
+
 -- What is in a directory and fits a pattern. What `journal` names is no data.
 local function entries_in(dir, glob, journal_path)
   local names, err = core.fs.list(dir)
@@ -23,7 +28,7 @@ local function entries_in(dir, glob, journal_path)
     local path = dir .. "/" .. name
     local meant = name:find(pattern) and name:sub(1, 1) ~= "."
     if meant and not (journal_path and plain(path) == plain(journal_path)) then
-      files[#files + 1] = { name = name, file = path }
+      files[#files + 1] = item_of(name, path)
     end
   end
   return files
@@ -38,9 +43,9 @@ local function named_files(given)
   local files = {}
   for i, item in ipairs(given.files or {}) do
     if type(item) == "string" then
-      files[i] = { name = base_name(item), file = item }
+      files[i] = item_of(base_name(item), item)
     elseif type(item) == "table" and type(item.file) == "string" then
-      files[i] = { name = item.name or base_name(item.file), file = item.file }
+      files[i] = item_of(item.name or base_name(item.file), item.file)
     else
       return failure("data", "files[%d] is neither a path nor { name = ..., file = ... }", i)
     end
@@ -49,73 +54,68 @@ local function named_files(given)
   return files
 end
 
--- Looks at a file: its size and, where there is a journal, what tells that it was not changed. The third value of a
--- failure says that it is no file: a directory, say.
-local function look_at(item, closely)
-  local file <close>, err, irregular = core.file.open(item.file)
-  if not file then return nil, err, irregular end
-  item.bytes = file:size()
-  if closely then item.fingerprint, err = file:fingerprint() end
-  if err then return nil, err end
-  return true
-end
-
--- Every file is looked at before anything is created; two of one name would replace each other. A pattern means files
--- only; what is named must be one.
+-- Every file is looked at before anything is created: its size and, where there is a journal, what tells that it was
+-- not changed. Two of one name would replace each other. A pattern means files only; what is named must be one.
 local function measure(list, given)
-  local files, seen, total = {}, {}, 0
+  local files, seen, total, closely = {}, {}, 0, given.journal ~= nil
   for _, item in ipairs(list) do
-    if seen[item.name] then
-      return failure("data", "%s and %s would both be %s in the batch; give them names", seen[item.name], item.file,
-        item.name)
+    local name, path = item.name, item.file
+    if seen[name] then
+      return failure("data", "%s and %s would both be %s in the batch; give them names", seen[name], path, name)
     end
-    seen[item.name] = item.file
-    local ok, err, irregular = look_at(item, given.journal ~= nil)
-    if ok then
-      files[#files + 1], total = item, total + item.bytes
+    seen[name] = path
+    local bytes, fingerprint, irregular = core.file.look(path, closely)
+    if bytes then
+      item.bytes, item.fingerprint = bytes, fingerprint
+      files[#files + 1], total = item, total + bytes
     elseif not (irregular and given.dir) then
-      return nil, err
+      return nil, fingerprint -- which is the error
     end
   end
   if #files == 0 then return failure("data", "there is no file %s in %s", given.pattern or "*", given.dir) end
   return files, total
 end
 
-local function limit_of(given, name)
-  return given[name] or limits[name:upper()]
-end
-
 -- One batch, or with `split` as many as the advised limits make.
 local function group(files, given)
   local last = { files = {}, bytes = 0 }
-  local groups, max_files, max_bytes = { last }, limit_of(given, "advised_files"), limit_of(given, "advised_bytes")
+  local groups, split = { last }, given.split
+  local max_files = given.advised_files or limits.ADVISED_FILES
+  local max_bytes = given.advised_bytes or limits.ADVISED_BYTES
   for _, item in ipairs(files) do
-    local count = #last.files
-    if given.split and (count >= max_files or count > 0 and last.bytes + item.bytes > max_bytes) then
-      last = { files = {}, bytes = 0 }
+    local count, bytes = #last.files, item.bytes
+    if split and (count >= max_files or count > 0 and last.bytes + bytes > max_bytes) then
+      last, count = { files = {}, bytes = 0 }, 0
       groups[#groups + 1] = last
     end
-    last.files[#last.files + 1] = item
-    last.bytes = last.bytes + item.bytes
+    last.files[count + 1], last.bytes = item, last.bytes + bytes
   end
   return groups
 end
 
+-- Checks one batch's files, or its bytes, against what is enforced and what is advised.
+local function check_limit(kind, count, most, advised, given)
+  if count > most then
+    return failure("limit", "%d %s are more than a batch may have (%d); split = true spreads them over several",
+      count, kind, most)
+  end
+  if count > advised then
+    local warn_of = given.on_warning or function(text) warn("catalog: ", text) end
+    warn_of(("%d %s are more than is advised for a batch (%d); split = true spreads them over several"):format(
+      count, kind, advised))
+  end
+  return true
+end
+
 local function check_limits(groups, given)
-  local warn_of = given.on_warning or function(text) warn("catalog: ", text) end
   for _, one in ipairs(groups) do
-    for _, what in ipairs { { "files", #one.files }, { "bytes", one.bytes } } do
-      local kind, count = what[1], what[2]
-      local most, advised = limit_of(given, "max_" .. kind), limit_of(given, "advised_" .. kind)
-      if count > most then
-        return failure("limit", "%d %s are more than a batch may have (%d); split = true spreads them over several",
-          count, kind, most)
-      end
-      if count > advised then
-        warn_of(("%d %s are more than is advised for a batch (%d); split = true spreads them over several"):format(
-          count, kind, advised))
-      end
+    local ok, err = check_limit("files", #one.files, given.max_files or limits.MAX_FILES,
+      given.advised_files or limits.ADVISED_FILES, given)
+    if ok then
+      ok, err = check_limit("bytes", one.bytes, given.max_bytes or limits.MAX_BYTES,
+        given.advised_bytes or limits.ADVISED_BYTES, given)
     end
+    if not ok then return nil, err end
   end
   return true
 end

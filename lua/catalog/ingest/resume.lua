@@ -37,15 +37,15 @@ local function create_noted(run, first_options, number, fresh)
   local noted = journal:batch(number).external_id ~= nil
   known.note = function(external_id, since)
     if noted then return true end
-    return journal:note { event = "create", group = number, external_id = external_id, since = since }
+    return journal:note("create", { group = number, external_id = external_id, since = since })
   end
   local made, err = once.create(run.client, options, known)
   if not made then
     if err.ambiguous or noted or not journal:batch(number).external_id then return nil, err end
-    local ok, unwritten = journal:note { event = "refused", group = number }
+    local ok, unwritten = journal:note("refused", { group = number })
     return nil, ok and err or unwritten
   end
-  local ok, unwritten = journal:note { event = "batch", group = number, id = made.id }
+  local ok, unwritten = journal:note("batch", { group = number, id = made.id })
   return ok and made, unwritten
 end
 
@@ -58,7 +58,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
 function resume.drop(run, number, id, status)
-  return run.journal:note { event = "drop", group = number, id = id, status = status }
+  return run.journal:note("drop", { group = number, id = id, status = status })
 end
 
 --- The first file of a group that is not in its batch, as far as the journal knows.
@@ -125,7 +125,7 @@ local function look(run, known, options)
 end
 
 --- Makes or finds the batch of a group.
--- @tparam table run `client`, `journal` or nil
+-- @tparam table run `client`, `journal`
 -- @tparam table group gets `batch`; `sealed`: it was completed before and takes no more files; `done`: it has ended,
 --   and the service knows it no more
 -- @tparam integer number of the group
@@ -134,11 +134,6 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function resume.begin(run, group, number, options)
-  local err
-  if not run.journal then
-    group.batch, err = once.create(run.client, options)
-    return group.batch ~= nil or nil, err
-  end
   local known, fresh = run.journal:batch(number), false
   if known.id then
     local found, unknown = look(run, known, options)
