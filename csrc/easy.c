@@ -122,25 +122,51 @@ static bool has_zone(CURLU *url) {
     return code != CURLUE_NO_ZONEID;
 }
 
+/* Where the path of a URL begins, if the path is plain: nothing is encoded in it, and nothing comes
+ * behind it. 0 for others. */
+static size_t plain_path(const char *text) {
+    const char *host = strstr(text, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+    for (const char *at = path ? host + 3 : ""; *at; at++) {
+        if (*at <= ' ' || *at > '~' || *at == '%' || *at == '?' || *at == '#') {
+            return 0;
+        }
+    }
+    return path ? (size_t)(path - text) : 0;
+}
+
+/* Has the parsed URL of a handle be that of the text: it differs in the path alone, mostly. */
+static CURLUcode parse(cat_easy *easy, const char *text) {
+    size_t path = plain_path(text), before = easy->url_path;
+    bool same_place = path > 0 && path == before && memcmp(text, easy->url_text, path) == 0;
+    easy->url_path = path;
+    return same_place ? curl_url_set(easy->url, CURLUPART_PATH, text + path, 0)
+                      : curl_url_set(easy->url, CURLUPART_URL, text, CURLU_PATH_AS_IS);
+}
+
 CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text) {
     size_t size = strlen(text) + 1;
     if (size == easy->url_size && memcmp(text, easy->url_text, size) == 0) {
         return CURLE_OK;
     }
-    easy->url_size = 0;
     easy->url = easy->url ? easy->url : curl_url();
-    if (!easy->url || !keep_url(pool, easy, text, size)) {
+    if (!easy->url) {
         return CURLE_OUT_OF_MEMORY;
     }
-    CURLUcode parsed = curl_url_set(easy->url, CURLUPART_URL, text, CURLU_PATH_AS_IS);
-    CURLcode code = parsed == CURLUE_OK              ? CURLE_OK
-                    : parsed == CURLUE_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
-                                                     : CURLE_URL_MALFORMAT;
+    easy->url_size = 0;
+    CURLUcode parsed = parse(easy, text);
+    CURLcode code = parsed == CURLUE_OUT_OF_MEMORY     ? CURLE_OUT_OF_MEMORY
+                    : parsed != CURLUE_OK              ? CURLE_URL_MALFORMAT
+                    : keep_url(pool, easy, text, size) ? CURLE_OK
+                                                       : CURLE_OUT_OF_MEMORY;
     /* libcurl would make the text anew, or keep that of the URL before */
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, text);
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, has_zone(easy->url) ? NULL : easy->url);
     code = code == CURLE_OK ? set_proxy(pool, easy) : code;
-    easy->url_size = code == CURLE_OK ? size : 0;
+    if (code == CURLE_OK) {
+        easy->url_size = size;
+    } else {
+        easy->url_path = 0;
+    }
     return code;
 }
 

@@ -34,6 +34,7 @@ typedef struct cat_easy {
     char *url_text;
     const cat_proxy *proxy;        /* likewise, of the pool's; NULL: none */
     size_t url_size, url_capacity; /* of the text, with its end; size 0: nothing is set */
+    size_t url_path;               /* where a plain path begins in it; 0: there is none */
     char detail[CURL_ERROR_SIZE];
     struct cat_easy *next; /* while it is idle */
 } cat_easy;

@@ -216,7 +216,8 @@ static int file_has_stamp_of(lua_State *L) {
 }
 
 /* FNV-1a, 64 bits: tells files apart that differ by accident, which is all that is asked of it. */
-static uint64_t add_to_sum(uint64_t sum, const unsigned char *bytes, size_t length) {
+static __attribute__((noinline)) uint64_t add_to_sum(uint64_t sum, const unsigned char *bytes,
+                                                     size_t length) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < length; i++) {
         sum = (sum ^ bytes[i]) * UINT64_C(1099511628211);
@@ -248,8 +249,8 @@ static bool sum_ends(const cat_file *file, uint64_t *sum) {
     *sum = UINT64_C(14695981039346656037);
     if (file->size < PIECE &&
         pread(file->descriptor, bytes, sizeof bytes, 0) == (ssize_t)file->size) {
-        *sum = add_to_sum(*sum, bytes, (size_t)file->size);
-        *sum = add_to_sum(*sum, bytes, (size_t)file->size);
+        uint64_t once = add_to_sum(*sum, bytes, (size_t)file->size);
+        *sum = add_to_sum(once, bytes, (size_t)file->size);
         return true;
     }
     off_t tail = file->size > HEAD ? file->size - HEAD : 0;
