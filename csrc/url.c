@@ -80,6 +80,32 @@ static int url_segment(lua_State *L) {
     return url_encode(L);
 }
 
+/*** Percent-encodes a path, segment by segment.
+ * @function path
+ * @tparam string text segments with slashes between them
+ * @treturn ?string nil: a segment is empty, `.` or `..`, which a server would take as a step in the
+ * path */
+static int url_path(lua_State *L) {
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length), *end = text + length;
+    luaL_Buffer out;
+    luaL_buffinit(L, &out);
+    for (const char *slash; text; text = slash ? slash + 1 : NULL) {
+        slash = memchr(text, '/', (size_t)(end - text));
+        size_t size = (size_t)((slash ? slash : end) - text);
+        if (size == 0 || (size <= 2 && memcmp(text, "..", size) == 0)) {
+            lua_pushnil(L);
+            return 1;
+        }
+        add_encoded(&out, text, size);
+        if (slash) {
+            luaL_addchar(&out, '/');
+        }
+    }
+    luaL_pushresult(&out);
+    return 1;
+}
+
 /*** One header line.
  * @function header
  * @tparam string name the header
@@ -291,9 +317,13 @@ int cat_url_proxy(lua_State *L, int index, const char *name) {
 int cat_url_open(lua_State *L) {
     static const luaL_Reg events[] = {{"__gc", parsed_gc}, {"__close", parsed_gc}, {NULL, NULL}};
     cat_handle(L, PARSED, events, NULL);
-    static const luaL_Reg functions[] = {{"encode", url_encode}, {"segment", url_segment},
-                                         {"header", url_header}, {"date", url_date},
-                                         {"base", url_base},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"encode", url_encode},
+                                         {"segment", url_segment},
+                                         {"path", url_path},
+                                         {"header", url_header},
+                                         {"date", url_date},
+                                         {"base", url_base},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -32,12 +32,12 @@ local function act(self, action, given, call)
     local ok, wrong = batch.check_timeout(timeout)
     if not ok then return nil, wrong end
   end
-  local request, client = batch.action(self, action, timeout)
+  local request, client, state = batch.action(self, action, timeout)
   if not request then return nil, client end
   request.deadline = client:deadline()
   local ok, err = client:send(request)
   if not ok and not is_done(self, action, err, request.deadline) then return nil, err end
-  once.abort_others(self)
+  if state.others then once.abort_others(self) end
   return self
 end
 

@@ -54,17 +54,18 @@ end
 -- @tparam ?number timeout seconds
 -- @treturn[1] table for `client:send`
 -- @treturn[1] catalog.client
+-- @treturn[1] table as of `batch.state`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`: the id cannot be that of a batch
 function batch.action(self, action, timeout)
+  local state, kind = batch.state(self)
   local path, err = paths.action(self.id, action)
   if not path then return nil, err end
-  local state, kind = batch.state(self)
   state.final_action = action
   return {
     method = "POST", path = path, body = "", sandbox = kind.sandbox, timeout = timeout, deadline = nil,
     repeatable = true, read = batch.accept, process = state.process,
-  }, kind.client
+  }, kind.client, state
 end
 
 -- One attempt, without the pauses of others.
@@ -217,9 +218,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error, as of `get`
 function batch.fetch(self, timeout, deadline)
+  local state, kind = batch.state(self)
   local path, err = paths.catalog(self.id)
   if not path then return nil, err end
-  local state, kind = batch.state(self)
   local fields, failed = kind.client:send {
     method = "GET", repeatable = true, path = path, sandbox = kind.sandbox, timeout = timeout, deadline = deadline,
     process = state.process, read = function(body) return look_up(self.id, body) end,

@@ -64,22 +64,6 @@ function paths.export(id, path, query)
   return base .. "/meta?path=" .. core.url.encode(path) .. (query or "")
 end
 
--- The name of a file, encoded.
-local function encode_name(name)
-  if name == "" then return failure("data", "the name of the file is empty") end
-  local encoded, from = "", 1
-  while from do
-    local slash = name:find("/", from, true)
-    local segment = core.url.segment(name:sub(from, slash and slash - 1), "segment")
-    if not segment then
-      return failure("data", 'the name "%s" has an empty segment, or one that is . or .., which cannot be sent', name)
-    end
-    encoded = from == 1 and segment or encoded .. "/" .. segment
-    from = slash and slash + 1
-  end
-  return encoded
-end
-
 --- Where the files of a batch are.
 -- @tparam string id of the batch
 -- @tparam string dataset its id
@@ -101,8 +85,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 function paths.file(target, name)
-  local encoded, err = encode_name(name)
-  if not encoded then return nil, err end
+  local encoded = core.url.path(name)
+  if not encoded then
+    return failure("data", name == "" and "the name of the file is empty"
+      or 'the name "%s" has an empty segment, or one that is . or .., which cannot be sent', name)
+  end
   local path = target.files .. "/" .. encoded
   -- what an action adds still has to fit
   if #target.base_url + #path + #"?action=INITIALIZE" > LONGEST_URL then

@@ -24,12 +24,12 @@ local function was_changed(job)
 end
 
 local function finish(job)
-  if job.file and job.file:close() then return was_changed(job) end
+  if job.source.file and job.body:close() then return was_changed(job) end
   return job.call:done(job)
 end
 
 local function complete(job, again)
-  if job.file and job.file:changed() then return was_changed(job) end
+  if job.source.file and job.body:changed() then return was_changed(job) end
   local ok, err = parts.complete(job.target, job.path, job.total, again)
   if not ok then return nil, err end
   return finish(job)
@@ -43,7 +43,7 @@ end
 local function send_piece(job, first)
   local last, call = last_of(job, first), job.call
   local length = last - first + 1
-  local ok, err = parts.send_part(job.target, job.path, first, length, job.body, job.offset + first)
+  local ok, err = parts.send_part(job.target, job.path, first, length, job.body, (job.source.offset or 0) + first)
   if not ok then return nil, err end
   ok, err = call:part(job, first, last)
   if not ok then return nil, err end
@@ -71,8 +71,9 @@ end
 local function send_in_parts(job)
   local known, call = job.known, job.call
   local arrived = known and known.parts or {}
+  job.part_size = known and known.part_size
+    or parts.part_size(job.target, call.given.part_size or parts.FILE_PART)
   if next(arrived) == nil then -- no part was acknowledged
-    if not (known and known.part_size) then job.part_size = parts.part_size(job.target, job.part_size) end
     local ok, err = call:begun(job)
     if ok then ok, err = parts.initialize(job.target, job.path) end
     if not ok then return nil, err end
@@ -89,10 +90,10 @@ end
 
 -- Sends a small file in one request, or in parts where that is too much.
 local function send_whole(job)
-  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.body, job.offset, job.total)
+  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.body, job.source.offset or 0, job.total)
   if in_parts then return send_in_parts(job) end
   if not ok then
-    if job.file then job.file:close() end
+    if job.source.file then job.body:close() end
     return nil, err
   end
   job.call:arrived(job.total)
@@ -113,7 +114,7 @@ local function open_file(job)
   if offset < 0 or length < 0 or offset + length > size then
     return failure("data", "%s has %d bytes; %d from %d on cannot be sent", source.file, size, length, offset)
   end
-  job.file, job.body, job.offset, job.total = file, file, offset, length
+  job.body, job.total = file, length
   return true
 end
 

@@ -35,7 +35,10 @@ local function entries_in(dir, glob, journal_path)
 end
 
 -- The last part of a path.
-local function base_name(path) return path:match ".*/(.*)" or path end
+local function base_name(path)
+  local _, slash = path:find ".*/"
+  return slash and path:sub(slash + 1) or path
+end
 
 -- The files as a list of { name, file }, however they were given.
 local function named_files(given)
