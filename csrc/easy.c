@@ -122,16 +122,18 @@ static bool has_zone(CURLU *url) {
     return code != CURLUE_NO_ZONEID;
 }
 
-/* Where the path of a URL begins, if the path is plain: nothing is encoded in it, and nothing comes
- * behind it. 0 for others. */
+/* What is not in a plain path: what is encoded, what ends it, and what no URL has. */
+static const bool not_plain[256] = {
+    [0 ... ' '] = true, ['%'] = true, ['?'] = true, ['#'] = true, [0x7f ... 0xff] = true};
+
+/* Where the path of a URL begins, if it is plain, and the last that there is. 0 for others. */
 static size_t plain_path(const char *text) {
     const char *host = strstr(text, "://"), *path = host ? strchr(host + 3, '/') : NULL;
-    for (const char *at = path ? host + 3 : ""; *at; at++) {
-        if (*at <= ' ' || *at > '~' || *at == '%' || *at == '?' || *at == '#') {
-            return 0;
-        }
+    const unsigned char *at = (const unsigned char *)text;
+    while (!not_plain[*at]) {
+        at++;
     }
-    return path ? (size_t)(path - text) : 0;
+    return path && *at == '\0' ? (size_t)(path - text) : 0;
 }
 
 /* Has the parsed URL of a handle be that of the text: it differs in the path alone, mostly. */

@@ -42,9 +42,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `protocol`
 function batch.accept(body)
-  if not body:find "%S" then return true end
+  if body == "" then return true end
   local _, err = core.json.decode(body)
-  if err then return nil, err end
+  if err and body:find "%S" then return nil, err end
   return true
 end
 
