@@ -32,4 +32,18 @@ describe("a transfer", function()
     assert.error_matches(function() start { offset = 1.5 } end, "offset: integer expected")
     assert.error_matches(function() start { into = headers } end, "into: open file expected")
   end)
+
+  it("goes where its URL says, wherever the one before it went", function()
+    local paths = { "/a/b", "/a/c", "/a/c?x=1", "/a/d", "/a%2Fe", "/a/f%C3%A4", "/", "/g", "/?y=/h", "/g", "/a/../i", "/j" }
+    local answers = {}
+    for i = 1, #paths do answers[i] = { send = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" } end
+    local server <close> = raw.start { answers }
+    local client = service.client(server.url)
+    for i, path in ipairs(paths) do
+      local method = i % 3 == 0 and "PUT" or "GET"
+      assert(client:send { method = method, path = path, body = method == "PUT" and "x" or nil, upload = method == "PUT",
+        read = function() return true end })
+    end
+    for i, request in ipairs(server:stop()) do assert.equal(paths[i], request:match "^%u+ (%S+) ") end
+  end)
 end)

@@ -18,6 +18,16 @@ describe("a segment of a path", function()
   end)
 end)
 
+describe("a path", function()
+  it("is encoded segment by segment, and has none that is a step", function()
+    assert.equal("a%20b/c%3F/...", url.path "a b/c?/...")
+    assert.equal("%00", url.path "\0")
+    for _, text in ipairs { "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a/.." } do
+      assert.is_nil(url.path(text), text)
+    end
+  end)
+end)
+
 describe("a header", function()
   it("is a line", function()
     assert.equal("x-api-key: k y\128", url.header("x-api-key", "k y\128", "api_key"))
