@@ -273,30 +273,24 @@ static int journal_checksum(lua_State *L) {
  * @treturn[2] nil
  * @treturn[2] table error of kind `data` */
 static int journal_line(lua_State *L) {
-    static const char before[] = "00000000 {\"event\":\"";
-    size_t event_length, length;
+    size_t length;
     lua_Integer number = luaL_checkinteger(L, 1);
-    const char *event = luaL_checklstring(L, 2, &event_length);
+    const char *event = luaL_checkstring(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
     if (cat_json_encode(L, 3, NULL) != 1) {
         return 2;
     }
-    const char *json = lua_tolstring(L, -1, &length);
+    const char *fields = lua_tolstring(L, -1, &length);
     luaL_Buffer line;
-    size_t size = strlen(before) + event_length + 2 + length + 1, at = strlen(before);
-    char *text = luaL_buffinitsize(L, &line, size);
-    memcpy(text, before, at);
-    memcpy(text + at, event, event_length);
-    at += event_length;
-    text[at++] = '"';
-    if (length > 2) { /* {} has no fields */
-        text[at++] = ',';
-    }
-    memcpy(text + at, json + 1, length - 1);
-    at += length - 1;
-    print_sum(text, cat_crc32c(sum_of_number(number), text + 9, at - 9));
-    text[at++] = '\n';
-    luaL_pushresultsize(&line, at);
+    luaL_buffinit(L, &line);
+    luaL_addstring(&line, "00000000 {\"event\":\"");
+    luaL_addstring(&line, event);
+    luaL_addstring(&line, length > 2 ? "\"," : "\""); /* {} has no fields */
+    luaL_addlstring(&line, fields + 1, length - 1);
+    char *text = luaL_buffaddr(&line);
+    print_sum(text, cat_crc32c(sum_of_number(number), text + 9, luaL_bufflen(&line) - 9));
+    luaL_addchar(&line, '\n');
+    luaL_pushresult(&line);
     return 1;
 }
 

@@ -30,13 +30,13 @@ describe("the report of an ingest", function()
   end)
 
   it("has each batch as it ended, each file with its batch, and the first batch's fields as its own", function()
-    local run = { began = core.system.monotonic() - 1 }
-    local report = new_report(run, {
+    local groups = {
       { done = { id = "b1", status = "success", metrics = { n = 1 } }, batch = { id = "b1", status = "loading" },
         files = { { name = "a", bytes = 10, seconds = 0.5 }, { name = "b", bytes = 20 } } },
       { batch = { id = "b2", status = "loading" }, files = { { name = "c", bytes = 5, seconds = 0.1 } } },
       { files = { { name = "d", bytes = 7 } } },
-    })
+    }
+    local report = new_report { began = core.system.monotonic() - 1, groups = groups }
     assert.is_true(report.seconds >= 1)
     report.seconds = nil
     assert.same({
@@ -52,8 +52,8 @@ describe("the report of an ingest", function()
   end)
 
   it("says what a journal knows of earlier runs", function()
-    local run = { began = 0, journal = { resumed = true, dropped = function(_, count) return { count } end } }
-    local report = new_report(run, { { files = {} }, { files = {} } })
+    local known = { resumed = true, dropped = function(_, count) return { count } end }
+    local report = new_report { began = 0, journal = known, groups = { { files = {} }, { files = {} } } }
     assert.is_true(report.resumed)
     assert.same({ 2 }, report.replaced)
   end)

@@ -127,9 +127,9 @@ end
 --- Reads the text of a journal.
 -- @tparam string text lines; a last one without its newline is left out, and so is one that is not as it was written:
 --   a crash may have torn it
--- @treturn[1] table what is known: `run`, `files` (name -> `group`, `bytes`, `fingerprint`, `part_size`, `parts`,
---   `done`), `groups` (each `external_id`, `since`, `refused`, `id`, `completing`, `ended`, `dropped`), `ready` (all
---   files are named)
+-- @treturn[1] table what is known: `run`, `files` (name -> `group`, `bytes`, `fingerprint`; `part_size` and `parts` of
+--   one that was begun; `done`), `groups` (each `external_id`, `since`, `refused`, `id`, `completing`, `ended`,
+--   `dropped`), `ready` (all files are named)
 -- @treturn[1] integer how many lines were read
 -- @treturn[1] integer how many bytes these have
 -- @treturn[2] nil
