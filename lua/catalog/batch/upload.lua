@@ -40,10 +40,13 @@ local function last_of(job, first)
   return math.min(first + job.part_size, job.total) - 1
 end
 
+-- Where what is sent begins in the source.
+local function offset_of(job) return job.source.file and job.source.offset or 0 end
+
 local function send_piece(job, first)
   local last, call = last_of(job, first), job.call
   local length = last - first + 1
-  local ok, err = parts.send_part(job.target, job.path, first, length, job.body, (job.source.offset or 0) + first)
+  local ok, err = parts.send_part(job.target, job.path, first, length, job.body, offset_of(job) + first)
   if not ok then return nil, err end
   ok, err = call:part(job, first, last)
   if not ok then return nil, err end
@@ -90,7 +93,7 @@ end
 
 -- Sends a small file in one request, or in parts where that is too much.
 local function send_whole(job)
-  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.body, job.source.offset or 0, job.total)
+  local ok, err, in_parts = parts.send_whole(job.target, job.path, job.body, offset_of(job), job.total)
   if in_parts then return send_in_parts(job) end
   if not ok then
     if job.source.file then job.body:close() end

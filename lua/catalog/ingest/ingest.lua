@@ -92,10 +92,12 @@ local function job_of_next(run, targets)
     local item = one.files[index]
     local known = noted and noted:progress(item.name)
     run.file = item.name
-    if not (one.sealed or known and known.done) then return upload.file(run, targets[number], item.name, item, known) end
-    run:arrived(item.bytes)
-    count_file(run, item, item.bytes, 0.0)
-    return true
+    if one.sealed or known and known.done then
+      run:arrived(item.bytes)
+      count_file(run, item, item.bytes, 0.0)
+      return true
+    end
+    return upload.file(run, targets[number], item.name, item, known)
   end
 end
 
