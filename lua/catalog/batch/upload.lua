@@ -109,10 +109,11 @@ local function open_file(job)
   local file, err = core.file.open(source.file)
   if not file then return nil, err end
   -- the sum of its contents was compared before; it is not made again for each
-  if known and known.fingerprint and not file:has_stamp_of(known.fingerprint) then
+  local size, seen = file:size(), known and known.fingerprint
+  if seen and (known.bytes ~= size or not file:has_stamp_of(seen)) then
     return failure("data", "%s was changed since it was first looked at", source.file)
   end
-  local size, offset = file:size(), source.offset or 0
+  local offset = source.offset or 0
   local length = source.length or size - offset
   if offset < 0 or length < 0 or offset + length > size then
     return failure("data", "%s has %d bytes; %d from %d on cannot be sent", source.file, size, length, offset)
@@ -131,7 +132,7 @@ end
 -- @tparam string name in the batch
 -- @tparam table source `file` (a path), with `offset` and `length`; or `data`
 -- @tparam ?table known what has arrived before: `part_size` of a file that was begun, its `parts` (first byte -> last),
---   its `fingerprint`
+--   its `bytes` and `fingerprint`
 -- @treturn[1] boolean true: it was sent, or its parts are jobs by now
 -- @treturn[2] nil
 -- @treturn[2] table error

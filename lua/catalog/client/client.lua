@@ -167,6 +167,7 @@ end
 -- The pause before the next try; of a creation the one that its rate asks for where that is longer, so that who is told
 -- of a pause is told of all of it. Nil and an error when there is no next try.
 local function pause_before(client, request, tries, err)
+  tries.rate_kept = nil
   local pause = retry.again(tries, request, err)
   if not pause or not request.rate_limited or client.rate_limiter:left() <= pause then return pause, err end
   tries.rate_kept = true
