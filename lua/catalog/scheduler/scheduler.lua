@@ -35,7 +35,8 @@ scheduler.task_of = task_of
 -- The tasks that are ready, linked by `next`; and how many tasks are being resumed, one within the other.
 local queue = { first = false, last = false, count = 0, depth = 0 }
 scheduler.queue = queue
-local operation_of, timers -- transfer -> the operation that waits for it; the heap. `engine` makes them
+-- The operation that waits for a transfer; and the heap. A fork makes others.
+local operation_of, timers = setmetatable({}, KEYS), new_timers()
 local finished = {} -- transfers that a step has ended; there is room for so many
 for i = 1, MOST_FINISHED do finished[i] = false end
 
