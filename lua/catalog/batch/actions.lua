@@ -125,6 +125,11 @@ local function telling(before, err)
   return before and err.kind == "timeout" and before or err
 end
 
+local function client_of(self)
+  local _, kind = batch.state(self)
+  return kind.client
+end
+
 -- Looks a batch up that is waited for. Without a status it would be waited for for ever.
 local function look(self, deadline)
   local fields, err = batch.fetch(self, nil, deadline)
@@ -154,8 +159,7 @@ function batch.methods:wait(given)
     if not ok then return nil, wrong end
   end
   local deadline = checked.timeout and core.system.monotonic() + checked.timeout
-  local _, kind = batch.state(self)
-  local client, pause, failures, status, last = kind.client, FIRST_PAUSE, 0, nil, nil
+  local pause, failures, status, last = FIRST_PAUSE, 0, nil, nil
   while true do
     local fields, err = look(self, deadline)
     local left, asked = deadline and deadline - core.system.monotonic() or math.huge, 0
@@ -163,7 +167,7 @@ function batch.methods:wait(given)
     if not fields and left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     if not fields then
       failures, asked = failures + 1, retry.asked(err)
-      if asked > math.min(left, client.policy.deadline) then return retry.too_late(err, asked) end
+      if asked > math.min(left, client_of(self).policy.deadline) then return retry.too_late(err, asked) end
       if not may_pass(self, err, failures) then return nil, err end
     else
       failures = 0
@@ -175,6 +179,7 @@ function batch.methods:wait(given)
     if left <= 0 then return out_of_time(self, status, checked.timeout, last) end
     -- jittered, so that many waiters do not ask at once
     local jittered = math.max(asked, pause * (0.5 + math.random() / 2))
+    local client = client_of(self)
     local paused, stopped = scheduler.sleep(math.min(left, jittered), client.loop, client)
     if not paused then return nil, stopped end
     pause = math.min(LONGEST_PAUSE, pause * GROWTH)

@@ -23,16 +23,17 @@ local function was_changed(job)
   return failure("data", "%s was changed while it was sent; it is not part of the batch as a whole", job.source.file)
 end
 
-local function finish(job)
+-- The file is there; so many of its bytes have not been said to have arrived.
+local function finish(job, count)
   if job.source.file and job.body:close() then return was_changed(job) end
-  return job.call:done(job)
+  return job.call:done(job, count)
 end
 
 local function complete(job, again)
   if job.source.file and job.body:changed() then return was_changed(job) end
   local ok, err = parts.complete(job.target, job.path, job.total, again)
   if not ok then return nil, err end
-  return finish(job)
+  return finish(job, 0)
 end
 
 -- The last byte of a part, given its first.
@@ -99,8 +100,7 @@ local function send_whole(job)
     if job.source.file then job.body:close() end
     return nil, err
   end
-  job.call:arrived(job.total)
-  return finish(job)
+  return finish(job, job.total)
 end
 
 -- Opens a file, of which a range may be meant.
@@ -126,8 +126,8 @@ end
 -- @tparam table call what the files of one call have in common: `jobs`, that group, which gets the parts of a large
 --   file; `given`, the upload options; and methods, each of which is called on the way with the job, and gives true,
 --   or nil and an error: `begun(job)`, before it goes in parts of `job.part_size`; `part(job, first, last)`: that has
---   arrived; `done(job)`: the file has, `job.source` of `job.total` bytes, which was begun at `job.began` (seconds on
---   the monotonic clock). `arrived(count)` is called with a count of bytes
+--   arrived; `done(job, count)`: the file has, `job.source` of `job.total` bytes, which was begun at `job.began`
+--   (seconds on the monotonic clock). `arrived(count)` is called with a count of bytes; what `done` has is not in it
 -- @tparam table target
 -- @tparam string name in the batch
 -- @tparam table source `file` (a path), with `offset` and `length`; or `data`

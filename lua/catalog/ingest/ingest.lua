@@ -70,15 +70,10 @@ end
 
 function Run:arrived(count) self.bytes = self.bytes + count end
 
--- A file has arrived; in an earlier run where it took no time.
-local function count_file(run, item, bytes, seconds)
-  item.bytes, item.seconds = bytes, seconds
-  run.files_done = run.files_done + 1
-end
-
-function Run:done(job)
+function Run:done(job, count)
   local item = job.source
-  count_file(self, item, job.total, core.system.monotonic() - job.began)
+  item.bytes, item.seconds = job.total, core.system.monotonic() - job.began
+  self.bytes, self.files_done = self.bytes + count, self.files_done + 1
   return not self.journal or self.journal:note("done", { name = item.name })
 end
 
@@ -93,8 +88,7 @@ local function job_of_next(run, targets)
     local known = noted and noted:progress(item.name)
     run.file = item.name
     if one.sealed or known and known.done then
-      run:arrived(item.bytes)
-      count_file(run, item, item.bytes, 0.0)
+      item.seconds, run.bytes, run.files_done = 0.0, run.bytes + item.bytes, run.files_done + 1
       return true
     end
     return upload.file(run, targets[number], item.name, item, known)
