@@ -83,7 +83,7 @@ end
 
 local function ingest(client, files)
   return client:ingest {
-    dataset = service.DATASET, format = "json", files = files, part_size = 1000, part_threshold = 1000, timeout = 1,
+    dataset = service.DATASET, format = "json", files = files, part_size = 1000, part_threshold = 1000, timeout = 4,
   }
 end
 
