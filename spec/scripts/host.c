@@ -206,6 +206,15 @@ static long curl_held(void) {
     return curl_blocks;
 }
 
+/* Whether all is freed but what was held before. A thread of libcurl that looks a name up is not
+ * waited for when a state ends (CURLOPT_QUICK_EXIT), and frees what it has when it ends itself. */
+static bool is_freed(const failing *f, long before) {
+    for (int waited = 0; f->held() != before && waited < 5000; waited++) {
+        usleep(1000);
+    }
+    return f->held() == before;
+}
+
 /* Lets allocation `number` of act() fail. Sets *reached when act() got that far. Returns 0 when all
  * is well. */
 static int fail_at(const failing *f, long number, bool for_good, bool *reached) {
@@ -229,7 +238,7 @@ static int fail_at(const failing *f, long number, bool for_good, bool *reached) 
         wrong = complain(L, "it does not recover", number);
     }
     lua_close(L);
-    if (f->held() != before) {
+    if (!is_freed(f, before)) {
         fprintf(stderr, "allocation %ld: %ld were never freed\n", number, f->held() - before);
         wrong = 1;
     }
