@@ -1,7 +1,7 @@
 --- The one place that waits. A Lua state has one scheduler: a queue of tasks that are ready, a heap of timers, the
 -- engine.
 --
--- An *operation* is what one call of `await` waits for: a transfer, a timer, the end of a task. It is over once. A
+-- An *operation* is what one `await` waits for: a transfer, a timer, the end of a task or of a group; it is over once. A
 -- *task* (`catalog.scheduler.group`) is a coroutine of ours. `await` waits in one of three ways: a task yields to the
 -- scheduler; a coroutine of a host's loop is suspended by the loop's adapter (`catalog.loop`); elsewhere the scheduler
 -- is turned until the operation is over. Whoever turns the scheduler turns it for all.
@@ -16,7 +16,7 @@ local get_engine <const>, monotonic <const> = core.engine.get, core.system.monot
 local isyieldable <const>, running <const> = coroutine.isyieldable, coroutine.running
 local resume <const>, yield <const> = coroutine.resume, coroutine.yield
 
--- A step ends when anything is done, so how long it may last does not matter, in seconds.
+-- How long a step may wait, in seconds. It ends as soon as anything is done.
 local FOREVER <const> = 3600
 
 -- So many tasks may resume one another; each takes some of Lua's limit of nested C calls.
@@ -40,7 +40,7 @@ local operation_of, timers = setmetatable({}, KEYS), new_timers()
 local finished = {} -- transfers that a step has ended; there is room for so many
 for i = 1, MOST_FINISHED do finished[i] = false end
 
-local process -- the engine of this process: a fork makes another
+local process -- the engine, which tells this process from others: a forked child has another
 local any_stopped = false -- whether a task was ever cancelled, or left behind by a fork: most programs do neither
 
 local armed, awake -- what the engine was told: the next deadline, and whether the descriptor is to be readable at once
@@ -294,7 +294,7 @@ end
 local function turn_until_done(transfer)
   local began = process
   while true do
-    local is_all = not (queue.first or armed or awake or next(operation_of)) -- that is waited for
+    local is_all = not (queue.first or armed or awake or next(operation_of)) -- whether this transfer is all that is waited for
     if is_all and transfer:wait() or transfer:done() then return true end
     turn(queue.first and 0 or FOREVER, queue.depth == 0)
     if began ~= process then return nil, scheduler.left_behind() end
