@@ -267,7 +267,7 @@ describe("the page on the architecture", function()
       assert.matches("%f[%w_]" .. file .. "%f[^%w_]", page)
     end
     for folder in shell.run("ls -d lua/catalog/*/"):gmatch "catalog/(%w+/)" do
-      assert.matches("      " .. folder, page, 1, true)
+      assert.matches("%f[%w]" .. folder .. "%s", page)
     end
   end)
 

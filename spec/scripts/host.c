@@ -336,7 +336,10 @@ static int open_silent(void) {
     socklen_t length = sizeof silent;
     int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     silent = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (descriptor < 0 || bind(descriptor, (struct sockaddr *)&silent, sizeof silent) != 0 ||
+    struct timeval patience = {.tv_sec = 10};
+    if (descriptor < 0 ||
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
+        bind(descriptor, (struct sockaddr *)&silent, sizeof silent) != 0 ||
         getsockname(descriptor, (struct sockaddr *)&silent, &length) != 0) {
         return -1;
     }

@@ -1,8 +1,8 @@
 --- The one place that waits. A Lua state has one scheduler: a queue of tasks that are ready, a heap of timers, the
 -- engine.
 --
--- An *operation* is what one `await` waits for: a transfer, a timer, the end of a task or of a group; it is over once. A
--- *task* (`catalog.scheduler.group`) is a coroutine of ours. `await` waits in one of three ways: a task yields to the
+-- An *operation* is what one `await` waits for: a transfer, a timer, the end of a task or of a group. It is over once.
+-- A *task* (`catalog.scheduler.group`) is a coroutine of ours. `await` waits in one of three ways: a task yields to the
 -- scheduler; a coroutine of a host's loop is suspended by the loop's adapter (`catalog.loop`); elsewhere the scheduler
 -- is turned until the operation is over. Whoever turns the scheduler turns it for all.
 -- @module catalog.scheduler.scheduler
@@ -294,7 +294,8 @@ end
 local function turn_until_done(transfer)
   local began = process
   while true do
-    local is_all = not (queue.first or armed or awake or next(operation_of)) -- whether this transfer is all that is waited for
+    -- whether this transfer is all that is waited for
+    local is_all = not (queue.first or armed or awake or next(operation_of))
     if is_all and transfer:wait() or transfer:done() then return true end
     turn(queue.first and 0 or FOREVER, queue.depth == 0)
     if began ~= process then return nil, scheduler.left_behind() end
