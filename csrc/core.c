@@ -9,6 +9,7 @@
 #include "fs.h"
 #include "journal.h"
 #include "json.h"
+#include "pipe.h"
 #include "system.h"
 #include "transfer.h"
 #include "url.h"
@@ -37,7 +38,8 @@ int luaopen_catalog_core(lua_State *L) {
                  {"url", cat_url_open},         {"engine", cat_engine_open},
                  {"client", cat_client_open},   {"transfer", cat_transfer_open},
                  {"batch", cat_batch_open},     {"file", cat_file_open},
-                 {"buffer", cat_buffer_open},   {"journal", cat_journal_open}};
+                 {"buffer", cat_buffer_open},   {"journal", cat_journal_open},
+                 {"pipe", cat_pipe_open}};
     pthread_once(&once, start_curl);
     if (curl_state != CURLE_OK) {
         return luaL_error(L, "libcurl does not start: %s", curl_easy_strerror(curl_state));

@@ -160,13 +160,29 @@ static int fs_list(lua_State *L) {
     return 1;
 }
 
+/*** What there is at a path; links are followed.
+ * @function kind
+ * @tparam string path
+ * @treturn ?string `file`, `directory`, `pipe` or `other`; nil: nothing that can be looked at */
+static int fs_kind(lua_State *L) {
+    struct stat found;
+    if (stat(luaL_checkstring(L, 1), &found) != 0) {
+        return 0;
+    }
+    lua_pushstring(L, S_ISREG(found.st_mode)    ? "file"
+                      : S_ISDIR(found.st_mode)  ? "directory"
+                      : S_ISFIFO(found.st_mode) ? "pipe"
+                                                : "other");
+    return 1;
+}
+
 int cat_fs_open(lua_State *L) {
     static const luaL_Reg events[] = {
         {"__gc", directory_gc}, {"__close", directory_gc}, {NULL, NULL}};
     cat_handle(L, DIRECTORY, events, NULL);
-    static const luaL_Reg functions[] = {{"mkdir", fs_mkdir},   {"temporary", fs_temporary},
-                                         {"remove", fs_remove}, {"copy", fs_copy},
-                                         {"list", fs_list},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"mkdir", fs_mkdir}, {"temporary", fs_temporary}, {"remove", fs_remove}, {"copy", fs_copy},
+        {"list", fs_list},   {"kind", fs_kind},           {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

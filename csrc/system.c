@@ -3,6 +3,8 @@
  * @module catalog.core.system */
 #include "system.h"
 
+#include "signals.h"
+
 #include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
@@ -65,6 +67,7 @@ int cat_system_open(lua_State *L) {
                                          {"now", system_now},
                                          {"random", system_random},
                                          {"isatty", system_isatty},
+                                         {"raise_signals", cat_raise_signals},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
