@@ -75,7 +75,7 @@ describe("the program", function()
       server:set_faults { { action = { leave_out = "metrics" } } }
       local output, status = run(server, ("ingest --dataset d --format json %s/a.json"):format(directory))
       assert.equal(0, status, output)
-      assert.matches("\nbatch %w+: success\n1 files, 40 B in [%d.]+ seconds\n$", output)
+      assert.matches("\nbatch %w+: success\n1 file, 40 B in [%d.]+ seconds\n$", output)
     end)
   end)
 

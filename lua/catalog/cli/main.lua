@@ -1,10 +1,12 @@
 #!/usr/bin/env lua5.4
--- What the program `catalog` runs.
-local fine, code = pcall(require("catalog.cli.program").run, arg)
+-- What the program `catalog` runs. Installed at PREFIX/bin it finds the module that was installed with it.
+local prefix, version = (arg[0]:match "^(.*)/[^/]*$" or ".") .. "/..", _VERSION:match "%d+%.%d+"
+package.path = ("%s/share/lua/%s/?.lua;%s"):format(prefix, version, package.path)
+package.cpath = ("%s/lib/lua/%s/?.so;%s"):format(prefix, version, package.cpath)
+
+local fine, code = pcall(function() return require("catalog.cli.program").main(arg) end)
 if not fine then
-  -- Ctrl-C is raised by the interpreter, as an error: where that came is of no interest
-  local interrupted = tostring(code):find("interrupted!", 1, true)
-  io.stderr:write("catalog: ", interrupted and "interrupted" or tostring(code), "\n")
-  code = interrupted and 130 or 1
+  io.stderr:write("catalog: ", tostring(code), "\n")
+  code = 1
 end
 os.exit(code, true)

@@ -20,7 +20,8 @@ local SCHEMA <const> = {
   files = "table", dir = "string", pattern = "string", parallel = "integer", part_size = "integer",
   part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
   advised_files = "integer", advised_bytes = "integer", max_files = "integer", max_bytes = "integer",
-  on_progress = "callable", on_change = "callable", on_warning = "callable", journal = "string",
+  on_progress = "callable", on_change = "callable", on_warning = "callable", on_batch = "callable",
+  journal = "string",
 }
 for name, kind in pairs(creation.OPTIONS) do SCHEMA[name] = kind end
 
@@ -42,11 +43,16 @@ end
 
 -- The batch of a group.
 local function begin(run, one, number)
-  local chosen = creation_options(run.given, #run.groups, number)
-  if run.journal then return resume.begin(run, one, number, chosen) end
-  local made, err = once.create(run.client, chosen)
-  one.batch = made
-  return made, err
+  local chosen, err = creation_options(run.given, #run.groups, number), nil
+  if run.journal then
+    local ok, failed = resume.begin(run, one, number, chosen)
+    if not ok then return nil, failed end
+  else
+    one.batch, err = once.create(run.client, chosen)
+    if not one.batch then return nil, err end
+  end
+  if run.given.on_batch then run.given.on_batch(one.batch.id) end
+  return true
 end
 
 -- A run: what is ingested, by whom, and how far it is. Its uploads have the files of the plan as sources, and tell it
@@ -216,12 +222,14 @@ end
 --   `advised_bytes` (10,000; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 2^40: more is refused);
 --   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
 --   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again),
---   `on_change` (called with a batch's status each time it is another), `on_warning` (called with a text; default:
---   Lua's `warn`), `journal` (a path: what has been done is noted there, and the same call again goes on where the
---   last one stopped; then nothing but a refusal aborts the batch)
+--   `on_batch` (called with the id of each batch, before anything goes into it), `on_change` (called with a batch's
+--   status each time it is another), `on_warning` (called with a text; default: Lua's `warn`), `journal` (a path: what
+--   has been done is noted there, and the same call again goes on where the last one stopped; then nothing but a
+--   refusal aborts the batch)
 -- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
---   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `files`); with a journal `resumed` (true:
---   it went on), and `replaced`: batches (`id`, `status`) that had ended without their files, which went into new ones
+--   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `completed`, `files`); with a journal
+--   `resumed` (true: it went on), and `replaced`: batches (`id`, `status`) that had ended without their files, which
+--   went into new ones
 -- @treturn[2] nil
 -- @treturn[2] table error
 -- @treturn[2] ?table the report, as far as things went

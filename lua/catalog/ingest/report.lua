@@ -12,7 +12,8 @@ return function(run)
     local shown = one.done or one.batch
     local id = shown and shown.id
     batches[i] = shown and {
-      id = id, status = shown.status, metrics = shown.metrics, errors = shown.errors, files = #one.files,
+      id = id, status = shown.status, metrics = shown.metrics, errors = shown.errors, completed = shown.completed,
+      files = #one.files,
     }
     for _, item in ipairs(one.files) do
       files[#files + 1] = { name = item.name, bytes = item.bytes, seconds = item.seconds, batch = id }

@@ -1,0 +1,29 @@
+--- `catalog errors`: what the service found wrong with a batch, and the rows it refused.
+-- @module catalog.cli.errors
+local core = require "catalog.core"
+local output = require "catalog.cli.output"
+local problem = require "catalog.cli.problem"
+
+local errors = {}
+
+local function print_problems(session, found)
+  for _, one in ipairs(found) do
+    output.line(session.arguments.json and core.json.encode(one) or one.text)
+  end
+end
+
+local function print_rows(batch)
+  for _, line in batch:failed_rows() do output.line(line) end
+end
+
+function errors.run(session)
+  local batch = session:batch()
+  local found, err = batch:problems()
+  if not found then return nil, err end
+  print_problems(session, found)
+  local fine, failed = pcall(print_rows, batch)
+  if not fine then return nil, problem.raised(failed) end
+  return problem.OK
+end
+
+return errors

@@ -1,0 +1,138 @@
+--- `catalog ingest`: files, standard input or pipes into a batch, all steps at once.
+-- @module catalog.cli.ingest
+local core = require "catalog.core"
+local create = require "catalog.cli.create"
+local output = require "catalog.cli.output"
+local problem = require "catalog.cli.problem"
+local progress = require "catalog.cli.progress"
+local sources = require "catalog.cli.sources"
+
+local ingest = {}
+
+--- What is wrong with the arguments together.
+-- @tparam table arguments
+-- @treturn ?string
+function ingest.check(arguments)
+  local files = #arguments.files
+  if arguments.dir and files > 0 then return "give files or --dir, not both" end
+  if not arguments.dir and files == 0 then return "there is nothing to send: give files, - or --dir" end
+  if arguments.pattern and not arguments.dir then return "--pattern is for --dir" end
+  if arguments.dir and arguments.name then return "--name is for one file, and not for --dir" end
+  return create.check(arguments) or sources.check(arguments)
+end
+
+local function observers(session)
+  if session.arguments.quiet then return {} end
+  return {
+    progress = progress.printer(),
+    change = function(status) output.note("the batch is " .. output.plain(status)) end,
+  }
+end
+
+local function given_of(session, list)
+  local arguments, given, seen = session.arguments, create.options(session.arguments), observers(session)
+  for _, name in ipairs {
+    "dir", "pattern", "parallel", "part_size", "part_threshold", "timeout", "split", "journal",
+  } do
+    given[name] = arguments[name]
+  end
+  if #list > 0 then given.files = list end
+  given.on_progress = seen.progress
+  given.on_batch = function(id) session:note_batch(id) end
+  given.on_change = function(status)
+    session.changes = (session.changes or 0) + 1
+    if seen.change then seen.change(status) end
+  end
+  given.on_warning = function(text) output.note("catalog: " .. problem.translate(text)) end
+  return given
+end
+
+-- A run that found nothing to do: all was done before.
+local function tell_done(session, report)
+  local only_looked = not session.changed and (session.changes or 0) <= #report.batches
+  if not report.resumed or not only_looked or session.arguments.quiet then return end
+  local moment = output.moment(report.batches[1].completed)
+  output.note("already done" .. (moment and " on " .. moment or "") .. "; without the journal it is ingested anew")
+end
+
+local function fail(session, err, partial)
+  if partial then session:show_report(partial) end
+  local code = session:fail(err)
+  if session.arguments.journal and partial then
+    local over = err.kind == "batch" and "the journal has nothing more to go on with; without it all is ingested anew"
+    output.note(over or "the same command again goes on from here")
+  elseif partial and err.kind ~= "batch" then
+    session:tell_batches()
+  end
+  return code
+end
+
+local function finish(session, report)
+  local ok, err = session:show_report(report)
+  if not ok then return nil, err end
+  return session:judge(report.batches)
+end
+
+local function ingest_files(session, list)
+  local report, err, partial = session.client:ingest(given_of(session, list))
+  if not report then return fail(session, err, partial) end
+  tell_done(session, report)
+  return finish(session, report)
+end
+
+-- Adds what can be read once only; the module's `ingest` looks at files before it begins.
+local function upload_all(session, batch, list, report)
+  for i, item in ipairs(list) do
+    local sent, err = sources.upload(batch, item, session.arguments)
+    if not sent then return nil, err end
+    report.files[i], report.bytes = sent, report.bytes + sent.bytes
+  end
+  return true
+end
+
+local function fill(session, batch, list, report)
+  local ok, err = upload_all(session, batch, list, report)
+  if ok then ok, err = batch:complete() end
+  if not ok then return nil, err end
+  return batch:wait { timeout = session.arguments.timeout, on_change = observers(session).change }
+end
+
+local function note_end(report, shown)
+  report.id, report.status, report.metrics, report.errors = shown.id, shown.status, shown.metrics, shown.errors
+  report.batches[1] = {
+    id = shown.id, status = shown.status, metrics = shown.metrics, errors = shown.errors, completed = shown.completed,
+    files = #report.files,
+  }
+end
+
+-- Creates a batch for what comes through pipes, and fills it. One that is not completed is aborted when it is left.
+local function send_pipes(session, list, report)
+  local given = create.options(session.arguments)
+  given.once, given.format = true, given.format or "json"
+  local batch <close>, err = session.client:create_batch(given)
+  if not batch then return nil, err end
+  session:note_batch(batch.id)
+  note_end(report, batch)
+  local fine, done, failed = pcall(fill, session, batch, list, report)
+  if not fine then failed, done = problem.raised(done), nil end
+  note_end(report, done or failed.batch or batch)
+  return done, failed
+end
+
+local function ingest_pipes(session, list)
+  local began = core.system.monotonic()
+  local ready, unready = sources.open_all(list)
+  if not ready then return nil, unready end
+  local report = { files = {}, batches = {}, bytes = 0 }
+  local done, err = send_pipes(session, list, report)
+  report.seconds = core.system.monotonic() - began
+  if done then return finish(session, report) end
+  return fail(session, err, report.id and report)
+end
+
+function ingest.run(session)
+  local list, pipes = sources.list(session.arguments)
+  return (pipes and ingest_pipes or ingest_files)(session, list)
+end
+
+return ingest

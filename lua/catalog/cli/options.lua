@@ -1,0 +1,143 @@
+--- The one table of what the program understands. Parsing, `--help`, the man page and the completion of shells are
+-- made from it. An option has a `name`; where it takes a value `value` (how that is shown) and `kind` (that of
+-- `catalog.cli.values`); and where it applies `short`, `choices`, `required`, `many`, `default`, `least`, `most`, and
+-- `completes` (`files` or `folders`).
+-- @module catalog.cli.options
+local limits = require "catalog.base.limits"
+
+local options = {}
+
+options.SUMMARY = "Gets data into Adobe Experience Platform."
+
+--- Understood before a command and after it.
+options.GLOBAL = {
+  { name = "help", short = "h", help = "Show this, or how a command is used." },
+  { name = "version", help = "Show the version." },
+  { name = "json", help = "Print tables as JSON." },
+  { name = "quiet", short = "q", help = "Print no progress and no notes; of a result its id alone, or its status." },
+  { name = "verbose", short = "v", help = "Show each exchange with the service, without secrets." },
+  { name = "sandbox", value = "NAME", help = "The sandbox, instead of AEP_SANDBOX." },
+}
+
+options.ENVIRONMENT = {
+  { "AEP_ORG", "the organisation" },
+  { "AEP_API_KEY", "the API key" },
+  { "AEP_ACCESS_TOKEN", "the token, or instead of it:" },
+  { "AEP_CLIENT_SECRET, AEP_SCOPES", "with which tokens are fetched" },
+  { "AEP_SANDBOX", "the sandbox, where it is not prod" },
+  { "AEP_BASE_URL, AEP_IMS_URL", "the service, where it is not Adobe's" },
+  { "AEP_LOG=1", "shows each exchange, as --verbose does" },
+}
+
+options.EXIT_CODES = {
+  { "0", "done" }, { "1", "failed" }, { "2", "usage" }, { "3", "the batch failed or rows were refused" },
+  { "75", "the same command may succeed later" }, { "129, 130, 143", "ended by SIGHUP, Ctrl-C, SIGTERM" },
+}
+
+local CREATION <const> = {
+  { name = "dataset", value = "ID", required = true, help = "The id of the dataset." },
+  { name = "format", value = "FORMAT", choices = { "json", "parquet", "csv" }, help = "The format of the files." },
+  { name = "multiline", help = "JSON files are one array each, not a record a line." },
+  { name = "external-id", value = "ID", help = "An id of your own, unique in the organisation." },
+  { name = "error-diagnostics", help = "Ask the service to say which rows are bad." },
+  { name = "partial-ingestion", value = "PERCENT", kind = "percent", help = "The percentage of rows that may be bad." },
+}
+
+local TRANSFER <const> = {
+  { name = "name", value = "NAME", help = "The name in the batch, where there is one file." },
+  { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000, help = "How many requests are in flight." },
+  { name = "part-size", value = "SIZE", kind = "size", most = limits.LARGEST_PART,
+    help = "The size of the parts of large files, such as 16MiB." },
+  { name = "part-threshold", value = "SIZE", kind = "size", most = limits.LARGEST_PUT,
+    help = "Larger files go in parts." },
+}
+
+local WAITING <const> = {
+  { name = "timeout", value = "TIME", kind = "time", help = "How long to wait for the service to ingest, such as 5m." },
+  { name = "allow-failed", value = "N", kind = "whole", default = 0,
+    help = "So many rows may be refused; with more the exit code is 3." },
+}
+
+local function joined(...)
+  local all = {}
+  for _, list in ipairs { ... } do table.move(list, 1, #list, #all + 1, all) end
+  return all
+end
+
+local FILES <const> = {
+  name = "files", value = "FILE", many = true, completes = "files",
+  help = "Files to send; - is standard input, JSON lines. Pipes are read, too.",
+}
+
+local function of_batch(name, summary, more)
+  local command = more or {}
+  command.name, command.summary = name, summary
+  command.options = command.options or {}
+  command.arguments = joined({ { name = "id", value = "ID", required = true, help = "The id of the batch." } },
+    command.arguments or {})
+  return command
+end
+
+--- The commands, in the order in which help shows them.
+options.COMMANDS = {
+  {
+    name = "ingest", summary = "Create a batch, upload files, complete it, and wait.", arguments = { FILES },
+    options = joined(CREATION, TRANSFER, {
+      { name = "dir", value = "FOLDER", completes = "folders", help = "A directory, instead of files." },
+      { name = "pattern", value = "PATTERN", help = "Which files of the directory, such as '*.json'." },
+      { name = "journal", value = "FILE", completes = "files",
+        help = "Notes what has been done: the same command again goes on from there." },
+      { name = "split", help = "Use several batches where one would be too large." },
+    }, WAITING),
+  },
+  { name = "create", summary = "Create a batch.", arguments = {}, options = CREATION },
+  of_batch("upload", "Upload files into a batch.", {
+    arguments = { {
+      name = "files", value = "FILE", many = true, required = true, completes = "files", help = FILES.help,
+    } },
+    options = joined(TRANSFER, {
+      { name = "dataset", value = "ID",
+        help = "The id of the dataset, where the catalog does not know the batch yet." },
+    }),
+  }),
+  of_batch("complete", "Say that all files are there: the service begins to ingest them."),
+  of_batch("wait", "Wait until a batch is ingested.", { options = WAITING }),
+  of_batch("status", "Show what the catalog knows of a batch."),
+  of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused."),
+  of_batch("abort", "Give a batch up; nothing of it is ingested."),
+  of_batch("revert", "Take an ingested batch back: its data is deleted."),
+  {
+    name = "emulator", summary = "Run a local emulator of the service until Ctrl-C.", arguments = {}, options = {
+      { name = "port", value = "PORT", kind = "whole", most = 65535, default = 8080, help = "The port." },
+      { name = "data-dir", value = "FOLDER", completes = "folders", help = "Where batches and files are kept." },
+      { name = "dataset", value = "ID[=NAME]", kind = "dataset", many = true,
+        help = "A data set that is known; may be repeated. Without it any is." },
+    },
+  },
+  {
+    name = "completion", summary = "Print what makes a shell complete this program's words.", options = {},
+    arguments = {
+      { name = "shell", value = "SHELL", choices = { "bash", "zsh" }, required = true, help = "bash or zsh." },
+    },
+  },
+  {
+    name = "help", summary = "Show how a command is used.", options = {},
+    arguments = { { name = "topic", value = "COMMAND", help = "The command." } },
+  },
+}
+
+--- A command.
+-- @tparam string name
+-- @treturn ?table nil: there is none of this name
+function options.command(name)
+  for _, command in ipairs(options.COMMANDS) do
+    if command.name == name then return command end
+  end
+end
+
+--- The name of an option in a table of Lua's.
+-- @tparam table option
+-- @treturn string `part_size` of `--part-size`
+function options.field(option) return (option.name:gsub("-", "_")) end
+
+return options

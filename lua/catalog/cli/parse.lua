@@ -1,0 +1,65 @@
+--- The words of a command line as a table, by argparse and the table of options.
+-- @module catalog.cli.parse
+local options = require "catalog.cli.options"
+local values = require "catalog.cli.values"
+
+-- What argparse calls to read a value; what it says of a bad one names the option.
+local function reader_of(element, shown)
+  return function(text)
+    local value, why = values.read(text, element)
+    if value == nil then return nil, ("%s: %s"):format(shown, why) end
+    return value
+  end
+end
+
+local function add_option(parser, option)
+  local names = (option.short and "-" .. option.short .. " " or "") .. "--" .. option.name
+  local made
+  if option.value then
+    made = parser:option(names):convert(reader_of(option, "--" .. option.name))
+    if option.choices then made:choices(option.choices) end
+  else
+    made = parser:flag(names)
+  end
+  made:target(options.field(option)):overwrite(false) -- one that is given twice is a mistake
+  made:count(option.many and "*" or option.required and "1" or "0-1")
+end
+
+local function add_argument(parser, argument)
+  local made = parser:argument(argument.name):convert(reader_of(argument, argument.value))
+  if argument.choices then made:choices(argument.choices) end
+  made:args(argument.many and (argument.required and "+" or "*") or argument.required and "1" or "?")
+end
+
+local function make_parser(argparse)
+  local parser = argparse("catalog"):add_help(false)
+  for _, option in ipairs(options.GLOBAL) do add_option(parser, option) end
+  parser:command_target "command"
+  for _, command in ipairs(options.COMMANDS) do
+    local made = parser:command(command.name):add_help(false)
+    for _, option in ipairs(command.options) do add_option(made, option) end
+    for _, argument in ipairs(command.arguments) do add_argument(made, argument) end
+  end
+  return parser
+end
+
+local function add_defaults(arguments)
+  for _, option in ipairs(options.command(arguments.command).options) do
+    local field = options.field(option)
+    if arguments[field] == nil then arguments[field] = option.default end
+  end
+  return arguments
+end
+
+--- Parses.
+-- @function parse
+-- @tparam table argparse the module
+-- @tparam {string,...} words
+-- @treturn[1] table the values by their names in Lua; `command`
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong
+return function(argparse, words)
+  local fine, arguments = make_parser(argparse):pparse(words)
+  if not fine then return nil, (tostring(arguments):gsub("\n", ". ")) end
+  return add_defaults(arguments)
+end

@@ -1,0 +1,202 @@
+--- One run of a command: its arguments, its client, and what it knows of the batches that it has to do with.
+-- @module catalog.cli.session
+local catalog = require "catalog"
+local output = require "catalog.cli.output"
+local problem = require "catalog.cli.problem"
+local problems = require "catalog.batch.problems"
+
+local Session = {}
+Session.__index = Session
+
+local session = {}
+
+--- Begins a run.
+-- @tparam table arguments as parsed
+-- @treturn table `arguments`; `client`, once it is connected; `changed` (boolean): something was sent that changes a
+--   batch; `actions` (id -> the last action that succeeded, such as `COMPLETE`)
+function session.new(arguments)
+  return setmetatable({ arguments = arguments, ids = {}, actions = {}, changed = false }, Session)
+end
+
+local function show_exchange(exchange)
+  output.note(("%s %s %s %.3f s%s%s"):format(exchange.method, exchange.url, exchange.status or "-", exchange.seconds,
+    exchange.request_id and " request " .. exchange.request_id or "",
+    exchange.error and " " .. exchange.error.message or ""))
+end
+
+-- Takes note of what was done to batches.
+local function observe(self, exchange)
+  if self.arguments.verbose then show_exchange(exchange) end
+  local path = exchange.url:match "/data/foundation/import(/.*)"
+  if exchange.error or exchange.method == "GET" or not path then return end
+  self.changed = true
+  local id, action = path:match "^/batches/([^/?]+)%?action=(%u+)$"
+  if id then self.actions[id] = action end
+end
+
+-- A fault that passes is told when it is met first, with what is done about it.
+local function tell_retry(self, retry)
+  local message = problem.text(retry.error)
+  if self.told == message then return end
+  self.told = message
+  output.note(("catalog: %s; it is tried again, up to %s in all"):format(message,
+    output.count(self.client.policy.tries, "time")))
+end
+
+--- Makes the client.
+-- @treturn ?table error
+function Session:connect()
+  local quiet = self.arguments.quiet
+  local err
+  self.client, err = catalog.client {
+    on_request = function(exchange) observe(self, exchange) end,
+    on_retry = not quiet and function(retry) tell_retry(self, retry) end or nil,
+  }
+  return err
+end
+
+--- The batch that the command names.
+-- @tparam ?string dataset its id, when it is known
+-- @treturn catalog.batch
+function Session:batch()
+  local id = self.arguments.id
+  self:note_batch(id)
+  return self.client:batch(id, { sandbox = self.arguments.sandbox, dataset = self.arguments.dataset })
+end
+
+--- Takes note of a batch that the run has to do with.
+-- @tparam string id
+function Session:note_batch(id) self.ids[#self.ids + 1] = id end
+
+-- What became of a batch that a run has left, and what can be done about it.
+local function fate_of(self, id)
+  local action = self.actions[id]
+  if action == "ABORT" then return "is aborted; nothing of it is ingested" end
+  if action == "COMPLETE" then return ("is completed, and goes on; catalog wait %s waits for it"):format(id) end
+  if action == "REVERT" then return "is reverted" end
+  if self.arguments.journal then return "is kept; the same command again goes on from here" end
+  if self.arguments.command == "wait" then return ("goes on; catalog wait %s waits for it again"):format(id) end
+  if self.arguments.command == "upload" then return "is as it was; the same command again sends the files" end
+  return ("was left; catalog status %s shows its state"):format(id)
+end
+
+--- Says of each batch what became of it, to who has ended the run.
+function Session:tell_batches()
+  for _, id in ipairs(self.ids) do
+    output.note(("catalog: the batch %s %s"):format(output.plain(id), fate_of(self, output.plain(id))))
+  end
+  if #self.ids == 0 and self.arguments.journal then output.note "catalog: the same command again goes on from here" end
+end
+
+--- Says what went wrong. What was told before is not told again.
+-- @tparam table err
+-- @treturn integer the exit code
+function Session:fail(err)
+  if self.told and err.first and problem.text(err.first) == self.told and err.attempts then
+    output.note(("catalog: given up after %s"):format(output.count(err.attempts, "try"):gsub("trys", "tries")))
+    return problem.code(err)
+  end
+  return problem.tell(err)
+end
+
+local MOMENTS <const> = { created = true, updated = true, started = true, completed = true }
+
+local function since(from, to)
+  local seconds = math.type(from) == "integer" and math.type(to) == "integer" and (to - from) / 1000
+  return seconds and seconds >= 0 and output.duration(seconds) or nil
+end
+
+-- How long the states of a batch lasted, as far as its fields tell.
+local function lasted(batch)
+  local parts = {}
+  local before, within = since(batch.created, batch.started), since(batch.started, batch.completed)
+  if before then parts[1] = "loading and staging " .. before end
+  if within then parts[#parts + 1] = "processing " .. within end
+  local open = math.type(batch.completed) ~= "integer" and since(batch.started or batch.created, batch.updated)
+  if open and type(batch.status) == "string" then
+    parts[#parts + 1] = ("%s at least %s"):format(output.plain(batch.status), open)
+  end
+  return parts[1] and table.concat(parts, ", ")
+end
+
+local function shown_field(name, value)
+  return MOMENTS[name] and output.moment(value) or output.plain(value)
+end
+
+--- Prints a batch.
+-- @tparam catalog.batch batch
+-- @tparam string brief the field that is printed alone where --quiet is given
+-- @treturn[1] integer the exit code
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Session:show(batch, brief)
+  if self.arguments.quiet then
+    output.line(output.plain(batch[brief]))
+    return problem.OK
+  end
+  if self.arguments.json then
+    local ok, err = output.json(batch)
+    return ok and problem.OK, err
+  end
+  local names = {}
+  for name in pairs(batch) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    output.line(("%-16s %s"):format(output.plain(name), shown_field(name, batch[name])))
+  end
+  local states = brief == "status" and lasted(batch)
+  if states then output.line(("%-16s %s"):format("(lasted)", states)) end
+  return problem.OK
+end
+
+-- How many rows of a batch were refused; the service may leave the counts out.
+local function refused_of(metrics)
+  if type(metrics) ~= "table" then return 0 end
+  local failed, read, done = metrics.failedRecordCount, metrics.inputRecordCount, metrics.outputRecordCount
+  if math.type(failed) == "integer" then return failed end
+  return math.type(read) == "integer" and math.type(done) == "integer" and read - done or 0
+end
+
+--- The exit code of batches that were ingested: it tells where too many rows were refused.
+-- @tparam {table,...} batches each `id`, `metrics`
+-- @treturn integer
+function Session:judge(batches)
+  local refused, first = 0, nil
+  for _, batch in ipairs(batches) do
+    local rows = refused_of(batch.metrics)
+    refused, first = refused + rows, first or rows > 0 and batch.id
+  end
+  if refused <= self.arguments.allow_failed then return problem.OK end
+  output.note(("catalog: %s %s refused (--allow-failed %d); catalog errors %s shows why"):format(
+    output.count(refused, "row"), refused == 1 and "was" or "were", self.arguments.allow_failed, output.plain(first)))
+  return problem.BATCH_FAILED
+end
+
+local function print_batch(one)
+  output.line(("batch %s: %s"):format(output.plain(one.id), output.plain(one.status or "no status")))
+  local metrics = type(one.metrics) == "table" and one.metrics or {}
+  local read, ingested = metrics.inputRecordCount, metrics.outputRecordCount
+  if math.type(ingested) == "integer" then
+    output.line(("  %d of %s records are in"):format(ingested, math.type(read) == "integer" and read or "?"))
+  end
+  for _, one_problem in ipairs(problems.list(one.errors)) do output.line("  " .. one_problem.text) end
+end
+
+--- Prints the report of an ingest.
+-- @tparam table report
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Session:show_report(report)
+  if self.arguments.json then return output.json(report) end
+  if self.arguments.quiet then
+    for _, one in ipairs(report.batches) do output.line(output.plain(one.id)) end
+    return true
+  end
+  for _, one in ipairs(report.batches) do print_batch(one) end
+  output.line(("%s, %s in %.1f seconds"):format(output.count(#report.files, "file"), output.size(report.bytes),
+    report.seconds))
+  return true
+end
+
+return session
