@@ -18,7 +18,8 @@
 # make install    PREFIX=/usr/local
 # make rock       build/catalog-1.0.0-1.src.rock, of this checkout's tag v1.0.0
 # make clean      removes build; BUILD=/tmp/x, here and everywhere, is another folder instead
-# eval "$(make -s env)" lets lua5.4 find the build tree
+# make man        build/catalog.1, the man page of the program
+# eval "$(make -s env)" lets lua5.4 find the build tree, and the shell its program
 
 LUA        ?= lua5.4
 LUA_PKG    ?= lua5.4
@@ -26,6 +27,7 @@ PREFIX     ?= /usr/local
 INST_LUADIR ?= $(PREFIX)/share/lua/5.4
 INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
 INST_BINDIR ?= $(PREFIX)/bin
+INST_MANDIR ?= $(PREFIX)/share/man
 PORT       ?= 8080
 BUILD      ?= build
 CC         ?= cc
@@ -59,8 +61,8 @@ HTTPD      := $(BUILD)/catalog/httpd.so
 HTTPD_OBJ  := $(HTTPD_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
-        rock env clean libcatalog.a bundle host-c
-all: $(CORE) $(if $(MHD_LIB),$(HTTPD))
+        man rock env clean libcatalog.a bundle host-c
+all: $(CORE) $(if $(MHD_LIB),$(HTTPD)) $(BUILD)/bin/catalog
 
 # Says which header is missing and what brings it, once.
 HEADERS    := $(BUILD)/headers
@@ -87,6 +89,10 @@ $(HTTPD): $(HTTPD_OBJ)
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(MHD_LIB)
+
+# The program of the build tree, for `env`.
+$(BUILD)/bin/catalog: lua/catalog/cli/main.lua
+	@install -D -m 755 $< $@
 
 # --- for a program that embeds it ----------------------------------------------------------------------
 
@@ -135,12 +141,21 @@ deps-test:
 deps-dev:
 	@.ci/deps $(DEPS_DEV)
 
-install: all
+# Its text is that of the program's table of options.
+MAN       := $(BUILD)/catalog.1
+man: $(MAN)
+$(MAN): $(wildcard lua/catalog/cli/*.lua) lua/catalog/base/version.lua
+	@mkdir -p $(@D)
+	@$(TREE) $(LUA) -e 'io.write(require("catalog.cli.man").page(require "catalog.base.version"))' >$@.part
+	@mv $@.part $@
+
+install: all $(MAN)
 	install -d $(DESTDIR)$(INST_LIBDIR)/catalog $(DESTDIR)$(INST_BINDIR)
 	cd lua && for f in catalog.lua $$(find catalog -name '*.lua'); do \
 	    install -D -m 644 $$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
 	install -m 755 lua/catalog/cli/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
+	install -D -m 644 $(MAN) $(DESTDIR)$(INST_MANDIR)/man1/catalog.1
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog; fi
 
 # What the rockspec fetches from where the project is published, git takes from this checkout instead.
@@ -157,7 +172,8 @@ TREE     := LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/spec/?.lua;;' LUA_CPATH='$(a
 BUSTED    = $(shell command -v busted)
 
 env:
-	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(abspath $(BUILD))/?.so;;'"
+	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(abspath $(BUILD))/?.so;;'" \
+	    'PATH='\''$(abspath $(BUILD))/bin'\'':"$$PATH"'
 
 demo: deps
 	@$(MAKE) -s all

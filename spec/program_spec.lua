@@ -1,54 +1,7 @@
+local command = require "support.command"
 local core = require "catalog.core"
-local service = require "support.service"
-local shell = require "support.shell"
 
--- Runs the program against an emulator; gives what it printed and its exit code.
-local function run(server, words, more)
-  local environment = ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token %s"):format(server.url,
-    more or "")
-  return shell.run(environment .. " " .. shell.LUA .. " lua/catalog/cli/main.lua " .. words)
-end
-
-local function with_files(body)
-  shell.with_directory(function(directory)
-    shell.write(directory .. "/a.json", ('{"n":1}\n'):rep(5))
-    shell.write(directory .. "/b.json", ('{"n":2}\n'):rep(3))
-    shell.write(directory .. "/bad.json", "not json\n")
-    service.run({}, function(server, client) body(server, directory, client) end)
-  end)
-end
-
-describe("the program, interrupted", function()
-  -- Each upload takes a while, so that the signal comes in the middle.
-  local function interrupt(options, body)
-    with_files(function(_, directory)
-      options.data_dir, options.latency_ms = directory .. "/data", 300
-      service.run(options, function(server, client)
-        local words = ("ingest --dataset d --format json --journal %s/journal %s/a.json %s/b.json"):format(directory, directory,
-          directory)
-        local output, status = run(server, words .. " & pid=$!; until grep -qs '\"done\"' " .. directory .. "/journal; do"
-          .. " sleep 0.02; done; kill -INT $pid; wait $pid")
-        body(server, client, words, output, status)
-      end)
-    end)
-  end
-
-  it("says so, and goes on from its journal", function()
-    interrupt({}, function(server, client, words, output, status)
-      assert.equal(130, status, output)
-      assert.matches("catalog: interrupted\n", output, 1, true)
-      assert.is_nil(output:find "traceback")
-      local again, done = run(server, words)
-      assert.equal(0, done, again)
-      assert.matches("8 of 8 records are in", again, 1, true)
-      local found = assert(client:send {
-        method = "GET", path = "/data/foundation/catalog/batches?limit=10", read = core.json.decode,
-      })
-      assert.equal("success", select(2, next(found)).status)
-      assert.is_nil(next(found, (next(found))))
-    end)
-  end)
-end)
+local run, with_files = command.run, command.with_files
 
 describe("the program", function()
   it("ingests files and prints a report", function()

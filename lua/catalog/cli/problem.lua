@@ -41,11 +41,12 @@ end
 -- Whether the words are the service's own.
 local function is_foreign(err) return err.kind == "http" or err.kind == "protocol" or err.kind == "auth" end
 
---- The message of an error, for people.
+--- An error for people, in one line.
 -- @tparam table err
+-- @tparam[opt] boolean bare true: what happened, without kind and code
 -- @treturn string
-function problem.text(err)
-  local text = tostring(err)
+function problem.text(err, bare)
+  local text = bare and err.message or tostring(err)
   return is_foreign(err) and text or problem.translate(text)
 end
 

@@ -36,7 +36,7 @@ end
 
 -- A fault that passes is told when it is met first, with what is done about it.
 local function tell_retry(self, retry)
-  local message = problem.text(retry.error)
+  local message = problem.text(retry.error, true)
   if self.told == message then return end
   self.told = message
   output.note(("catalog: %s; it is tried again, up to %s in all"):format(message,
@@ -92,7 +92,7 @@ end
 -- @tparam table err
 -- @treturn integer the exit code
 function Session:fail(err)
-  if self.told and err.first and problem.text(err.first) == self.told and err.attempts then
+  if self.told and err.first and problem.text(err.first, true) == self.told and err.attempts then
     output.note(("catalog: given up after %s"):format(output.count(err.attempts, "try"):gsub("trys", "tries")))
     return problem.code(err)
   end
@@ -167,6 +167,7 @@ function Session:judge(batches)
     refused, first = refused + rows, first or rows > 0 and batch.id
   end
   if refused <= self.arguments.allow_failed then return problem.OK end
+  output.flush()
   output.note(("catalog: %s %s refused (--allow-failed %d); catalog errors %s shows why"):format(
     output.count(refused, "row"), refused == 1 and "was" or "were", self.arguments.allow_failed, output.plain(first)))
   return problem.BATCH_FAILED

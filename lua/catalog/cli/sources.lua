@@ -16,6 +16,8 @@ local function check_pipes(arguments, pipes)
   local inputs = 0
   for _, path in ipairs(pipes) do inputs = inputs + (path == "-" and 1 or 0) end
   if inputs > 1 then return "standard input (-) can be sent once" end
+  -- before anything else is opened, and gets its number
+  if inputs == 1 and not core.fs.kind "/dev/stdin" then return "standard input (-) is closed" end
   if inputs == 1 and core.system.isatty(0) then
     return "standard input (-) is a terminal; send it a file or another program's output"
   end
@@ -31,7 +33,6 @@ function sources.check(arguments)
   local files, pipes = arguments.files, {}
   if arguments.name and #files ~= 1 then return ("--name is for one file, and there are %d"):format(#files) end
   for _, path in ipairs(files) do
-    if path == "" then return "the name of a file is empty" end
     if is_pipe(path) then pipes[#pipes + 1] = path end
   end
   return check_pipes(arguments, pipes)

@@ -1,0 +1,121 @@
+-- What ends the program from outside: signals, in each step.
+local command = require "support.command"
+local core = require "catalog.core"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local run, with_files = command.run, command.with_files
+
+local CODES <const> = { INT = 130, TERM = 143, HUP = 129 }
+
+-- Runs the program in the background and sends it a signal once the condition of the shell's holds. `before` is what
+-- the shell does first.
+local function interrupt(server, words, signal, condition, before)
+  return shell.run((before or "") .. command.environment(server, "env --default-signal=HUP ") .. command.PROGRAM .. " "
+    .. words .. (" & pid=$!; until %s; do kill -0 $pid || break; sleep 0.02; done; kill -%s $pid; wait $pid"):format(condition,
+    signal))
+end
+
+-- All batches the service knows.
+local function batches(client)
+  return assert(client:send {
+    method = "GET", path = "/data/foundation/catalog/batches?limit=10", read = core.json.decode,
+  })
+end
+
+local function only(found)
+  local id, fields = next(found)
+  assert.is_nil(next(found, id))
+  return id, fields.status
+end
+
+-- An emulator that takes its time, whose log says what has begun.
+local function slowly(options, body)
+  with_files(function(_, directory)
+    options.data_dir, options.latency_ms, options.log = directory .. "/data", 150, directory .. "/log"
+    service.run(options, function(server, client) body(server, directory, client) end)
+  end)
+end
+
+describe("the program, interrupted", function()
+  it("says so, and goes on from its journal", function()
+    for signal, code in pairs(CODES) do
+      slowly({}, function(server, directory, client)
+        local words = ("ingest --dataset d --format json --journal %s/journal %s/a.json %s/b.json"):format(directory, directory,
+          directory)
+        local output, status = interrupt(server, words, signal, ("grep -qs '\"done\"' %s/journal"):format(directory))
+        assert.equal(code, status, output)
+        local id = only(batches(client))
+        assert.matches(signal == "INT" and "catalog: interrupted\n" or "catalog: ended by SIG" .. signal, output, 1, true)
+        assert.matches(("the batch %s is kept; the same command again goes on from here\n"):format(id), output, 1, true)
+        assert.is_nil(output:find "traceback")
+        local again, done = run(server, words)
+        assert.equal(0, done, again)
+        assert.matches("8 of 8 records are in", again, 1, true)
+        assert.equal("success", select(2, only(batches(client))))
+      end)
+    end
+  end)
+
+  it("gives up the batch that has no journal, and says so", function()
+    for signal, code in pairs(CODES) do
+      slowly({}, function(server, directory, client)
+        local output, status = interrupt(server, ("ingest --dataset d --format json %s/a.json %s/b.json --parallel 1"):format(
+          directory, directory), signal, ("grep -q '^PUT' %s/log"):format(directory))
+        assert.equal(code, status, output)
+        local id, state = only(batches(client))
+        assert.equal("aborted", state)
+        assert.matches(("the batch %s is aborted; nothing of it is ingested\n"):format(id), output, 1, true)
+      end)
+    end
+  end)
+
+  it("says of a batch that is completed how it can be waited for", function()
+    slowly({ stage_ms = 60000 }, function(server, directory, client)
+      local output, status = interrupt(server, ("ingest --dataset d --format json %s/a.json"):format(directory), "TERM",
+        ("grep -q '^GET /data/foundation/catalog' %s/log"):format(directory))
+      assert.equal(143, status, output)
+      local id = only(batches(client))
+      assert.matches(("the batch %s is completed, and goes on; catalog wait %s waits for it\n"):format(id, id), output, 1, true)
+      output, status = interrupt(server, "wait " .. id, "TERM", ("[ $(grep -c '^GET' %s/log) -gt 4 ]"):format(directory))
+      assert.equal(143, status, output)
+      assert.matches(("the batch %s goes on; catalog wait %s waits for it again\n"):format(id, id), output, 1, true)
+    end)
+  end)
+
+  it("ends at once where a coroutine waits", function()
+    slowly({}, function(server, _, client)
+      local batch = assert(client:create_batch { dataset = "d", format = "json", error_diagnostics = true })
+      assert(batch:upload("bad.json", { data = "no\n" }))
+      assert(batch:complete())
+      batch:wait()
+      server:set_faults { { match = { path = "/export/batches/" }, action = { delay_ms = 60000 } } }
+      -- it asks for the rows once it has shown the batch's own errors
+      local output, status = interrupt(server, "errors " .. batch.id, "TERM", "sleep 2")
+      assert.equal(143, status, output)
+      assert.matches("catalog: ended by SIGTERM\n", output, 1, true)
+    end)
+  end)
+
+  it("aborts what comes through a pipe", function()
+    slowly({}, function(server, directory, client)
+      shell.run("mkfifo " .. directory .. "/pipe")
+      local words = ("ingest --dataset d --part-size 1K %s/pipe"):format(directory)
+      local output, status = interrupt(server, words, "INT", ("grep -q '^P.*pipe' %s/log"):format(directory),
+        ("(yes '{}' | head -c 100K; exec sleep 60) >%s/pipe 2>/dev/null & trap \"kill $!\" EXIT; "):format(directory))
+      assert.equal(130, status, output)
+      local id, state = only(batches(client))
+      assert.equal("aborted", state, output)
+      assert.matches(("the batch %s is aborted"):format(id), output, 1, true)
+    end)
+  end)
+
+  it("does not hear a hang-up that was ignored when it began", function()
+    slowly({}, function(server, directory)
+      local output, status = run(server, ("ingest --dataset d --format json %s/a.json & pid=$!; until grep -q '^PUT' %s/log; do"
+        .. " sleep 0.02; done; kill -HUP $pid; wait $pid"):format(directory, directory), "nohup env")
+      assert.equal(0, status, output)
+      assert.matches("5 of 5 records are in", output, 1, true)
+    end)
+  end)
+end)

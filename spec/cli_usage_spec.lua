@@ -1,0 +1,193 @@
+-- What is typed wrongly, and what helps: nothing of it needs a service.
+local core = require "catalog.core"
+local shell = require "support.shell"
+
+local PROGRAM <const> = shell.LUA .. " lua/catalog/cli/main.lua "
+
+-- Runs the program where no service is; what it prints as its result is told from what it says.
+local function run(words, before)
+  local directory = shell.run("mktemp -d"):gsub("%s+$", "")
+  local said, status = shell.run(("%s AEP_BASE_URL=http://127.0.0.1:1 AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t %s%s >%s/out")
+    :format(before or "", PROGRAM, words, directory))
+  local printed = shell.read(directory .. "/out")
+  shell.run("rm -rf " .. directory)
+  return status, printed, said
+end
+
+local function assert_usage(words, text)
+  local status, printed, said = run(words)
+  assert.equal(2, status, words .. ": " .. said)
+  assert.equal("", printed, words)
+  assert.matches("catalog: " .. text, said, 1, true)
+  assert.matches("[;?] catalog [%a ]*%-%-help shows how\n$", said)
+  assert.equal(1, select(2, said:gsub("\n", "")), said)
+end
+
+describe("the program's usage", function()
+  it("is an error where options do not fit each other, before anything is sent", function()
+    for words, text in pairs {
+      ["ingest --dataset d"] = "there is nothing to send: give files, - or --dir",
+      ["ingest --dataset d --dir /tmp a.json"] = "give files or --dir, not both",
+      ["ingest --dataset d --pattern '*.json' a.json"] = "--pattern is for --dir",
+      ["ingest --dataset d --name n a.json b.json"] = "--name is for one file, and there are 2",
+      ["ingest --dataset d --name n --dir /tmp"] = "--name is for one file, and not for --dir",
+      ["ingest --dataset d --format csv --multiline a.csv"] = "--multiline is for --format json, and not for csv",
+      ["create --dataset d --format parquet --multiline"] = "--multiline is for --format json, and not for parquet",
+      ["ingest --dataset d - - </dev/null"] = "standard input (-) can be sent once",
+      ["ingest --dataset d --journal j - </dev/null"] = "--journal cannot go on with standard input",
+      ["ingest --dataset d --split - </dev/null"] = "--split needs files whose size is known",
+      ["ingest --dataset d ''"] = "FILE: it is empty",
+    } do assert_usage(words, text) end
+  end)
+
+  it("is an error where an option is given twice, or is none, or a value is missing or empty", function()
+    for words, text in pairs {
+      ["create --dataset d --dataset e"] = "option '--dataset' must be used",
+      ["create --dataset d --multiline --multiline"] = "option '--multiline' must be used",
+      ["status id --timeout 5"] = "unknown option '--timeout'",
+      ["status id other"] = "too many arguments",
+      ["creat --dataset d"] = "unknown command 'creat'. Did you mean 'create'?",
+      ["wait id --timeout"] = "option '--timeout' requires an argument",
+      ["status ''"] = "ID: it is empty",
+      ["upload id"] = "missing argument 'files'",
+      ["completion fish"] = "argument 'shell' must be one of 'bash', 'zsh'",
+      ["help nothing"] = "unknown command 'nothing'",
+    } do assert_usage(words, text) end
+  end)
+
+  it("names the option whose value is none", function()
+    for words, text in pairs {
+      ["wait id --timeout abc"] = "--timeout: 'abc' is no time, such as 90s, 5m or 24h",
+      ["wait id --timeout 5x"] = "--timeout: '5x' is no time",
+      ["wait id --timeout 0"] = "--timeout: '0' is not more than 0",
+      ["wait id --timeout=-1"] = "--timeout: '-1' is no time",
+      ["wait id --allow-failed some"] = "--allow-failed: 'some' is no whole number",
+      ["upload id f --part-size abc"] = "--part-size: 'abc' is no size, such as 16MiB",
+      ["upload id f --part-size 16XB"] = "--part-size: '16XB' is no size",
+      ["upload id f --part-size 0"] = "--part-size: '0' is not 1 to 512000000",
+      ["upload id f --part-size 1TiB"] = "--part-size: '1TiB' is not 1 to 512000000",
+      ["upload id f --parallel 0"] = "--parallel: '0' is not 1 to 1000",
+      ["create --dataset d --partial-ingestion 101"] = "--partial-ingestion: '101' is no percentage, 0 to 100",
+      ["emulator --port 70000"] = "--port: '70000' is not 0 to 65535",
+    } do assert_usage(words, text) end
+  end)
+
+  it("is shown by the program alone, which does nothing", function()
+    local status, printed, said = run ""
+    assert.equal(2, status)
+    assert.equal("", printed)
+    assert.equal(select(2, run "--help"), said)
+  end)
+end)
+
+describe("the program's values", function()
+  local values = require "catalog.cli.values"
+
+  it("have units", function()
+    for text, bytes in pairs {
+      ["1000"] = 1000, ["16MiB"] = 16777216, ["16M"] = 16777216, ["1.5K"] = 1536, ["2kB"] = 2000, ["1GB"] = 1000000000,
+      ["3B"] = 3,
+    } do assert.equal(bytes, values.read(text, { kind = "size" }), text) end
+    for text, seconds in pairs { ["5"] = 5, ["0.5"] = 0.5, ["250ms"] = 0.25, ["90s"] = 90, ["5m"] = 300, ["24h"] = 86400 } do
+      assert.equal(seconds, values.read(text, { kind = "time" }), text)
+    end
+    assert.equal(5, values.read("5%", { kind = "percent" }))
+  end)
+end)
+
+describe("the program's help", function()
+  it("is there without argparse, and so is the version", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/argparse.lua", "error 'not here'")
+      local before = ("LUA_PATH='%s/?.lua;'\"$LUA_PATH\""):format(directory)
+      local status, _, said = run("status id", before)
+      local printed
+      assert.equal(1, status)
+      assert.matches("the command line needs argparse", said, 1, true)
+      for _, words in ipairs { "--help", "-h", "help" } do
+        status, printed = run(words, before)
+        assert.equal(0, status)
+        assert.matches("^Usage: catalog %[OPTIONS%] COMMAND", printed)
+        assert.matches("\n75 the same command may succeed later", printed, 1, true)
+      end
+      for _, words in ipairs { "ingest --help", "-h ingest", "help ingest", "ingest --dataset d -h" } do
+        status, printed = run(words, before)
+        assert.equal(0, status)
+        assert.matches("^Usage: catalog ingest %-%-dataset ID %[OPTIONS%] %[FILE...%]\n", printed)
+        assert.matches("\n  --part-size SIZE          The size of the parts of large files, such as 16MiB.\n", printed, 1, true)
+      end
+      status, printed = run("--version", before)
+      assert.same({ 0, "catalog 0.1.0\n" }, { status, printed })
+    end)
+  end)
+
+  it("has lines that fit a terminal", function()
+    for _, command in ipairs { "", "ingest", "create", "upload", "emulator" } do
+      for line in select(2, run("help " .. command)):gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
+    end
+  end)
+
+  it("is a man page, which roff reads without complaint", function()
+    local page = shell.lua [[io.write(require("catalog.cli.man").page "1.2.3")]]
+    for _, text in ipairs {
+      '.TH CATALOG 1 "" "catalog 1.2.3"', ".SH EXIT STATUS", "\\fB\\-\\-part\\-size SIZE\\fR", "AEP_ORG",
+    } do assert.matches(text, page, 1, true) end
+    if shell.run "command -v groff" == "" then return end
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/catalog.1", page)
+      assert.same({ "", 0 }, { shell.run(("groff -man -Tutf8 -ww %s/catalog.1 2>&1 >/dev/null"):format(directory)) })
+    end)
+  end)
+end)
+
+describe("the program's completion", function()
+  -- What bash offers for a line that ends where the cursor is.
+  local function offered(line)
+    local words = {}
+    for word in (line .. "|"):gmatch "[^ ]+" do words[#words + 1] = (word:gsub("|$", "")) end
+    return (shell.run(([[bash -c 'source <(%scompletion bash); compopt() { :; }
+      COMP_WORDS=(%s "%s"); COMP_CWORD=%d; _catalog; echo "${COMPREPLY[*]}"']]):format(PROGRAM,
+      table.concat(words, " ", 1, #words - 1), words[#words], #words - 1)):gsub("\n$", ""))
+  end
+
+  it("knows commands, options and values in bash", function()
+    assert.equal("complete completion", offered "catalog comp")
+    assert.equal("ingest", offered "catalog --json in")
+    assert.equal("--part-size --part-threshold --partial-ingestion", offered "catalog ingest --part":gsub(
+      "^(%S+) (%S+) (%S+)$", function(...)
+        local found = { ... }
+        table.sort(found)
+        return table.concat(found, " ")
+      end))
+    assert.equal("json parquet csv", offered "catalog create --format ")
+    assert.equal("bash zsh", offered "catalog completion ")
+    assert.equal("README.md", offered "catalog ingest READ")
+    assert.equal("csrc", offered "catalog ingest --dir csr")
+    assert.equal("", offered "catalog ingest --dataset ")
+    assert.equal("--verbose", offered "catalog status --verb")
+  end)
+
+  it("is a script that zsh can read", function()
+    local script, status = shell.run(PROGRAM .. "completion zsh")
+    assert.equal(0, status)
+    assert.matches("^#compdef catalog\n", script)
+    for _, text in ipairs {
+      "'--format[The format of the files.]:FORMAT:(json parquet csv)'",
+      "'--dir[A directory, instead of files.]:FOLDER:_files -/'",
+      "'*:FILE:_files'", "'-q[Print no progress", "'1:SHELL:(bash zsh)'",
+    } do assert.matches(text, script, 1, true) end
+    if shell.run "command -v zsh" == "" then return end
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/_catalog", script)
+      assert.same({ "", 0 }, { shell.run(("zsh -n %s/_catalog"):format(directory)) })
+    end)
+  end)
+
+  it("says of no word more than the table has", function()
+    assert.is_nil(core.fs.kind "lua/catalog/cli/parser.lua")
+    local options = require "catalog.cli.options"
+    for _, command in ipairs(options.COMMANDS) do
+      if command.name ~= "help" then assert.equal("file", core.fs.kind(("lua/catalog/cli/%s.lua"):format(command.name))) end
+    end
+  end)
+end)
