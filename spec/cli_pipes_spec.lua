@@ -13,7 +13,7 @@ local function with_kept(body)
 end
 
 local function files_of(client, output)
-  local batch = client:batch(assert(output:match '"id":"(%w+)"', output))
+  local batch = client:batch(assert(core.json.decode(output)).id)
   return assert(batch:input_files())
 end
 

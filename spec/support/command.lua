@@ -20,7 +20,7 @@ end
 
 --- Runs it as the last command of a pipe.
 function command.pipe(server, first, words, more)
-  return shell.run(first .. " | " .. command.environment(server, more) .. " " .. command.PROGRAM .. " " .. words)
+  return shell.run("{ " .. first .. "; } | " .. command.environment(server, more) .. " " .. command.PROGRAM .. " " .. words)
 end
 
 --- Calls `body(server, directory, client)`, with an emulator and some files: a.json, b.json, bad.json.

@@ -13,7 +13,8 @@ local function tell(session, sent)
   return true
 end
 
-local function send_all(session, list)
+function upload.run(session)
+  local list = sources.list(session.arguments)
   local batch, ready, err = session:batch(), sources.open_all(list)
   if not ready then return nil, err end
   for _, item in ipairs(list) do
@@ -22,12 +23,6 @@ local function send_all(session, list)
     if not sent then return nil, failed end
   end
   return problem.OK
-end
-
-function upload.run(session)
-  local fine, code, err = pcall(send_all, session, (sources.list(session.arguments)))
-  if not fine then return nil, problem.raised(code) end
-  return code, err
 end
 
 return upload
