@@ -1,0 +1,157 @@
+-- Commands on batches: what they print, and their exit codes.
+local command = require "support.command"
+local core = require "catalog.core"
+local shell = require "support.shell"
+
+local run, with_files = command.run, command.with_files
+
+local function created(server) return (run(server, "create --quiet --dataset d --format json"):gsub("\n$", "")) end
+
+describe("a batch", function()
+  it("is created, filled, completed, waited for, and taken back", function()
+    with_files(function(server, directory)
+      local id = created(server)
+      assert.matches("^%w+$", id)
+      assert.same({ "a.json: 40 B\nb.json: 24 B\n", 0 }, { run(server, ("upload %s %s/a.json %s/b.json"):format(id, directory,
+        directory)) })
+      assert.same({ "", 0 }, { run(server, ("upload -q %s --name c/d.json %s/b.json"):format(id, directory)) })
+      assert.same({ "", 0 }, { run(server, "complete " .. id) })
+      assert.same({ "success\n", 0 }, { run(server, "-q wait --timeout 1m " .. id) })
+      assert.matches('"outputRecordCount":11', (run(server, "status " .. id)), 1, true)
+      assert.same({ "", 0 }, { run(server, "revert " .. id) })
+      assert.same({ "inactive\n", 0 }, { run(server, "status -q " .. id) })
+      local output, status = run(server, ("upload %s %s/a.json"):format(id, directory))
+      assert.equal(1, status)
+      assert.matches("^catalog: PUT ", output)
+    end)
+  end)
+
+  it("has its times shown as times, and how long its states lasted", function()
+    with_files(function(server, directory)
+      local id = created(server)
+      run(server, ("upload %s %s/a.json"):format(id, directory))
+      assert.is_nil(run(server, "status " .. id):find "lasted.*processing")
+      run(server, "complete " .. id)
+      local output = run(server, "status " .. id)
+      for _, name in ipairs { "created", "started", "completed", "updated" } do
+        assert.matches("\n" .. name .. " +20%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d UTC\n", "\n" .. output)
+      end
+      assert.matches("\n%(lasted%) +loading and staging [%d.]+ s, processing [%d.]+ s\n", output)
+      assert.equal("integer", math.type(assert(core.json.decode((run(server, "status --json " .. id)))).created))
+    end, { stage_ms = 20 })
+  end)
+
+  it("of a wait that ran out of time may be waited for again", function()
+    with_files(function(server, directory)
+      local id = created(server)
+      run(server, ("upload %s %s/a.json"):format(id, directory))
+      run(server, "complete " .. id)
+      local output, status = run(server, "wait --timeout 300ms " .. id)
+      assert.equal(75, status, output)
+      assert.matches("it goes on, and can be waited for again", output, 1, true)
+    end, { stage_ms = 60000 })
+  end)
+end)
+
+describe("rows that were refused", function()
+  it("are an exit code of their own, unless so many may be", function()
+    with_files(function(server, directory)
+      local words = ("ingest --dataset d --format json --partial-ingestion 50%% %s/a.json %s/bad.json"):format(directory,
+        directory)
+      local output, status = run(server, words)
+      assert.equal(3, status, output)
+      local id = assert(output:match "batch (%w+): success\n")
+      assert.matches(("catalog: 1 row was refused (--allow-failed 0); catalog errors %s shows why\n"):format(id), output, 1, true)
+      assert.equal(0, select(2, run(server, words .. " --allow-failed 1")))
+      assert.equal(3, select(2, run(server, "wait " .. id)))
+      assert.equal(0, select(2, run(server, "wait --allow-failed 1 " .. id)))
+    end)
+  end)
+end)
+
+describe("an ingest", function()
+  it("that is done already says so, and sends nothing", function()
+    with_files(function(server, directory)
+      local words = ("ingest --dataset d --format json --journal %s/j %s/a.json"):format(directory, directory)
+      local first, status = run(server, words)
+      assert.equal(0, status, first)
+      assert.is_nil(first:find "already")
+      local again, done = run(server, words .. " -v")
+      assert.equal(0, done, again)
+      assert.matches("\nalready done on 20%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d UTC; without the journal it is ingested anew\n", again)
+      assert.is_nil(again:find "PUT" or again:find "POST")
+      assert.equal(first:match "batch (%w+)", again:match "batch (%w+)")
+    end)
+  end)
+
+  it("is quiet where it is asked to be, and shows what is exchanged", function()
+    with_files(function(server, directory)
+      local words = ("ingest --dataset d --format json %s/a.json "):format(directory)
+      assert.matches("^%w+\n$", (run(server, words .. "-q")))
+      local output = run(server, words .. "--verbose 2>&1 >/dev/null")
+      for _, step in ipairs { "POST %S+/batches 201", "PUT %S+/a.json 200", "POST %S+action=COMPLETE 200", "GET %S+ 200" } do
+        assert.matches("\n" .. step .. " [%d.]+ s request %w+\n", "\n" .. output)
+      end
+      assert.is_nil(output:find "s3cret")
+    end)
+  end)
+
+  it("that fails says what became of its batch", function()
+    with_files(function(server, directory)
+      server:set_faults { { match = { method = "PUT" }, action = { status = 400 } } }
+      local output, status = run(server, ("ingest --dataset d --format json %s/a.json"):format(directory))
+      assert.equal(1, status, output)
+      local id = assert(output:match "the batch (%w+) is aborted; nothing of it is ingested\n", output)
+      assert.equal("aborted\n", (run(server, "-q status " .. id)))
+    end)
+  end)
+end)
+
+describe("a message", function()
+  it("tells a port that nobody listens at once, once, and with what is tried", function()
+    local output, status = run({ url = "http://127.0.0.1:1" }, "status id")
+    assert.equal(75, status)
+    assert.matches("^catalog: GET http://127.0.0.1:1/.-cannot connect;.-; it is tried again, up to 5 times in all\n"
+      .. "catalog: given up after 5 tries\n$", output)
+    local quiet = run({ url = "http://127.0.0.1:1" }, "-q status id")
+    assert.equal(1, select(2, quiet:gsub("\n", "")))
+  end)
+
+  it("has no Lua in it", function()
+    local problem = require "catalog.cli.problem"
+    for text, shown in pairs {
+      ["2 files are more than a batch may have (1); split = true spreads them over several"] =
+        "2 files are more than a batch may have (1); --split spreads them over several",
+      ["a part_size of 5"] = "a --part-size of 5", ["create it with format = 'json'"] = "create it with --format json",
+      ["cannot read /data/part_size.json"] = "cannot read /data/part_size.json",
+      ["the batch b names no dataset; give it: client:batch(id, { dataset = ... })"] =
+        "the batch b names no dataset; give it with --dataset",
+      ["base_url is not a URL"] = "AEP_BASE_URL is not a URL",
+    } do assert.equal(shown, problem.translate(text)) end
+    with_files(function(server)
+      local output, status = run(server, "create --dataset d", "AEP_ORG=")
+      assert.same({ "catalog: org is missing: set AEP_ORG in the environment [config]\n", 1 }, { output, status })
+      output = run(server, "create --dataset d", "AEP_ACCESS_TOKEN=")
+      assert.equal("catalog: no credentials: set AEP_ACCESS_TOKEN, or AEP_CLIENT_SECRET and AEP_SCOPES [config]\n", output)
+      output = run(server, "create --dataset d", "AEP_BASE_URL=nowhere")
+      assert.matches("^catalog: AEP_BASE_URL is not a URL such as", output)
+    end)
+  end)
+end)
+
+describe("standard output", function()
+  it("that is full is a failure, and a reader who has left is none", function()
+    with_files(function(server)
+      local id = created(server)
+      local output, status = run(server, ("status %s >/dev/full"):format(id))
+      assert.equal(1, status)
+      assert.equal("catalog: standard output cannot be written: No space left on device\n", output)
+      assert.equal(1, select(2, run(server, "--help >/dev/full")))
+      output, status = run(server, ("status %s | :"):format(id))
+      assert.same({ "", 0 }, { output, status })
+      output = shell.run(("bash -c '%s %s --help | sleep 0; echo ${PIPESTATUS[0]}' 2>&1"):format(command.environment(server),
+        command.PROGRAM))
+      assert.is_true(output == "141\n" or output == "0\n", output) -- as soon as the reader leaves
+    end)
+  end)
+end)
