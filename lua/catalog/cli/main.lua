@@ -6,7 +6,10 @@ package.cpath = ("%s/lib/lua/%s/?.so;%s"):format(prefix, version, package.cpath)
 
 local fine, code = pcall(function() return require("catalog.cli.program").main(arg) end)
 if not fine then
-  io.stderr:write("catalog: ", tostring(code), "\n")
-  code = 1
+  local said = tostring(code)
+  -- the interpreter's own word for Ctrl-C, until the program has its signals
+  local interrupted = said:find("interrupted!", 1, true)
+  io.stderr:write("catalog: ", interrupted and "interrupted" or said:match "module '.-' not found" or said, "\n")
+  code = interrupted and 130 or 1
 end
 os.exit(code, true)
