@@ -32,7 +32,7 @@ describe("a batch", function()
       run(server, ("upload %s %s/a.json"):format(id, directory))
       assert.is_nil(run(server, "status " .. id):find "lasted.*processing")
       run(server, "complete " .. id)
-      local output = run(server, "status " .. id)
+      local output = run(server, "wait " .. id)
       for _, name in ipairs { "created", "started", "completed", "updated" } do
         assert.matches("\n" .. name .. " +20%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d UTC\n", "\n" .. output)
       end
@@ -117,6 +117,16 @@ describe("a message", function()
     assert.equal(1, select(2, quiet:gsub("\n", "")))
   end)
 
+  it("is of the proxy and of the authorities that were given", function()
+    with_files(function(server, directory)
+      local output = run(server, ("status id --ca-file %s/a.json"):format(directory))
+      assert.matches("^catalog: %-%-ca%-file has no certificate in it", output)
+      output = run({ url = "https://platform.invalid" }, "-q status id --proxy http://127.0.0.1:1")
+      assert.matches("127.0.0.1", output, 1, true)
+      assert.matches("proxy", output, 1, true)
+    end)
+  end)
+
   it("has no Lua in it", function()
     local problem = require "catalog.cli.problem"
     for text, shown in pairs {
@@ -132,7 +142,8 @@ describe("a message", function()
       local output, status = run(server, "create --dataset d", "AEP_ORG=")
       assert.same({ "catalog: org is missing: set AEP_ORG in the environment [config]\n", 1 }, { output, status })
       output = run(server, "create --dataset d", "AEP_ACCESS_TOKEN=")
-      assert.equal("catalog: no credentials: set AEP_ACCESS_TOKEN, or AEP_CLIENT_SECRET and AEP_SCOPES [config]\n", output)
+      assert.equal("catalog: no credentials: set AEP_ACCESS_TOKEN or AEP_ACCESS_TOKEN_FILE, or AEP_CLIENT_SECRET or"
+        .. " AEP_CLIENT_SECRET_FILE and AEP_SCOPES [config]\n", output)
       output = run(server, "create --dataset d", "AEP_BASE_URL=nowhere")
       assert.matches("^catalog: AEP_BASE_URL is not a URL such as", output)
     end)

@@ -68,6 +68,7 @@ describe("the program's usage", function()
       ["upload id f --part-size 1TiB"] = "--part-size: '1TiB' is not 1 to 512000000",
       ["upload id f --parallel 0"] = "--parallel: '0' is not 1 to 1000",
       ["create --dataset d --partial-ingestion 101"] = "--partial-ingestion: '101' is no percentage, 0 to 100",
+      ["status id --proxy http://u:secret@p:1"] = "--proxy: it has a password in it, which others can see there; set https_proxy",
       ["emulator --port 70000"] = "--port: '70000' is not 0 to 65535",
     } do assert_usage(words, text) end
   end)

@@ -8,8 +8,17 @@ local ELSEWHERE <const> = {
   ["lua/catalog/base/limits.lua"] = "plan", ["lua/catalog/base/version.lua"] = "catalog",
   ["lua/catalog/batch/create.lua"] = "create_batch", ["lua/catalog/cli/main.lua"] = "program",
   ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",
-  ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host",
+  ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host", ["csrc/signals.c"] = "cli_signals",
+  ["csrc/pipe.c"] = "cli_pipes",
 }
+-- The specs of the program are by what people do with it.
+for theme, files in pairs {
+  program = "program", cli_pipes = "ingest sources", cli_usage = "options parse values help man completion",
+  cli_batches = "create upload complete wait status errors abort revert session output problem", progress = "progress",
+  emulator = "emulator",
+} do
+  for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end
+end
 
 local function lines_of(command)
   local list = {}

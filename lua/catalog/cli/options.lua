@@ -17,6 +17,8 @@ options.GLOBAL = {
   { name = "quiet", short = "q", help = "Print no progress and no notes; of a result its id alone, or its status." },
   { name = "verbose", short = "v", help = "Show each exchange with the service, without secrets." },
   { name = "sandbox", value = "NAME", help = "The sandbox, instead of AEP_SANDBOX." },
+  { name = "proxy", value = "URL", kind = "proxy", help = "The proxy, instead of https_proxy; it has no password." },
+  { name = "ca-file", value = "FILE", completes = "files", help = "The authorities, as PEM certificates." },
 }
 
 options.ENVIRONMENT = {
@@ -24,8 +26,11 @@ options.ENVIRONMENT = {
   { "AEP_API_KEY", "the API key" },
   { "AEP_ACCESS_TOKEN", "the token, or instead of it:" },
   { "AEP_CLIENT_SECRET, AEP_SCOPES", "with which tokens are fetched" },
+  { "AEP_ACCESS_TOKEN_FILE, AEP_CLIENT_SECRET_FILE", "the same in files, which may change" },
   { "AEP_SANDBOX", "the sandbox, where it is not prod" },
   { "AEP_BASE_URL, AEP_IMS_URL", "the service, where it is not Adobe's" },
+  { "https_proxy, NO_PROXY", "the proxy, and what is reached without it" },
+  { "SSL_CERT_FILE, SSL_CERT_DIR", "the authorities" },
   { "AEP_LOG=1", "shows each exchange, as --verbose does" },
 }
 

@@ -10,8 +10,7 @@ problem.OK, problem.FAILED, problem.USAGE, problem.BATCH_FAILED, problem.LATER =
 -- What the module says to who calls it from Lua, and what that is on the command line. The first that fits is taken.
 local TRANSLATIONS <const> = {
   { "set it in the client's table, or (AEP_[%u_]+) in the environment", "set %1 in the environment" },
-  { "set token %((AEP_[%u_]+)%), or client_secret %((AEP_[%u_]+)%) and scopes %((AEP_[%u_]+)%)",
-    "set %1, or %2 and %3" },
+  { "%f[%a][%a_]+ %((AEP_[%u_]+)%)", "%1" },
   { "split = true", "--split" },
   { "format = '(%a+)'", "--format %1" },
   { "; give them names", "; send them one by one with --name, or from --dir" },
@@ -28,6 +27,7 @@ for _, command in ipairs(options.COMMANDS) do
     if field:find("_", 1, true) then FLAGS[field] = "--" .. option.name end
   end
 end
+FLAGS.ca_file = "--ca-file"
 for field, variable in pairs { base_url = "AEP_BASE_URL", ims_url = "AEP_IMS_URL" } do FLAGS[field] = variable end
 
 --- What the module says, without Lua in it. What is in a path of somebody's is no option's name.

@@ -49,6 +49,7 @@ function Session:connect()
   local quiet = self.arguments.quiet
   local err
   self.client, err = catalog.client {
+    proxy = self.arguments.proxy, ca_file = self.arguments.ca_file,
     on_request = function(exchange) observe(self, exchange) end,
     on_retry = not quiet and function(retry) tell_retry(self, retry) end or nil,
   }

@@ -56,6 +56,14 @@ function KINDS.percent(text)
   return number
 end
 
+-- What is on a command line others see.
+function KINDS.proxy(text)
+  if text:find "^[^/]*/*[^/]*:[^/]*@" then
+    return nil, "it has a password in it, which others can see there; set https_proxy instead"
+  end
+  return KINDS.text(text)
+end
+
 -- A data set of the emulator's: its id and its name.
 function KINDS.dataset(text)
   local id, name = text:match "^([^=]+)=(.+)$"

@@ -43,14 +43,15 @@ end
 
 -- The batch of a group.
 local function begin(run, one, number)
-  local chosen, err = creation_options(run.given, #run.groups, number), nil
+  local chosen = creation_options(run.given, #run.groups, number)
+  local ok, err
   if run.journal then
-    local ok, failed = resume.begin(run, one, number, chosen)
-    if not ok then return nil, failed end
+    ok, err = resume.begin(run, one, number, chosen)
   else
-    one.batch, err = once.create(run.client, chosen)
-    if not one.batch then return nil, err end
+    ok, err = once.create(run.client, chosen)
+    one.batch = ok
   end
+  if not ok then return nil, err end
   if run.given.on_batch then run.given.on_batch(one.batch.id) end
   return true
 end
