@@ -18,6 +18,9 @@
 /* How much of its beginning, and of its end, is looked at to know a file again, bytes. */
 #define HEAD 65536
 
+/* How much of its beginning is shown, bytes. */
+#define BEGINNING 512
+
 /* What is read of it at a time, bytes. */
 #define PIECE 4096
 
@@ -257,50 +260,54 @@ static bool sum_ends(const cat_file *file, uint64_t *sum) {
     return sum_range(file, 0, sum) && sum_range(file, tail, sum);
 }
 
-/* Makes the fingerprint of a file, and releases it. 0 or an errno. */
-static int take_fingerprint(cat_file *file, char *text, size_t size) {
+/* Makes the fingerprint of a file. False with errno set. */
+static bool take_fingerprint(const cat_file *file, char *text, size_t size) {
     uint64_t sum;
-    int why = sum_ends(file, &sum) ? 0 : errno;
-    release(file);
-    if (why == 0) {
-        int length = print_stamp(file, text, size);
-        text[length] = ' ';
-        print_digits(text + length + 1, sum, 16, 16);
-        text[length + 17] = '\0';
+    if (!sum_ends(file, &sum)) {
+        return false;
     }
-    return why;
+    int length = print_stamp(file, text, size);
+    text[length] = ' ';
+    print_digits(text + length + 1, sum, 16, 16);
+    text[length + 17] = '\0';
+    return true;
 }
 
 /*** Looks at a file without keeping it open.
  * @function look
  * @tparam string path
  * @tparam ?boolean closely true: the second value is wanted
+ * @tparam ?boolean beginning true: the third one is
  * @treturn[1] integer its size, bytes
  * @treturn[1] ?string its fingerprint, which tells it from another, or from itself after a change:
  * the time of its last change, and a checksum of its first and its last 64 KiB
+ * @treturn[1] ?string its first 512 bytes
  * @treturn[2] nil
  * @treturn[2] table error, as of `open`
  * @treturn[2] boolean as of `open` */
 static int file_look(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     cat_file file = {.descriptor = -1};
-    char fingerprint[FINGERPRINT_ROOM];
+    char fingerprint[FINGERPRINT_ROOM], beginning[BEGINNING];
+    bool closely = lua_toboolean(L, 2), begins = lua_toboolean(L, 3);
     int failed = open_regular(L, &file, path);
     if (failed) {
         return failed;
     }
-    if (!lua_toboolean(L, 2)) {
-        release(&file);
-        lua_pushinteger(L, file.size);
-        return 1;
-    }
-    int why = take_fingerprint(&file, fingerprint, sizeof fingerprint);
-    if (why != 0) {
+    ssize_t length = begins ? pread(file.descriptor, beginning, sizeof beginning, 0) : 0;
+    bool good =
+        length >= 0 && (!closely || take_fingerprint(&file, fingerprint, sizeof fingerprint));
+    int why = errno;
+    release(&file); /* before what may raise */
+    if (!good) {
         return cat_failure(L, "data", "cannot read %s: %s", path, strerror(why));
     }
     lua_pushinteger(L, file.size);
-    lua_pushstring(L, fingerprint);
-    return 2;
+    lua_pushstring(L, closely ? fingerprint : NULL);
+    if (begins) {
+        lua_pushlstring(L, beginning, (size_t)length);
+    }
+    return begins ? 3 : 2;
 }
 
 int cat_file_open(lua_State *L) {

@@ -129,10 +129,21 @@ static int directory_gc(lua_State *L) {
     return 0;
 }
 
+/* Whether an entry of a directory is one itself. A link to one is none. */
+static bool is_directory(DIR *directory, const struct dirent *entry) {
+    struct stat found;
+    if (entry->d_type != DT_UNKNOWN) {
+        return entry->d_type == DT_DIR;
+    }
+    return fstatat(dirfd(directory), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(found.st_mode);
+}
+
 /*** The names in a directory, in no order, without `.` and `..`.
  * @function list
  * @tparam string path
  * @treturn[1] {string,...} the names
+ * @treturn[1] {[string]=boolean,...} true for those of directories; links are none
  * @treturn[2] nil
  * @treturn[2] table error of kind `config` */
 static int fs_list(lua_State *L) {
@@ -147,17 +158,22 @@ static int fs_list(lua_State *L) {
         return cat_failure(L, "config", "cannot read the directory %s: %s", path, strerror(errno));
     }
     lua_newtable(L);
+    lua_newtable(L);
     struct dirent *entry;
     for (lua_Integer count = 0; errno = 0, (entry = readdir(*directory));) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             lua_pushstring(L, entry->d_name);
-            lua_rawseti(L, -2, ++count);
+            lua_rawseti(L, -3, ++count);
+            if (is_directory(*directory, entry)) {
+                lua_pushboolean(L, 1);
+                lua_setfield(L, -2, entry->d_name);
+            }
         }
     }
     if (errno != 0) { /* it is not the end */
         return cat_failure(L, "config", "cannot read the directory %s: %s", path, strerror(errno));
     }
-    return 1;
+    return 2;
 }
 
 /*** What there is at a path; links are followed.

@@ -52,10 +52,15 @@ static int journal_close(lua_State *L) {
 }
 
 static int fail(lua_State *L, const char *path, int why) {
-    const char *said = why == EWOULDBLOCK ? "another process has it"
+    const char *said = why == EWOULDBLOCK ? "another process has it; wait for its end"
                        : why == ELOOP     ? "it is a symbolic link, which is not followed"
-                                          : strerror(why);
-    return cat_failure(L, "config", "the journal %s cannot be used: %s", path, said);
+                       : why == EINVAL || why == ENXIO ? "it is no regular file"
+                       : why == ENOENT ? "No such file or directory; make its directory"
+                       : why == EFBIG  ? "it is too large to be one; remove it"
+                                       : strerror(why);
+    const char *instead = strchr(said, ';') ? ", or give" : "; give";
+    return cat_failure(L, "config", "the journal %s cannot be used: %s%s another path", path, said,
+                       instead);
 }
 
 /* A new name is on disk once its directory is. False with errno set. */
@@ -228,7 +233,9 @@ static int journal_append(lua_State *L) {
         j->torn = true;
     }
     if (why != 0) {
-        return cat_failure(L, "config", "the journal cannot be written: %s", strerror(why));
+        return cat_failure(
+            L, "config", "the journal cannot be written: %s; once it can be, the same call goes on",
+            strerror(why));
     }
     lua_pushboolean(L, 1);
     return 1;

@@ -17,9 +17,9 @@ later.methods(batch.methods, "catalog.batch.upload", { "upload" })
 later.methods(batch.methods, "catalog.batch.writer", { "writer" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 for _, name in ipairs {
-  "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "ingest.journal",
-  "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report", "ingest.resume", "scheduler.group",
-  "scheduler.tasks",
+  "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
+  "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
+  "ingest.resume", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end

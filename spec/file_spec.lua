@@ -16,6 +16,34 @@ describe("a file", function()
     end)
   end)
 
+  it("shows how it begins", function()
+    shell.with_directory(function(directory)
+      local path, long = directory .. "/a", ("0123456789"):rep(100)
+      for text, beginning in pairs { [""] = "", ["a\0b"] = "a\0b", [long] = long:sub(1, 512) } do
+        shell.write(path, text)
+        local bytes, fingerprint, begins = core.file.look(path, false, true)
+        assert.same({ #text, nil, beginning }, { bytes, fingerprint, begins })
+        assert.is_nil((select(3, core.file.look(path, true))))
+        assert.is_string((select(2, core.file.look(path, true, true))))
+      end
+    end)
+  end)
+
+  it("that is small is read as a whole", function()
+    shell.with_directory(function(directory)
+      local path, long = directory .. "/a", ("0123456789"):rep(1000)
+      for _, text in ipairs { "", "a\0b", long } do
+        shell.write(path, text)
+        assert.equal(text, core.file.read(path, #long))
+      end
+      assert.is_truthy(core.file.read("/proc/self/status", 65536)) -- that has no size
+      local text, err = core.file.read(path, #long - 1)
+      assert.is_nil(text)
+      assert.equal("config", err.kind)
+      assert.equal(path .. ": it is larger than 9999 bytes", err.message)
+    end)
+  end)
+
   it("that may not be read is an error that says why", function()
     shell.with_directory(function(directory)
       os.execute("chmod 755 " .. directory)

@@ -143,7 +143,8 @@ describe("a journal", function()
       shell.write(run.given.files[1], ('{"n":2}\n'):rep(10))
       assert_error("data", "f1.json was changed since", ingest {})
       shell.write(run.given.files[1], ('{"n":1}\n'):rep(11))
-      assert_error("data", "f1.json had 80 bytes, and has 88 now", ingest {})
+      assert_error("data", "f1.json had 80 bytes, and has 88 now (give another path, or remove it to ingest the files anew)",
+        ingest {})
       assert.equal(kept, shell.read(run.given.journal))
       shell.write(run.given.journal, "these are my notes\n")
       assert_error("data", "line 1 is not one of a journal's; is it the right file?", ingest {})
@@ -197,7 +198,8 @@ describe("a journal", function()
   it("is one process's at a time", function()
     with_run(function(run)
       local held = assert(core.journal.open(run.given.journal))
-      assert_error("config", "cannot be used: another process has it", run.client:ingest(run.given))
+      assert_error("config", "cannot be used: another process has it; wait for its end, or give another path",
+        run.client:ingest(run.given))
       held:close()
       assert_whole(run, assert(run.client:ingest(run.given)))
     end)
@@ -206,11 +208,15 @@ describe("a journal", function()
   it("that cannot be written is an error before anything is created", function()
     with_run(function(run)
       run.given.journal = run.directory .. "/none/run.journal"
-      assert_error("config", "none/run.journal cannot be used: No such file or directory", run.client:ingest(run.given))
+      assert_error("config", "none/run.journal cannot be used: No such file or directory; make its directory, or give another",
+        run.client:ingest(run.given))
       run.given.journal = run.directory
       assert_error("config", "cannot be used: Is a directory", run.client:ingest(run.given))
-      run.given.journal = "/dev/full"
-      assert_error("config", "/dev/full cannot be used", run.client:ingest(run.given))
+      assert.equal("", (shell.run(("mkfifo %s/pipe"):format(run.directory))))
+      for _, path in ipairs { "/dev/full", "/dev/null", run.directory .. "/pipe" } do
+        run.given.journal = path
+        assert_error("config", path .. " cannot be used: it is no regular file; give another path", run.client:ingest(run.given))
+      end
       assert.equal(0, count(batches(run.client)))
     end)
   end)
@@ -225,7 +231,7 @@ describe("a journal", function()
         print(report and "whole" or err)
       ]]):format(run.server.url, DATASET, run.directory, run.given.journal)
       local full = shell.lua(script, "trap '' XFSZ; ulimit -f 1;")
-      assert.matches("the journal cannot be written: File too large [config]", full, 1, true)
+      assert.matches("the journal cannot be written: File too large; once it can be, the same call goes on", full, 1, true)
       local _, fields = next(batches(run.client))
       assert.equal("loading", fields and fields.status or "loading")
       assert.matches("whole", shell.lua(script))

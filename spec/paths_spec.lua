@@ -61,7 +61,7 @@ describe("a path", function()
       for _, once in ipairs { true, false } do
         refused[#refused + 1] = { client:create_batch { dataset = dataset, once = once, external_id = "e" } }
       end
-      refused[#refused + 1] = { client:ingest { dataset = dataset, external_id = "e", files = { "Makefile" } } }
+      refused[#refused + 1] = { client:ingest { dataset = dataset, external_id = "e", format = "json", files = { "Makefile" } } }
       for _, result in ipairs(refused) do
         assert.is_nil(result[1])
         assert.equal("data", result[2].kind)

@@ -59,6 +59,24 @@ describe("ingest", function()
     end)
   end)
 
+  it("takes what is below a directory when told to, by names relative to it", function()
+    with_files({ 1 }, function(client, _, directory)
+      shell.run(("cd %s && mkdir -p a/b .hidden d.json && ln -s .. a/up && ln -s ../f1.json a/link.json"):format(directory))
+      for _, name in ipairs { "a/x.json", "a/b/x.json", "a/b/y.txt", ".hidden/z.json", "a/.z.json", "d.json/x.json" } do
+        shell.write(directory .. "/" .. name, '{"n":1}\n')
+      end
+      local given = { dataset = DATASET, dir = directory .. "/", pattern = "*.json", recursive = true }
+      given.journal = directory .. "/a/run.json"
+      for _ = 1, 2 do
+        local names = {}
+        for i, file in ipairs(assert(client:ingest(given)).files) do names[i] = file.name end
+        assert.same({ "a/b/x.json", "a/link.json", "a/x.json", "d.json/x.json", "f1.json" }, names)
+      end
+      given.journal, given.recursive = nil, false
+      assert.equal(1, #assert(client:ingest(given)).files)
+    end)
+  end)
+
   it("creates nothing when a file cannot be read or two have one name", function()
     with_files({ 1 }, function(client, paths, directory)
       assert_error("data", "cannot read " .. directory .. "/none: No such file or directory",
@@ -69,6 +87,10 @@ describe("ingest", function()
       assert_error("data", "files[1] is neither a path nor", client:ingest { dataset = DATASET, files = { 17 } })
       assert_error("data", "give files or dir, not both",
         client:ingest { dataset = DATASET, files = paths, dir = directory })
+      for name, value in pairs { pattern = "*.json", recursive = true } do
+        assert_error("data", name .. " goes with dir, and not with files",
+          client:ingest { dataset = DATASET, files = paths, [name] = value })
+      end
       assert.same({}, statuses(client))
     end)
   end)
@@ -103,7 +125,8 @@ describe("ingest", function()
         local files, warned = { directory .. "/sparse" }, {}
         for i = 2, count do files[i] = { name = tostring(i), file = paths[1] } end
         local report, err = client:ingest {
-          dataset = DATASET, files = files, on_warning = function(text) warned[#warned + 1] = text:match "^%d+ %l+" end,
+          dataset = DATASET, format = "json", files = files,
+          on_warning = function(text) warned[#warned + 1] = text:match "^%d+ %l+" end,
         }
         assert.is_nil(report)
         return err.kind, warned, err.message

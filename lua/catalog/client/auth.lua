@@ -3,7 +3,6 @@
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local scheduler = require "catalog.scheduler.scheduler"
-local secret_file = require "catalog.client.secret_file"
 
 local auth = {}
 
@@ -21,6 +20,11 @@ function Constant:token() return self.value end
 
 function Constant.renew() return false end
 
+-- Reads a secret that a file holds.
+local function read_secret(option, path)
+  return require("catalog.client.secret_file").read(option, path) -- which most programs do without
+end
+
 -- A token that a file holds, which is read again when the service does not take it.
 local Filed = {}
 Filed.__index = Filed
@@ -29,18 +33,18 @@ Filed.__index = Filed
 function Filed:token()
   if self.value then return self.value end
   local err
-  self.value, err = secret_file.read("token_file", self.path)
+  self.value, err = read_secret("token_file", self.path)
   if err then err.retryable = true end
   return self.value, err
 end
 
 function Filed:renew(token)
-  if token == self.value then self.value = secret_file.read("token_file", self.path) end
+  if token == self.value then self.value = read_secret("token_file", self.path) end
   return token ~= self.value
 end
 
 local function new_filed(path)
-  local token, err = secret_file.read("token_file", path)
+  local token, err = read_secret("token_file", path)
   if not token then return nil, err end
   return setmetatable({ path = path, value = token }, Filed)
 end
@@ -90,7 +94,7 @@ end
 -- The client's secret as it is now.
 local function secret_of(settings)
   if settings.client_secret then return settings.client_secret end
-  return secret_file.read("client_secret_file", settings.client_secret_file)
+  return read_secret("client_secret_file", settings.client_secret_file)
 end
 
 -- Asks the host's function: gives a token and how many seconds it is good for, or nil and an error.

@@ -6,6 +6,7 @@ local batch = require "catalog.batch.batch"
 local core = require "catalog.core"
 local creation = require "catalog.batch.creation"
 local failure = require "catalog.base.failure"
+local format = require "catalog.ingest.format"
 local journal = require "catalog.ingest.journal"
 local once = require "catalog.batch.once"
 local options = require "catalog.base.options"
@@ -17,8 +18,8 @@ local resume = require "catalog.ingest.resume"
 local upload = require "catalog.batch.upload"
 
 local SCHEMA <const> = {
-  files = "table", dir = "string", pattern = "string", parallel = "integer", part_size = "integer",
-  part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
+  files = "table", dir = "string", pattern = "string", recursive = "boolean", parallel = "integer",
+  part_size = "integer", part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
   advised_files = "integer", advised_bytes = "integer", max_files = "integer", max_bytes = "integer",
   on_progress = "callable", on_change = "callable", on_warning = "callable", on_batch = "callable",
   journal = "string",
@@ -199,7 +200,21 @@ local function check_values(given)
   local ok, err = parts.check_options(given, given.upload_timeout)
   if not ok then return nil, err end
   if given.dir and given.files then return failure("data", "give files or dir, not both") end
+  for _, name in ipairs { "pattern", "recursive" } do
+    if given[name] and not given.dir then return failure("data", "%s goes with dir, and not with files", name) end
+  end
   return not given.timeout or batch.check_timeout(given.timeout)
+end
+
+-- The options with the format of the files in them.
+local function with_format(given, files)
+  local all, err = {}, nil
+  for name, value in pairs(given) do all[name] = value end
+  if not all.format then all.format, err = format.choose(given, files) end
+  if err then return nil, err end
+  local fit, unfit = format.check(all, files)
+  if not fit then return nil, unfit end
+  return all
 end
 
 -- The journal of the call; nothing when it has none.
@@ -217,10 +232,12 @@ end
 -- aborted, and nothing is ingested.
 -- @function catalog.client:ingest
 -- @tparam table given the options of `create_batch` (without `timeout`), and: `files` (paths, or
---   `{ name = ..., file = path }`), or `dir` and `pattern` (`*.json`); `parallel`, `part_size`, `part_threshold` as of
---   `upload`; `upload_timeout` (seconds for which an upload may stand still); `timeout` (seconds to wait for the
---   service to ingest; default: none); `split` (true: as many batches as the advised limits make); `advised_files`,
---   `advised_bytes` (10,000; 100 GB: more warns), `max_files`, `max_bytes` (25,000; 2^40: more is refused);
+--   `{ name = ..., file = path }`), or `dir`, and with it `pattern` (`*.json`) and `recursive` (true: what is below it
+--   too, by names such as `a/x.json`; links to directories are not followed); without `format` the endings of the files
+--   say it; `parallel`, `part_size`, `part_threshold` as of `upload`; `upload_timeout` (seconds for which an upload may
+--   stand still); `timeout` (seconds to wait for the service to ingest; default: none); `split` (true: as many batches
+--   as the advised limits make); `advised_files`, `advised_bytes` (10,000; 100 GB: more warns), `max_files`,
+--   `max_bytes` (25,000; 2^40: more is refused);
 --   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
 --   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again),
 --   `on_batch` (called with the id of each batch, before anything goes into it), `on_change` (called with a batch's
@@ -243,6 +260,9 @@ function Client:ingest(given)
   local began = core.system.monotonic()
   local groups, files, total = plan.make(given)
   if not groups then return nil, files end
+  local unclear
+  given, unclear = with_format(given, files)
+  if not given then return nil, unclear end
   local known <close>, unusable = open_journal(self, given, groups)
   if unusable then return nil, unusable end
   if known and known.resumed then groups = plan.regroup(known, files) end

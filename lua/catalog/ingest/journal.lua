@@ -263,7 +263,10 @@ function journal.open(path, run, groups)
   local ok, err = start(self, text, torn, run, groups)
   if ok then return self end
   file:close()
-  if err.kind == "data" then err.message = ("the journal %s cannot be gone on with: %s"):format(path, err.message) end
+  if err.kind == "data" then
+    err.message = ("the journal %s cannot be gone on with: %s (give another path, or remove it to ingest the files"
+      .. " anew)"):format(path, err.message)
+  end
   return nil, err
 end
 

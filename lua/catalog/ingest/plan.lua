@@ -2,6 +2,7 @@
 -- @module catalog.ingest.plan
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
+local format = require "catalog.ingest.format"
 local limits = require "catalog.base.limits"
 
 local plan = {}
@@ -15,20 +16,25 @@ local function plain(path) return (path:gsub("/+%./", "/"):gsub("/+", "/"):gsub(
 
 -- A file of the plan, with room for what will be known of it.
 local function item_of(name, path)
-  return { name = name, file = path, bytes = nil, fingerprint = nil, seconds = nil }
+  return { name = name, file = path, bytes = nil, fingerprint = nil, seconds = nil, is_array = nil }
 end
 
--- What is in a directory and fits a pattern. What `journal` names is no data.
-local function entries_in(dir, glob, journal_path)
-  local names, err = core.fs.list(dir)
-  if not names then return nil, err end
+-- Adds what is in a directory and fits the pattern, and with `recursive` what is in those below it, to the files. Links
+-- to directories are not followed: they may lead anywhere, and in circles.
+local function add_entries(files, given, dir, prefix)
+  local names, directories = core.fs.list(dir)
+  if not names then return nil, directories end
   table.sort(names)
-  local files, pattern = {}, pattern_of(glob or "*")
+  local pattern = pattern_of(given.pattern or "*")
   for _, name in ipairs(names) do
-    local path = dir .. "/" .. name
-    local meant = name:find(pattern) and name:sub(1, 1) ~= "."
-    if meant and not (journal_path and plain(path) == plain(journal_path)) then
-      files[#files + 1] = item_of(name, path)
+    local path, hidden = dir .. "/" .. name, name:sub(1, 1) == "."
+    local is_journal = given.journal and plain(path) == plain(given.journal) -- which is no data
+    if directories[name] then
+      local ok, err = true, nil
+      if given.recursive and not hidden then ok, err = add_entries(files, given, path, prefix .. name .. "/") end
+      if not ok then return nil, err end
+    elseif name:find(pattern) and not hidden and not is_journal then
+      files[#files + 1] = item_of(prefix .. name, path)
     end
   end
   return files
@@ -42,7 +48,7 @@ end
 
 -- The files as a list of { name, file }, however they were given.
 local function named_files(given)
-  if given.dir then return entries_in(given.dir, given.pattern, given.journal) end
+  if given.dir then return add_entries({}, given, given.dir, "") end
   local files = {}
   for i, item in ipairs(given.files or {}) do
     if type(item) == "string" then
@@ -60,19 +66,19 @@ end
 -- Every file is looked at before anything is created: its size and, where there is a journal, what tells that it was
 -- not changed. Two of one name would replace each other. A pattern means files only; what is named must be one.
 local function measure(list, given)
-  local files, seen, total, closely = {}, {}, 0, given.journal ~= nil
+  local files, seen, total, closely, lines = {}, {}, 0, given.journal ~= nil, format.may_be_lines(given)
   for _, item in ipairs(list) do
     local name, path = item.name, item.file
     if seen[name] then
       return failure("data", "%s and %s would both be %s in the batch; give them names", seen[name], path, name)
     end
     seen[name] = path
-    local bytes, fingerprint, irregular = core.file.look(path, closely)
+    local bytes, fingerprint, third = core.file.look(path, closely, lines)
     if bytes then
-      item.bytes, item.fingerprint = bytes, fingerprint
+      item.bytes, item.fingerprint, item.is_array = bytes, fingerprint, lines and format.is_array(third)
       files[#files + 1], total = item, total + bytes
-    elseif not (irregular and given.dir) then
-      return nil, fingerprint -- which is the error
+    elseif not (third and given.dir) then
+      return nil, fingerprint -- the error; the third value says that it is there, and no regular file
     end
   end
   if #files == 0 then return failure("data", "there is no file %s in %s", given.pattern or "*", given.dir) end
