@@ -62,10 +62,10 @@ describe("make", function()
     shell.with_directory(function(directory)
       local output, status = make(("install PREFIX=%s/usr"):format(directory))
       assert.equal(0, status, output)
-      local alone = "cd / && env -u LUA_PATH -u LUA_CPATH "
+      local alone = "cd / && " .. shell.PRELOAD .. "env -u LUA_PATH -u LUA_CPATH "
       assert.same({ "catalog 0.1.0\n", 0 }, { shell.run(("%s %s/usr/bin/catalog --version"):format(alone, directory)) })
       shell.run(("sed -i 's/^return .*/return \"9.9.9\"/' %s/usr/share/lua/5.4/catalog/base/version.lua"):format(directory))
-      assert.equal("catalog 9.9.9\n", (shell.run(("cd %s/usr/bin && ./catalog --version"):format(directory))))
+      assert.equal("catalog 9.9.9\n", (shell.run(("cd %s/usr/bin && %s./catalog --version"):format(directory, shell.PRELOAD))))
       assert.matches("^%.TH CATALOG 1 ", shell.read(directory .. "/usr/share/man/man1/catalog.1"))
       shell.run(("rm -r %s/usr/share/lua"):format(directory))
       output, status = shell.run(("%s %s/usr/bin/catalog --version"):format(alone, directory))
@@ -76,8 +76,8 @@ describe("make", function()
   end)
 
   it("puts the program of the build tree on the shell's path", function()
-    local output, status = shell.run(("eval \"$(%s make -s env BUILD='%s')\"; cd /; catalog --version"):format(
-      "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS", BUILD))
+    local output, status = shell.run(("eval \"$(%s make -s env BUILD='%s')\"; cd /; %scatalog --version"):format(
+      "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS", BUILD, shell.PRELOAD))
     assert.same({ "catalog 0.1.0\n", 0 }, { output, status })
   end)
 

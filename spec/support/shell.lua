@@ -6,8 +6,11 @@ local PRELOADED <const> = os.getenv "LD_PRELOAD"
 
 local INTERPRETER <const> = os.getenv "LUA" or "lua5.4"
 
+--- What stands before a command that loads the module: the sanitizers' library, where they are on.
+shell.PRELOAD = PRELOADED and "LD_PRELOAD=" .. PRELOADED .. " " or ""
+
 --- The interpreter, as words of a command.
-shell.LUA = PRELOADED and "LD_PRELOAD=" .. PRELOADED .. " " .. INTERPRETER or INTERPRETER
+shell.LUA = shell.PRELOAD .. INTERPRETER
 
 --- A word, quoted for sh.
 function shell.quote(word)
