@@ -84,7 +84,7 @@ static CURLcode configure(lua_State *L, cat_client *client) {
  * @tparam table settings `connect_timeout` (seconds), `max_reply` (bytes), `user_agent`; `ca_file`
  * and `proxy` when they are not the default, `system_ca_file` and `system_ca_directory` of the
  * environment; `services`, the URLs it is for, whose proxies of the environment are checked where
- * `proxy` is not given
+ * `proxy` is true
  * @treturn[1] client
  * @treturn[2] nil
  * @treturn[2] table error of kind `config` or `limit` */

@@ -222,8 +222,9 @@ int cat_proxies_read(lua_State *L, cat_proxies *proxies, int kept) {
     lua_newtable(L);
     lua_pushvalue(L, AT_KEPT);
     lua_setiuservalue(L, AT_OWNER, kept);
-    if (lua_getfield(L, AT_SETTINGS, "proxy") == LUA_TNIL) {
-        return read_for_services(L, proxies);
+    int type = lua_getfield(L, AT_SETTINGS, "proxy");
+    if (type == LUA_TNIL || type == LUA_TBOOLEAN) {
+        return lua_toboolean(L, -1) ? read_for_services(L, proxies) : 0;
     }
     const char *given = luaL_checkstring(L, -1);
     if (!*given) {

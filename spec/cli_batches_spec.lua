@@ -8,6 +8,14 @@ local run, with_files = command.run, command.with_files
 local function created(server) return (run(server, "create --quiet --dataset d --format json"):gsub("\n$", "")) end
 
 describe("a batch", function()
+  it("is reached by way of the environment's proxy", function()
+    local said, status = command.run({ url = "https://aep.invalid" }, "status b",
+      "NO_PROXY= no_proxy= https_proxy=http://127.0.0.1:1")
+    assert.equal(75, status)
+    assert.matches("cannot connect to the proxy", said, 1, true)
+    assert.matches("(http://127.0.0.1:1 of https_proxy: ", said, 1, true)
+  end)
+
   it("is created, filled, completed, waited for, and taken back", function()
     with_files(function(server, directory)
       local id = created(server)

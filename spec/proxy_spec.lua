@@ -32,10 +32,11 @@ end
 -- Creates in a process with the environment. Gives the batch's id or the error.
 local function create_with(environment)
   return shell.lua([[
-    local secret, timeout = os.getenv "SPEC_SECRET", os.getenv "SPEC_TIMEOUT"
+    local secret, timeout, proxy = os.getenv "SPEC_SECRET", os.getenv "SPEC_TIMEOUT", os.getenv "SPEC_PROXY" or true
+    if proxy == "default" then proxy = nil end
     local client, err = require "catalog".client {
       base_url = os.getenv "SPEC_URL" or "http://127.0.0.1:1", org = "ORG@AdobeOrg", api_key = "key", retry = false,
-      token = not secret and "token" or nil, client_secret = secret, proxy = os.getenv "SPEC_PROXY", insecure = true,
+      token = not secret and "token" or nil, client_secret = secret, proxy = proxy, insecure = true,
       connect_timeout = timeout and tonumber(timeout),
     }
     local batch
@@ -196,6 +197,13 @@ describe("a proxy of the environment", function()
     end
     assert.matches("(http://127.0.0.1:1 of https_proxy: ",
       create_with(HTTPS .. " https_proxy=127.0.0.1:1 HTTPS_PROXY=127.0.0.1:2 all_proxy=127.0.0.1:3"), 1, true)
+  end)
+
+  it("is not used unless it is asked for", function()
+    local all = "http_proxy=http://127.0.0.1:2 https_proxy=http://127.0.0.1:2 all_proxy=http://127.0.0.1:2 "
+    for _, url in ipairs { HTTP, HTTPS } do
+      assert.matches(UNKNOWN, create_with(all .. url .. " SPEC_PROXY=default"), 1, true)
+    end
   end)
 
   it("answers for what it refuses", function()

@@ -3,7 +3,7 @@ return function(url)
   local scheduler = require "catalog.scheduler.scheduler"
   local catalog = require "catalog"
   local client = assert(catalog.client {
-    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", insecure = true, proxy = "",
+    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", insecure = true,
   })
   return function()
     catalog.run(function()

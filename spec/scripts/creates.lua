@@ -37,7 +37,7 @@ return function(url)
       proxy = "http://me:password@127.0.0.1:1",
     })
     -- by way of the environment's proxy, where there is one
-    assert(catalog.client { org = "ORG@AdobeOrg", api_key = "key", token = "token" }):close()
+    assert(catalog.client { org = "ORG@AdobeOrg", api_key = "key", token = "token", proxy = true }):close()
     local batch, err = nobody:create_batch { dataset = "5c8c3c555033b814b69f947f" }
     assert(batch == nil and err.kind == "network", tostring(err))
     assert(other:create_batch { dataset = "5c8c3c555033b814b69f947f" })

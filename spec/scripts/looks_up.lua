@@ -3,7 +3,7 @@ local in_flight = require "support.in_flight"
 return function(url)
   local catalog = require "catalog"
   local client = assert(catalog.client {
-    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", insecure = true, proxy = "",
+    base_url = url, org = "ORG@AdobeOrg", api_key = "key", token = "token", insecure = true,
   })
   local transfer -- alive until lua_close, with this function
   return function()

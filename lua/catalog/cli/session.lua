@@ -1,5 +1,6 @@
 --- One run of a command: its arguments, its client, and what it knows of the batches that it has to do with.
 -- @module catalog.cli.session
+local Client = require "catalog.client.client"
 local catalog = require "catalog"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
@@ -18,15 +19,9 @@ function session.new(arguments)
   return setmetatable({ arguments = arguments, ids = {}, actions = {}, changed = false }, Session)
 end
 
-local function show_exchange(exchange)
-  output.note(("%s %s %s %.3f s%s%s"):format(exchange.method, exchange.url, exchange.status or "-", exchange.seconds,
-    exchange.request_id and " request " .. exchange.request_id or "",
-    exchange.error and " " .. exchange.error.message or ""))
-end
-
 -- Takes note of what was done to batches.
 local function observe(self, exchange)
-  if self.arguments.verbose then show_exchange(exchange) end
+  if self.arguments.verbose then output.note(Client.describe(exchange)) end
   local path = exchange.url:match "/data/foundation/import(/.*)"
   if exchange.error or exchange.method == "GET" or not path then return end
   self.changed = true
@@ -49,7 +44,7 @@ function Session:connect()
   local quiet = self.arguments.quiet
   local err
   self.client, err = catalog.client {
-    proxy = self.arguments.proxy, ca_file = self.arguments.ca_file,
+    proxy = self.arguments.proxy or true, ca_file = self.arguments.ca_file,
     on_request = function(exchange) observe(self, exchange) end,
     on_retry = not quiet and function(retry) tell_retry(self, retry) end or nil,
   }
@@ -57,7 +52,6 @@ function Session:connect()
 end
 
 --- The batch that the command names.
--- @tparam ?string dataset its id, when it is known
 -- @treturn catalog.batch
 function Session:batch()
   local id = self.arguments.id
@@ -94,7 +88,7 @@ end
 -- @treturn integer the exit code
 function Session:fail(err)
   if self.told and err.first and problem.text(err.first, true) == self.told and err.attempts then
-    output.note(("catalog: given up after %s"):format(output.count(err.attempts, "try"):gsub("trys", "tries")))
+    output.note(("catalog: given up after %d tries"):format(err.attempts)) -- there was a first that is not the last
     return problem.code(err)
   end
   return problem.tell(err)

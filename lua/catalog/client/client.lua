@@ -46,15 +46,18 @@ function Client.new(given, level)
   }, Client)
 end
 
-local function log(exchange)
-  io.stderr:write(("catalog: %s %s %s %.3f s%s%s\n"):format(exchange.method, exchange.url,
-    exchange.status or "-", exchange.seconds, exchange.request_id and " request " .. exchange.request_id or "",
-    exchange.error and " " .. exchange.error.message or ""))
+--- An exchange as a line, without secrets.
+-- @tparam table exchange as `on_request` gets it
+-- @treturn string
+function Client.describe(exchange)
+  return ("%s %s %s %.3f s%s%s"):format(exchange.method, exchange.url, exchange.status or "-", exchange.seconds,
+    exchange.request_id and " request " .. exchange.request_id or "",
+    exchange.error and " " .. exchange.error.message or "")
 end
 
 -- A host's observer that fails must not take the answer with it: the batch exists.
 local function observe(client, exchange)
-  if client.logs then log(exchange) end
+  if client.logs then io.stderr:write("catalog: ", Client.describe(exchange), "\n") end
   if client.on_request then
     local ok, message = pcall(client.on_request, exchange)
     if not ok then warn("catalog: on_request failed: ", tostring(message)) end

@@ -12,7 +12,7 @@ local SCHEMA <const> = {
   token_file = "string", client_secret = "string", client_secret_file = "string", scopes = "string|table",
   ims_url = "string", timeout = "number", connect_timeout = "number", retry = "table|boolean",
   rate = "number|boolean", parallel = "integer", loop = "table", on_request = "callable", ca_file = "string",
-  proxy = "string", user_agent = "string", insecure = "boolean", max_reply = "integer", on_retry = "callable",
+  proxy = "string|boolean", user_agent = "string", insecure = "boolean", max_reply = "integer", on_retry = "callable",
 }
 
 local ENVIRONMENT <const> = {
