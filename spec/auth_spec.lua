@@ -23,13 +23,7 @@ local function fetching(url, changes)
   return assert(catalog.client(settings))
 end
 
--- The bearer tokens of requests, sorted.
-local function tokens_of(requests)
-  local tokens = {}
-  for i, request in ipairs(requests) do tokens[i] = request:match "Authorization: Bearer (%S+)" end
-  table.sort(tokens)
-  return tokens
-end
+local tokens_of <const> = raw.tokens_of
 
 describe("a token that is fetched", function()
   it("is fetched once however long that takes, and the others wait", function()

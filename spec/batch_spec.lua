@@ -1,12 +1,11 @@
 -- A batch as a value: looked up, attached by its id, closed when its block is left.
+local batches = require "support.batches"
 local raw = require "support.raw"
 local service = require "support.service"
 
 local DATASET <const> = service.DATASET
 
-local function with_client(options, body)
-  service.run(options, function(server, client) body(client, server) end)
-end
+local with_client <const> = batches.with_client
 
 describe("a batch", function()
   it("that is left before it was completed is aborted, and only then", function()

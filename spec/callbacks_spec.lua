@@ -1,12 +1,11 @@
 -- What functions of the host may do that are called in the middle of a call.
+local batches = require "support.batches"
 local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
+local create <const> = batches.create
 
 describe("a callback", function()
   it("may call the API: a reader, on_progress and on_retry", function()

@@ -1,13 +1,12 @@
 -- What `require "catalog"` gives.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local core = require "catalog.core"
 local service = require "support.service"
 
 local DATASET <const> = service.DATASET
 
-local function with_client(options, body)
-  service.run(options, function(server, client) body(client, server) end)
-end
+local with_client <const> = batches.with_client
 
 describe("the module catalog", function()
   it("has a version, null and arrays", function()

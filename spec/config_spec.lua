@@ -2,6 +2,7 @@
 local catalog = require "catalog"
 local certificates = require "support.certificates"
 local emulator = require "catalog.emulator"
+local errors = require "support.errors"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -12,10 +13,7 @@ local function nowhere(changes)
   return service.client(NOWHERE, changes)
 end
 
-local function assert_error(err, kind, ...)
-  assert.equal(kind, err.kind, tostring(err))
-  for _, text in ipairs { ... } do assert.matches(text, err.message, 1, true) end
-end
+local assert_error <const> = errors.assert_error
 
 describe("a configuration", function()
   local function refused(changes)

@@ -1,5 +1,6 @@
 -- The adapter for cqueues: what it does with controllers, and hosts that are busy.
 local adapter = require "catalog.loop.cqueues"
+local batches = require "support.batches"
 local catalog = require "catalog"
 local cqueues = require "cqueues"
 local emulator = require "catalog.emulator"
@@ -8,18 +9,10 @@ local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
 
-local DATASET <const> = service.DATASET
 local SILENT <const> = { { { hang = true } } }
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
-
--- Adds the id of a new batch to a list: the place is the next one when the batch is there.
-local function add_id(ids, client)
-  local id = create(client).id
-  ids[#ids + 1] = id
-end
+local create <const> = batches.create
+local add_id <const> = batches.add_id
 
 describe("the adapter for cqueues", function()
   local server

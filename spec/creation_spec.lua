@@ -1,4 +1,5 @@
 -- Options of a creation that people get wrong: each message is checked.
+local errors = require "support.errors"
 local service = require "support.service"
 
 local DATASET <const> = service.DATASET
@@ -8,10 +9,7 @@ local function nowhere(changes)
   return service.client(NOWHERE, changes)
 end
 
-local function assert_error(err, kind, ...)
-  assert.equal(kind, err.kind, tostring(err))
-  for _, text in ipairs { ... } do assert.matches(text, err.message, 1, true) end
-end
+local assert_error <const> = errors.assert_error
 
 describe("options of create_batch", function()
   it("need a dataset", function()

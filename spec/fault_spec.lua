@@ -2,6 +2,7 @@
 local catalog = require "catalog"
 local certificates = require "support.certificates"
 local emulator = require "catalog.emulator"
+local errors = require "support.errors"
 local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
@@ -21,10 +22,7 @@ local function error_at(script, changes, create)
   return err
 end
 
-local function assert_error(err, kind, ...)
-  assert.equal(kind, err.kind, tostring(err))
-  for _, text in ipairs { ... } do assert.matches(text, err.message, 1, true) end
-end
+local assert_error <const> = errors.assert_error
 
 describe("an exchange", function()
   it("where nobody listens is an error of kind network that may be tried again", function()

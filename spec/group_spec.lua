@@ -1,4 +1,5 @@
 -- How tasks end: by themselves, by what is raised, and cancelled.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local raw = require "support.raw"
 local service = require "support.service"
@@ -8,9 +9,7 @@ local sleep = require("catalog.scheduler.scheduler").sleep
 local DATASET <const> = service.DATASET
 local SILENT <const> = { { { hang = true } } } -- a server that never answers
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
+local create <const> = batches.create
 
 -- How many sockets are open.
 local function sockets()

@@ -1,4 +1,5 @@
 -- How coroutines of a host's loop wait, whatever its adapter does.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local core = require "catalog.core"
 local cqueues = require "cqueues"
@@ -6,18 +7,10 @@ local emulator = require "catalog.emulator"
 local raw = require "support.raw"
 local service = require "support.service"
 
-local DATASET <const> = service.DATASET
 local SILENT <const> = { { { hang = true } } }
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
-
--- Adds the id of a new batch to a list: the place is the next one when the batch is there.
-local function add_id(ids, client)
-  local id = create(client).id
-  ids[#ids + 1] = id
-end
+local create <const> = batches.create
+local add_id <const> = batches.add_id
 
 describe("an adapter", function()
   local server

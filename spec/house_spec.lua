@@ -14,7 +14,7 @@ local ELSEWHERE <const> = {
 -- The specs of the program are by what people do with it.
 for theme, files in pairs {
   program = "program", cli_pipes = "ingest sources", cli_usage = "options parse values help man completion",
-  cli_batches = "create upload complete wait status errors abort revert session output problem", progress = "progress",
+  cli_batches = "create upload complete wait status errors abort action revert session output problem", progress = "progress",
   emulator = "emulator",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end

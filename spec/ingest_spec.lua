@@ -1,28 +1,11 @@
+local batches = require "support.batches"
 local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
--- A directory with files of rows, an emulator and a client.
-local function with_files(sizes, body, options)
-  shell.with_directory(function(directory)
-    local paths = {}
-    for i, size in ipairs(sizes) do
-      paths[i] = ("%s/f%d.json"):format(directory, i)
-      shell.write(paths[i], ('{"n":1}\n'):rep(size))
-    end
-    service.run(options or {}, function(server, client) body(client, paths, directory, server) end)
-  end)
-end
-
-local function statuses(client)
-  local answer = assert(client:send {
-    method = "GET", path = "/data/foundation/catalog/batches?limit=100", read = require("catalog.core").json.decode,
-  })
-  local list = {}
-  for _, fields in pairs(answer) do list[#list + 1] = fields.status end
-  return list
-end
+local with_files <const> = batches.with_files
+local statuses <const> = batches.statuses
 
 describe("ingest", function()
   it("creates, uploads, completes, waits and reports", function()

@@ -1,4 +1,5 @@
 -- Within a host's event loop: the same calls, and the loop goes on turning.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local emulator = require "catalog.emulator"
 local hosts = require "support.hosts"
@@ -9,9 +10,7 @@ local shell = require "support.shell"
 local DATASET <const> = service.DATASET
 local SILENT <const> = { { { hang = true } } }
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
+local create <const> = batches.create
 
 for host, run in pairs(hosts.run) do
   describe("in a loop of " .. host .. ", a call", function()

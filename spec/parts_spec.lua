@@ -1,22 +1,14 @@
 -- Files that go in parts: because they are too much for one request, and until all of them has arrived.
+local batches = require "support.batches"
+local errors = require "support.errors"
 local parts = require "catalog.batch.parts"
 local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
--- Bytes in which every range is another.
-local function bytes(count)
-  local lines = {}
-  for i = 1, count // 8 + 1 do lines[i] = ("%07d\n"):format(i) end
-  return table.concat(lines):sub(1, count)
-end
-
-local function assert_error(kind, text, ok, err)
-  assert.is_nil(ok)
-  assert.equal(kind, err.kind, tostring(err))
-  assert.matches(text, err.message, 1, true)
-end
+local bytes <const> = batches.bytes
+local assert_error <const> = errors.assert_refused
 
 describe("a file that is too much for one request", function()
   -- The emulator takes no more than 1000 bytes a request; what was sent of a file, as "METHOD range".

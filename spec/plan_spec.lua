@@ -1,35 +1,14 @@
 -- Which files an ingest takes, and into how many batches.
+local batches = require "support.batches"
+local errors = require "support.errors"
 local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
--- A directory with files of rows, an emulator and a client.
-local function with_files(sizes, body, options)
-  shell.with_directory(function(directory)
-    local paths = {}
-    for i, size in ipairs(sizes) do
-      paths[i] = ("%s/f%d.json"):format(directory, i)
-      shell.write(paths[i], ('{"n":1}\n'):rep(size))
-    end
-    service.run(options or {}, function(server, client) body(client, paths, directory, server) end)
-  end)
-end
-
-local function statuses(client)
-  local answer = assert(client:send {
-    method = "GET", path = "/data/foundation/catalog/batches?limit=100", read = require("catalog.core").json.decode,
-  })
-  local list = {}
-  for _, fields in pairs(answer) do list[#list + 1] = fields.status end
-  return list
-end
-
-local function assert_error(kind, text, report, err)
-  assert.is_nil(report)
-  assert.equal(kind, err.kind, tostring(err))
-  assert.matches(text, err.message, 1, true)
-end
+local with_files <const> = batches.with_files
+local statuses <const> = batches.statuses
+local assert_error <const> = errors.assert_refused
 
 describe("ingest", function()
   it("takes the files of a directory that fit a pattern", function()

@@ -1,22 +1,12 @@
 -- What an ingest came to.
+local batches = require "support.batches"
 local core = require "catalog.core"
 local new_report = require "catalog.ingest.report"
 local service = require "support.service"
-local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
--- A directory with files of rows, an emulator and a client.
-local function with_files(sizes, body, options)
-  shell.with_directory(function(directory)
-    local paths = {}
-    for i, size in ipairs(sizes) do
-      paths[i] = ("%s/f%d.json"):format(directory, i)
-      shell.write(paths[i], ('{"n":1}\n'):rep(size))
-    end
-    service.run(options or {}, function(server, client) body(client, paths, directory, server) end)
-  end)
-end
+local with_files <const> = batches.with_files
 
 describe("the report of an ingest", function()
   it("is without counts where the service has none", function()

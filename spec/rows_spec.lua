@@ -1,27 +1,12 @@
 -- The rows of a batch that failed, and the listings of its files.
+local batches = require "support.batches"
 local raw = require "support.raw"
 local service = require "support.service"
 
-local DATASET <const> = service.DATASET
 
-local function with_client(options, body)
-  service.run(options, function(server, client) body(client, server) end)
-end
-
--- A batch with one file, completed.
-local function completed(client, content, options)
-  local given = { dataset = DATASET, format = "json" }
-  for name, value in pairs(options or {}) do given[name] = value end
-  local batch = assert(client:create_batch(given))
-  if content then assert(batch:upload("a", { data = content })) end
-  return assert(batch:complete())
-end
-
-local function rows(count, bad)
-  local lines = {}
-  for i = 1, count do lines[i] = i <= bad and ("not json %d"):format(i) or ('{"n":%d}'):format(i) end
-  return table.concat(lines, "\n") .. "\n"
-end
+local with_client <const> = batches.with_client
+local completed <const> = batches.completed
+local rows <const> = batches.rows
 
 describe("a batch with rows that failed", function()
   it("gives them, over all pages and files, with the raw line", function()

@@ -1,15 +1,13 @@
 -- The one place that waits: in tasks, in coroutines that somebody else resumes, and where nothing can yield.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local scheduler = require "catalog.scheduler.scheduler"
 local service = require "support.service"
 
 local queue <const>, sleep <const> = scheduler.queue, scheduler.sleep
 
-local DATASET <const> = service.DATASET
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
+local create <const> = batches.create
 
 describe("a task", function()
   it("may call where one cannot yield, in the middle of other calls", function()

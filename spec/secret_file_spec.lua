@@ -11,13 +11,7 @@ local function grant(token)
   return { send = raw.answer("200 OK", ('{"access_token":"%s","expires_in":86399}'):format(token)) }
 end
 
--- The bearer tokens of requests, sorted.
-local function tokens_of(requests)
-  local tokens = {}
-  for i, request in ipairs(requests) do tokens[i] = request:match "Authorization: Bearer (%S+)" end
-  table.sort(tokens)
-  return tokens
-end
+local tokens_of <const> = raw.tokens_of
 
 describe("a file", function()
   local REFUSED <const> = { send = raw.answer("401 No", '{"error_code":"401013","message":"Oauth token is not valid"}') }

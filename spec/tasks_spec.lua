@@ -1,4 +1,5 @@
 -- Many things at once: map, run, spawn, and cancelling.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local emulator = require "catalog.emulator"
 local raw = require "support.raw"
@@ -8,9 +9,7 @@ local shell = require "support.shell"
 local DATASET <const> = service.DATASET
 local SILENT <const> = { { { hang = true } } } -- a server that never answers
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
+local create <const> = batches.create
 
 describe("map", function()
   it("calls a function with each element, several at a time, and keeps the order", function()

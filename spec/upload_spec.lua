@@ -1,35 +1,15 @@
 -- Files into a batch: each is compared byte for byte with what the emulator keeps.
+local batches = require "support.batches"
+local errors = require "support.errors"
 local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
--- Bytes in which every range is another.
-local function bytes(count)
-  local parts = {}
-  for i = 1, count // 8 + 1 do parts[i] = ("%07d\n"):format(i) end
-  return table.concat(parts):sub(1, count)
-end
-
--- A batch at an emulator that keeps its files in a directory; `stored(name)` reads one of them.
-local function with_batch(body, options)
-  shell.with_directory(function(directory)
-    service.run({ data_dir = directory .. "/data" }, function(server, client)
-      local given = { dataset = DATASET, format = "json" }
-      for name, value in pairs(options or {}) do given[name] = value end
-      local batch = assert(client:create_batch(given))
-      body(batch, function(name) return shell.read(("%s/data/files/%s/%s"):format(directory, batch.id, name)) end, directory,
-        client, server)
-    end)
-  end)
-end
-
-local function assert_error(kind, text, ok, err)
-  assert.is_nil(ok)
-  assert.equal(kind, err.kind, tostring(err))
-  assert.matches(text, err.message, 1, true)
-end
+local bytes <const> = batches.bytes
+local with_batch <const> = batches.with_batch
+local assert_error <const> = errors.assert_refused
 
 describe("an upload", function()
   it("sends a string, a file and a range of a file, byte for byte", function()

@@ -1,33 +1,16 @@
 -- Records that are written one by one, as lines of JSON.
+local batches = require "support.batches"
 local catalog = require "catalog"
 local core = require "catalog.core"
+local errors = require "support.errors"
 local raw = require "support.raw"
 local service = require "support.service"
-local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
-local function create(client)
-  return assert(client:create_batch { dataset = DATASET, format = "json" })
-end
-
--- A batch at an emulator that keeps its files in a directory; `stored(name)` reads one of them.
-local function with_batch(body, options)
-  shell.with_directory(function(directory)
-    service.run({ data_dir = directory .. "/data" }, function(_, client)
-      local given = { dataset = DATASET, format = "json" }
-      for name, value in pairs(options or {}) do given[name] = value end
-      local batch = assert(client:create_batch(given))
-      body(batch, function(name) return shell.read(("%s/data/files/%s/%s"):format(directory, batch.id, name)) end)
-    end)
-  end)
-end
-
-local function assert_error(kind, text, ok, err)
-  assert.is_nil(ok)
-  assert.equal(kind, err.kind, tostring(err))
-  assert.matches(text, err.message, 1, true)
-end
+local create <const> = batches.create
+local with_batch <const> = batches.with_batch
+local assert_error <const> = errors.assert_refused
 
 describe("a writer", function()
   it("refuses what is no object, by number, and goes on", function()

@@ -121,4 +121,12 @@ function raw.refused(status, headers, body)
   return { send = raw.answer(status, body or "", headers) }
 end
 
+--- The bearer tokens of requests, sorted.
+function raw.tokens_of(requests)
+  local tokens = {}
+  for i, request in ipairs(requests) do tokens[i] = request:match "Authorization: Bearer (%S+)" end
+  table.sort(tokens)
+  return tokens
+end
+
 return raw

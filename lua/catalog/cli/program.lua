@@ -48,8 +48,7 @@ local function run_command(command, run)
   local fine, code, err = pcall(command.run, run)
   if fine and code then return code end
   if fine then return run:fail(err) end
-  if type(code) == "table" and code.kind and not code.signal then return run:fail(code) end
-  if type(code) ~= "table" or not code.signal then error(code, 0) end
+  if type(code) ~= "table" or not code.signal then return run:fail(problem.raised(code)) end
   output.note("catalog: " .. code.message)
   run:tell_batches()
   return BY_SIGNAL + code.signal
