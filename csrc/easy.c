@@ -160,9 +160,10 @@ CURLcode cat_easy_set_url(cat_easy_pool *pool, cat_easy *easy, const char *text)
                     : parsed != CURLUE_OK              ? CURLE_URL_MALFORMAT
                     : keep_url(pool, easy, text, size) ? CURLE_OK
                                                        : CURLE_OUT_OF_MEMORY;
-    /* libcurl would make the text anew, or keep that of the URL before */
-    cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, text);
     cat_easy_setopt(&code, easy->op.easy, CURLOPT_CURLU, has_zone(easy->url) ? NULL : easy->url);
+    /* Older versions would make the text anew, or keep that of the URL before; newer ones forget it
+     * where CURLOPT_CURLU is set, so it comes last. */
+    cat_easy_setopt(&code, easy->op.easy, CURLOPT_URL, text);
     code = code == CURLE_OK ? set_proxy(pool, easy) : code;
     if (code == CURLE_OK) {
         easy->url_size = size;
