@@ -103,8 +103,14 @@ end
 local FOREIGN <const> = "a task yielded to something else than this module's scheduler: within run, map and spawn, wait"
   .. " only by calls of this module, or call the loop's own waits in a coroutine of the loop"
 
--- Lets a task go on until it waits or is done.
-local function go_on(task)
+-- Lets a task go on until it waits or is done; one that is ready is the first.
+local function go_on(task, ready)
+  isyieldable() -- where there is no memory for such a call, nothing has been changed when it raises
+  if ready then
+    queue.first, queue.count = task.next, queue.count - 1
+    if not queue.first then queue.last = false end
+    task.next = false
+  end
   if task.done or task.group.process ~= process then return end -- it was closed, or is another process's
   local thread = task.thread
   queue.depth = queue.depth + 1
@@ -121,10 +127,7 @@ local function run_ready()
   for _ = 1, queue.count do
     local task = queue.first
     if not task then return end -- a task has turned the scheduler
-    queue.first, queue.count = task.next, queue.count - 1
-    if not queue.first then queue.last = false end
-    task.next = false
-    go_on(task)
+    go_on(task, true)
   end
 end
 
