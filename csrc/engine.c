@@ -35,7 +35,9 @@ static cat_multi *check_usable(lua_State *L) {
     return engine;
 }
 
-int cat_engine_submit(lua_State *L, cat_multi *engine, cat_op *op, int index, double seconds) {
+/* Takes note of whose an op is: of the userdata at `index`. Returns 0; or pushes nil and an error
+ * and returns 2. */
+static int remember(lua_State *L, const cat_multi *engine, const cat_op *op, int index) {
     if (!engine->handle) {
         return cat_failure(L, "cancelled", "the engine is closed");
     }
@@ -49,6 +51,14 @@ int cat_engine_submit(lua_State *L, cat_multi *engine, cat_op *op, int index, do
     lua_pushvalue(L, index);
     lua_rawsetp(L, -2, op);
     lua_pop(L, 2);
+    return 0;
+}
+
+int cat_engine_submit(lua_State *L, cat_multi *engine, cat_op *op, int index, double seconds) {
+    int failed = remember(L, engine, op, index);
+    if (failed) {
+        return failed;
+    }
     CURLMcode code = cat_multi_add(engine, op, cat_nanoseconds(seconds));
     if (code == CURLM_OUT_OF_MEMORY) {
         return cat_oom(L);
@@ -56,6 +66,21 @@ int cat_engine_submit(lua_State *L, cat_multi *engine, cat_op *op, int index, do
     if (code != CURLM_OK) {
         return cat_failure(L, "protocol", "libcurl refuses the transfer: %s",
                            curl_multi_strerror(code));
+    }
+    return 0;
+}
+
+int cat_engine_listen(lua_State *L, cat_multi *engine, cat_op *op, int index) {
+    int failed = remember(L, engine, op, index);
+    if (failed) {
+        return failed;
+    }
+    if (!cat_multi_listen(engine, op)) {
+        int why = errno;
+        return why == ENOMEM
+                   ? cat_oom(L)
+                   : cat_failure(L, "config", "the descriptor %d cannot be waited for: %s",
+                                 op->descriptor, strerror(why));
     }
     return 0;
 }

@@ -15,6 +15,9 @@ cat_multi *cat_engine_push(lua_State *L);
  * 2. */
 int cat_engine_submit(lua_State *L, cat_multi *engine, cat_op *op, int index, double seconds);
 
+/* The same for an op that is done once a descriptor is readable, see cat_multi_listen. */
+int cat_engine_listen(lua_State *L, cat_multi *engine, cat_op *op, int index);
+
 /* Pushes the table of functions that Lua sees as core.engine; returns 1. */
 int cat_engine_open(lua_State *L);
 

@@ -179,6 +179,27 @@ CURLMcode cat_multi_add(cat_multi *multi, cat_op *op, int64_t timeout) {
     return CURLM_OK;
 }
 
+bool cat_multi_listen(cat_multi *multi, cat_op *op) {
+    if (!cat_poller_listen(&multi->poller, op->descriptor, op)) {
+        return false;
+    }
+    op->multi = multi;
+    op->done = false;
+    append(&multi->active, op);
+    return true;
+}
+
+/* Takes what is active out of what libcurl or epoll look at. */
+static void stop(cat_multi *multi, cat_op *op) {
+    if (op->easy) {
+        curl_multi_remove_handle(multi->handle, op->easy);
+    } else {
+        cat_poller_remove(&multi->poller, op->descriptor, true);
+    }
+    cat_heap_remove(&multi->deadlines, &op->deadline);
+    unlink_op(&multi->active, op);
+}
+
 bool cat_multi_remove(cat_op *op) {
     cat_multi *multi = op->multi;
     if (!multi) {
@@ -189,9 +210,7 @@ bool cat_multi_remove(cat_op *op) {
     if (op->done) {
         unlink_op(&multi->completed, op);
     } else if (owner) {
-        curl_multi_remove_handle(multi->handle, op->easy);
-        cat_heap_remove(&multi->deadlines, &op->deadline);
-        unlink_op(&multi->active, op);
+        stop(multi, op);
     }
     if (owner) { /* a child has the parent's descriptor, which is not its to change */
         cat_multi_update(multi);
@@ -201,9 +220,7 @@ bool cat_multi_remove(cat_op *op) {
 
 /* Ends an active op. */
 static void complete(cat_multi *multi, cat_op *op, CURLcode result) {
-    curl_multi_remove_handle(multi->handle, op->easy);
-    cat_heap_remove(&multi->deadlines, &op->deadline);
-    unlink_op(&multi->active, op);
+    stop(multi, op);
     append(&multi->completed, op);
     op->result = result;
     op->done = true;
@@ -277,6 +294,11 @@ static void dispatch_event(cat_multi *multi, const struct epoll_event *event) {
     int descriptor = event->data.fd, what = 0;
     if (descriptor == multi->poller.timer) {
         cat_poller_set_timer(&multi->poller, CAT_NEVER); /* this is the call it woke a host for */
+        return;
+    }
+    cat_op *listener = multi->poller.sockets[descriptor].listener;
+    if (listener) {
+        complete(multi, listener, CURLE_OK);
         return;
     }
     /* An event before this one may have taken interest back. */

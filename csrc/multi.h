@@ -12,11 +12,12 @@
 
 typedef struct cat_multi cat_multi;
 
-/* One easy handle on its way: part of what owns the handle. */
+/* One easy handle on its way, or a descriptor that is listened to: part of what owns that. */
 typedef struct cat_op {
     cat_deadline deadline; /* first, so that an entry of the heap is the op it belongs to */
     cat_multi *multi;      /* NULL: it is in none (not yet, or no more) */
-    CURL *easy;
+    CURL *easy;            /* NULL: it is done once `descriptor` is readable */
+    int descriptor;
     const void *owner; /* whose it is, for cat_multi_cancel */
     CURLcode result;   /* once `done` */
     bool done;
@@ -70,6 +71,10 @@ static inline bool cat_multi_is_usable(const cat_multi *multi) {
 /* Starts an op whose easy handle is ready. It is given up after `timeout` nanoseconds; or, with a
  * `progress`, when that stands still for so long. */
 CURLMcode cat_multi_add(cat_multi *multi, cat_op *op, int64_t timeout);
+
+/* Starts an op without an easy handle, which is done once its descriptor is readable. False when
+ * there is no memory, or epoll does not take such a descriptor. */
+bool cat_multi_listen(cat_multi *multi, cat_op *op);
 
 /* Removes an op from its multi, done or not, so that its easy handle can be reused. Returns false
  * in a forked child, where the handle must be leaked: its connections are the parent's. */

@@ -85,6 +85,23 @@ bool cat_poller_add(cat_poller *poller, int descriptor) {
     return true;
 }
 
+bool cat_poller_listen(cat_poller *poller, int descriptor, void *listener) {
+    errno = ENOMEM;
+    if (!cat_poller_add(poller, descriptor)) {
+        return false;
+    }
+    cat_socket_state *state = &poller->sockets[descriptor];
+    state->want = EPOLLIN;
+    state->listener = listener;
+    errno = 0;
+    update_epoll(poller, descriptor);
+    if (state->have == 0) {
+        cat_poller_remove(poller, descriptor, true);
+        return false;
+    }
+    return true;
+}
+
 void cat_poller_watch(cat_poller *poller, int descriptor, uint32_t want) {
     if (descriptor < 0 || !reserve(poller, (size_t)descriptor)) {
         return; /* as in `update_epoll`: the timers remain */
@@ -107,6 +124,7 @@ void cat_poller_remove(cat_poller *poller, int descriptor, bool owner) {
     cat_socket_state *state = &poller->sockets[descriptor];
     state->want = 0;
     state->owned = false;
+    state->listener = NULL;
     if (owner) {
         update_epoll(poller, descriptor);
     }

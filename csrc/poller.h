@@ -17,11 +17,12 @@
 
 /* The state of a descriptor, whose number is its index in the table. */
 typedef struct {
-    uint32_t want; /* EPOLLIN and EPOLLOUT, as asked for last */
-    uint32_t have; /* as epoll knows it; 0: it does not */
-    bool owned;    /* the poller will be told before it is closed */
-    bool queued;   /* is in the queue of changes */
-    int next;      /* the change queued before this one; -1: none */
+    uint32_t want;  /* EPOLLIN and EPOLLOUT, as asked for last */
+    uint32_t have;  /* as epoll knows it; 0: it does not */
+    bool owned;     /* the poller will be told before it is closed */
+    bool queued;    /* is in the queue of changes */
+    int next;       /* the change queued before this one; -1: none */
+    void *listener; /* whom it is watched for by cat_poller_listen; NULL: it is a socket's */
 } cat_socket_state;
 
 typedef struct {
@@ -44,6 +45,10 @@ void cat_poller_close(cat_poller *poller);
 /* Takes charge of a new descriptor: cat_poller_remove will be called before it is closed. False
  * when there is no memory. */
 bool cat_poller_add(cat_poller *poller, int descriptor);
+
+/* Watches a descriptor for reading, for somebody else than libcurl, until cat_poller_remove. False
+ * when there is no memory, with errno set where epoll does not take it. */
+bool cat_poller_listen(cat_poller *poller, int descriptor, void *listener);
 
 /* Queues what a descriptor is to be watched for, EPOLLIN and EPOLLOUT; 0: nothing. One that was not
  * added may be closed unseen after that, so epoll is told at once. */
