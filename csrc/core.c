@@ -9,6 +9,7 @@
 #include "fs.h"
 #include "journal.h"
 #include "json.h"
+#include "lines.h"
 #include "listener.h"
 #include "pipe.h"
 #include "system.h"
@@ -40,7 +41,8 @@ int luaopen_catalog_core(lua_State *L) {
                  {"client", cat_client_open},   {"transfer", cat_transfer_open},
                  {"batch", cat_batch_open},     {"file", cat_file_open},
                  {"buffer", cat_buffer_open},   {"journal", cat_journal_open},
-                 {"pipe", cat_pipe_open},       {"listener", cat_listener_open}};
+                 {"pipe", cat_pipe_open},       {"listener", cat_listener_open},
+                 {"lines", cat_lines_open}};
     pthread_once(&once, start_curl);
     if (curl_state != CURLE_OK) {
         return luaL_error(L, "libcurl does not start: %s", curl_easy_strerror(curl_state));
