@@ -4,9 +4,10 @@
  * @module catalog.core.lines */
 #include "lines.h"
 
+#include "lines_array.h"
+#include "plain.h"
 #include "utf8.h"
 
-#include <endian.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,9 +15,6 @@
 
 #define DEEPEST   1000 /* objects and arrays in one another */
 #define WORD_BITS 64
-
-/* A value in each byte of a word. */
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 typedef struct {
     const unsigned char *at, *end;
@@ -55,24 +53,8 @@ static void skip_blanks(scanner *s) {
 
 /* --- strings --- */
 
-/* Goes to the next byte that is not plain: a quote, a backslash, a control character, or not ASCII.
- * The lowest mark in `marks` is that of such a byte; those above it may be due to a borrow. */
 static void skip_plain(scanner *s) {
-    for (; s->end - s->at >= 8; s->at += 8) {
-        uint64_t eight;
-        memcpy(&eight, s->at, 8);
-        eight = le64toh(eight);
-        uint64_t marks = (eight | (eight - EACH(0x20)) | ((eight ^ EACH('"')) - EACH(1)) |
-                          ((eight ^ EACH('\\')) - EACH(1))) &
-                         EACH(0x80);
-        if (marks) {
-            s->at += __builtin_ctzll(marks) / 8;
-            return;
-        }
-    }
-    while (s->at < s->end && *s->at >= 0x20 && *s->at < 0x80 && *s->at != '"' && *s->at != '\\') {
-        s->at++;
-    }
+    s->at += cat_plain_run(s->at, (size_t)(s->end - s->at));
 }
 
 static bool is_hex(unsigned char byte) {
@@ -323,8 +305,33 @@ static int lines_fault(lua_State *L) {
     return 1;
 }
 
+/*** Makes lines of a JSON array: each element is one, whatever it is and however it was laid out.
+ * Whether a line is an object `fault` knows.
+ * @function split_array
+ * @tparam string text the array
+ * @treturn[1] string the lines, each with a line break behind it
+ * @treturn[1] integer how many there are
+ * @treturn[2] nil
+ * @treturn[2] string why it is no array, or its elements cannot be told apart */
+static int lines_split_array(lua_State *L) {
+    size_t length, written = 0, count = 0;
+    const char *text = luaL_checklstring(L, 1, &length);
+    luaL_Buffer lines;
+    char *room = luaL_buffinitsize(L, &lines, length);
+    const char *fault = cat_array_lines(text, length, room, &written, &count);
+    if (fault) {
+        lua_pushnil(L);
+        lua_pushstring(L, fault);
+        return 2;
+    }
+    luaL_pushresultsize(&lines, written);
+    lua_pushinteger(L, (lua_Integer)count);
+    return 2;
+}
+
 int cat_lines_open(lua_State *L) {
-    static const luaL_Reg functions[] = {{"fault", lines_fault}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"fault", lines_fault}, {"split_array", lines_split_array}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -51,7 +51,7 @@ local function with_target(name, body)
 end
 
 describe("the fuzz target", function()
-  for _, name in ipairs { "emulator", "headers", "journal", "percent", "reply" } do
+  for _, name in ipairs { "emulator", "headers", "journal", "lines", "percent", "reply" } do
     it(name .. " takes its seeds", function()
       with_target(name, function(target, seed, text)
         local ok, why = pcall(target, text)

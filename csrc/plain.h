@@ -1,0 +1,38 @@
+/* What of a JSON string needs no look: most of it, and the check of lines is as fast as this. */
+#ifndef CAT_PLAIN_H
+#define CAT_PLAIN_H
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A word with `byte` in each of its eight. */
+#define CAT_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* A mark at each byte of a word that is not plain. The lowest mark is right; one above it may be
+ * due to a borrow. */
+static inline uint64_t cat_plain_marks(uint64_t word) {
+    return (word | (word - CAT_EACH(0x20)) | ((word ^ CAT_EACH('"')) - CAT_EACH(1)) |
+            ((word ^ CAT_EACH('\\')) - CAT_EACH(1))) &
+           CAT_EACH(0x80);
+}
+
+/* How many bytes from `s` on are plain: ASCII, no control character, quote or backslash. */
+static inline size_t cat_plain_run(const unsigned char *s, size_t length) {
+    size_t at = 0;
+    for (; at + 8 <= length; at += 8) {
+        uint64_t word;
+        memcpy(&word, s + at, 8);
+        uint64_t marks = cat_plain_marks(le64toh(word));
+        if (marks) {
+            return at + (size_t)__builtin_ctzll(marks) / 8;
+        }
+    }
+    while (at < length && s[at] >= 0x20 && s[at] < 0x80 && s[at] != '"' && s[at] != '\\') {
+        at++;
+    }
+    return at;
+}
+
+#endif
