@@ -2,6 +2,7 @@
  */
 #include "body.h"
 
+#include "crc32c.h"
 #include "memory.h"
 #include "setopt.h"
 
@@ -64,6 +65,9 @@ static size_t read_cb(char *room, size_t unit, size_t count, void *user) {
         source->ended = got == 0;
         return CURL_READFUNC_ABORT;
     }
+    if (source->summed) {
+        source->sum = cat_crc32c(source->sum, room, (size_t)got);
+    }
     source->fed = source->at += (size_t)got;
     return (size_t)got;
 }
@@ -75,6 +79,10 @@ static int seek_cb(void *user, curl_off_t offset, int origin) {
     if (origin != SEEK_SET || offset < 0 || (size_t)offset > source->length) {
         return CURL_SEEKFUNC_FAIL;
     }
+    if (source->summed && offset != 0) {
+        return CURL_SEEKFUNC_FAIL; /* of what was skipped there is no sum */
+    }
+    source->sum = 0;
     source->at = (size_t)offset;
     return CURL_SEEKFUNC_OK;
 }

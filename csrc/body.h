@@ -22,10 +22,12 @@ typedef struct {
     int descriptor;
     int64_t offset; /* in the file */
     size_t length;
-    size_t at;  /* where in the range libcurl reads next */
-    size_t fed; /* bytes libcurl has taken */
-    int error;  /* an errno: the file cannot be read */
-    bool ended; /* the file ended before the range did */
+    size_t at;    /* where in the range libcurl reads next */
+    size_t fed;   /* bytes libcurl has taken */
+    int error;    /* an errno: the file cannot be read */
+    bool ended;   /* the file ended before the range did */
+    bool summed;  /* `sum` is wanted */
+    uint32_t sum; /* the CRC-32C of what libcurl has read of a file */
 } cat_source;
 
 /* Where a reply goes: memory, up to a cap; or a file. */

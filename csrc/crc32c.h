@@ -9,4 +9,7 @@
 /* The checksum of bytes that follow those `sum` is of; 0: of none. */
 uint32_t cat_crc32c(uint32_t sum, const void *bytes, size_t length);
 
+/* Writes a checksum as eight hexadecimal digits, without an end. */
+void cat_crc32c_print(char *to, uint32_t sum);
+
 #endif

@@ -51,8 +51,7 @@ static const char *unfit(mode_t mode) {
                             : "it is not a regular file";
 }
 
-/* Pushes a closed file. */
-static cat_file *push_closed(lua_State *L) {
+cat_file *cat_file_push(lua_State *L) {
     cat_file *file = lua_newuserdatauv(L, sizeof *file, 0);
     *file = (cat_file){.descriptor = -1};
     luaL_setmetatable(L, CAT_FILE);
@@ -102,7 +101,7 @@ static int open_regular(lua_State *L, cat_file *file, const char *path) {
  * @treturn[2] boolean whether it is there, and no regular file */
 static int file_open(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
-    cat_file *file = push_closed(L);
+    cat_file *file = cat_file_push(L);
     int failed = open_regular(L, file, path);
     return failed ? failed : 1;
 }
@@ -138,7 +137,7 @@ static int file_read(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     lua_Integer max = luaL_checkinteger(L, 2);
     struct stat found;
-    cat_file *file = push_closed(L);
+    cat_file *file = cat_file_push(L);
     lua_toclose(L, -1);
     bool there = take(file, path, &found);
     if (!there && cat_no_descriptors(errno)) {

@@ -13,6 +13,9 @@ typedef struct {
     int64_t seconds, nanoseconds; /* of its last change, when it was opened */
 } cat_file;
 
+/* Pushes a file that is closed, and gets a descriptor that is open for reading. */
+cat_file *cat_file_push(lua_State *L);
+
 /* Pushes the table of functions that Lua sees as core.file; returns 1. */
 int cat_file_open(lua_State *L);
 

@@ -241,13 +241,6 @@ static int journal_append(lua_State *L) {
     return 1;
 }
 
-/* Writes a checksum as eight hexadecimal digits. */
-static void print_sum(char *to, uint32_t sum) {
-    for (int i = 7; i >= 0; i--, sum >>= 4) {
-        to[i] = "0123456789abcdef"[sum & 15];
-    }
-}
-
 /* The checksum that begins with the number of a line, and a blank. */
 static uint32_t sum_of_number(lua_Integer number) {
     char text[32];
@@ -265,7 +258,7 @@ static int journal_checksum(lua_State *L) {
     const char *text = luaL_checklstring(L, 1, &length);
     char digits[8];
     uint32_t sum = lua_isnoneornil(L, 2) ? 0 : sum_of_number(luaL_checkinteger(L, 2));
-    print_sum(digits, cat_crc32c(sum, text, length));
+    cat_crc32c_print(digits, cat_crc32c(sum, text, length));
     lua_pushlstring(L, digits, sizeof digits);
     return 1;
 }
@@ -295,7 +288,7 @@ static int journal_line(lua_State *L) {
     luaL_addstring(&line, length > 2 ? "\"," : "\""); /* {} has no fields */
     luaL_addlstring(&line, fields + 1, length - 1);
     char *text = luaL_buffaddr(&line);
-    print_sum(text, cat_crc32c(sum_of_number(number), text + 9, luaL_bufflen(&line) - 9));
+    cat_crc32c_print(text, cat_crc32c(sum_of_number(number), text + 9, luaL_bufflen(&line) - 9));
     luaL_addchar(&line, '\n');
     luaL_pushresult(&line);
     return 1;

@@ -4,6 +4,7 @@
 
 #include "buffer.h"
 #include "client.h"
+#include "crc32c.h"
 #include "engine.h"
 #include "failure.h"
 #include "fault.h"
@@ -123,6 +124,7 @@ static cat_source source_of_handle(lua_State *L, transfer *t) {
             bad_field(L, "body", "the file is closed");
         }
         source.descriptor = file->descriptor;
+        source.summed = has_flag(L, "summed");
         set_range(L, &source, file->size);
         return source;
     }
@@ -238,7 +240,7 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
  * @tparam table request `method`; `url`, whole and encoded; `body` (a string, buffer or file, or
  * nil); `upload` (true: the body may be large, and the time allowed is that for standing still),
  * and with it `offset` and `length` of the range that is sent of the body, bytes (default: all of
- * it); `into`, a file of Lua's io library, open for writing, that is emptied and takes the body of
+ * it), and `summed` (true: of a file a checksum is made on the way); `into`, a file of Lua's io library, open for writing, that is emptied and takes the body of
  * the reply
  * @tparam headers headers of `core.client.headers`
  * @tparam number seconds until the exchange is given up
@@ -298,6 +300,16 @@ static int transfer_wait(lua_State *L) {
     transfer *t = check_transfer(L);
     bool done = !t->easy || cat_engine_wait(L, t->client->pool.multi, &t->easy->op);
     lua_pushboolean(L, done);
+    return 1;
+}
+
+/*** The checksum of what was sent of a file, where the request has `summed`.
+ * @function transfer:checksum
+ * @treturn string CRC-32C, eight hexadecimal digits */
+static int transfer_checksum(lua_State *L) {
+    char digits[8];
+    cat_crc32c_print(digits, check_done(L)->easy->source.sum);
+    lua_pushlstring(L, digits, sizeof digits);
     return 1;
 }
 
@@ -464,9 +476,11 @@ static int transfer_tostring(lua_State *L) {
 
 int cat_transfer_open(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"done", transfer_done},           {"reply", transfer_reply},     {"wait", transfer_wait},
-        {"header", transfer_header},       {"seconds", transfer_seconds}, {"close", transfer_close},
-        {"ambiguous", transfer_ambiguous}, {"sent", transfer_sent},       {NULL, NULL}};
+        {"done", transfer_done},     {"reply", transfer_reply},
+        {"wait", transfer_wait},     {"checksum", transfer_checksum},
+        {"header", transfer_header}, {"seconds", transfer_seconds},
+        {"close", transfer_close},   {"ambiguous", transfer_ambiguous},
+        {"sent", transfer_sent},     {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", transfer_close},
                                       {"__close", transfer_close},
                                       {"__tostring", transfer_tostring},

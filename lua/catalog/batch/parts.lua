@@ -117,6 +117,20 @@ function parts.send_whole(target, path, body, offset, length)
   return nil, err, true
 end
 
+--- Sends a whole file in one request, and says what has left: a file may have been spoiled on its disk.
+-- @tparam table target
+-- @tparam string path
+-- @tparam file body
+-- @tparam integer length bytes, from the beginning of the file
+-- @treturn[1] string the CRC-32C of these bytes, eight hexadecimal digits
+-- @treturn[2] nil
+-- @treturn[2] table error
+function parts.send_summed(target, path, body, length)
+  local request = request_of(target, "PUT", path, body, 0, length)
+  request.summed, request.read = true, function(_, transfer) return transfer:checksum() end
+  return target.client:send(request)
+end
+
 --- The size of the parts of a file: what was asked for, and smaller than what was too much.
 -- @tparam table target
 -- @tparam integer part_size

@@ -22,11 +22,14 @@ local DONE <const> = {
   ABORT = { aborted = true }, FAIL = { failed = true }, REVERT = { inactive = true, deleted = true },
 }
 
--- A state as the sets above have it; of what is no text, none that they have.
-local function plain(status)
+--- A state as this module writes it.
+-- @param status as the service sent it
+-- @return string; false of what is no text
+function states.plain(status)
   local lower = type(status) == "string" and status:lower()
   return lower == "failure" and "failed" or lower
 end
+local plain <const> = states.plain
 
 --- Whether a batch ends in a state when it was ingested.
 -- @param status as the service sent it

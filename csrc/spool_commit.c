@@ -1,0 +1,242 @@
+/* How what a spool has taken becomes durable: data first, then the one line that says so. */
+#include "spool_thread.h"
+
+#include "crc32c.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static bool is_noted(const cat_segment *segment) {
+    return segment->noted.bytes == segment->committed.bytes &&
+           segment->noted.records == segment->committed.records &&
+           segment->noted.from == segment->committed.from &&
+           segment->noted.sealed == segment->committed.sealed;
+}
+
+/* --- data --- */
+
+static bool sync_segment(cat_spool_thread *t, cat_segment *segment, int directory,
+                         const char *name) {
+    if (cat_segment_sync(segment, directory, name)) {
+        return true;
+    }
+    if (errno == EBADMSG) {
+        cat_spool_break(t, "the disk has failed, and does not give back what was written to it");
+    }
+    cat_spool_fault(t, "fdatasync");
+    return false;
+}
+
+/* Puts all that the next line is about on the disk. */
+static bool sync_data(cat_spool_thread *t) {
+    bool is_new = false;
+    char name[CAT_SEGMENT_NAME];
+    if (t->retry_at || !cat_spool_flush(t)) {
+        return false;
+    }
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        cat_segment_name(segment->number, name);
+        if (!is_noted(segment) && !sync_segment(t, segment, t->segments, name)) {
+            return false;
+        }
+        is_new = is_new || !segment->journaled;
+    }
+    if (is_new && fsync(t->segments) != 0) {
+        cat_spool_fault(t, "fsync");
+        return false;
+    }
+    return is_noted(t->rejected) ||
+           sync_segment(t, t->rejected, t->rejected_directory, "records.jsonl");
+}
+
+/* --- the line --- */
+
+static void add_comma(cat_text *line) {
+    if (line->length > 1) {
+        cat_text_add(line, ",", 1);
+    }
+}
+
+static void add_from(cat_spool_thread *t, const cat_segment *segment) {
+    cat_text_add_string(&t->line, ",\"from\":{");
+    for (size_t i = 0; i < segment->committed.from; i++) {
+        const char *key = t->sources[segment->from[i].source]->key;
+        cat_text_add_string(&t->line, i > 0 ? ",\"" : "\"");
+        cat_text_add_string(&t->line, key + strlen("source/"));
+        cat_text_print(&t->line, "\":%" PRId64, segment->from[i].before);
+    }
+    cat_text_add(&t->line, "}", 1);
+}
+
+static void add_segment(cat_spool_thread *t, const cat_segment *segment) {
+    char digits[9] = "";
+    const cat_extent *extent = &segment->committed;
+    cat_crc32c_print(digits, extent->sum);
+    add_comma(&t->line);
+    cat_text_print(&t->line,
+                   "\"segment/%" PRId64 "\":{\"bytes\":%" PRId64 ",\"records\":%" PRId64
+                   ",\"crc\":\"%s\",\"since\":%" PRId64 ",\"sealed\":%s",
+                   segment->number, extent->bytes, extent->records, digits, extent->since,
+                   extent->sealed ? "true" : "false");
+    add_from(t, segment);
+    cat_text_add(&t->line, "}", 1);
+}
+
+/* Adds what has changed since the last line. The sources are read under the mutex: the host may add
+ * one. */
+static void add_data(cat_spool_thread *t) {
+    pthread_mutex_lock(&t->mutex);
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        if (!is_noted(segment) && segment->committed.bytes > 0) {
+            add_segment(t, segment);
+        }
+    }
+    for (size_t i = 0; i < t->source_count; i++) {
+        if (t->sources[i]->changed) {
+            add_comma(&t->line);
+            cat_text_print(&t->line, "\"");
+            cat_text_add_string(&t->line, t->sources[i]->key);
+            cat_text_print(&t->line, "\":%" PRId64, t->sources[i]->taken);
+        }
+    }
+    pthread_mutex_unlock(&t->mutex);
+    if (!is_noted(t->rejected)) {
+        add_comma(&t->line);
+        cat_text_print(&t->line, "\"rejected\":{\"bytes\":%" PRId64 ",\"records\":%" PRId64 "}",
+                       t->rejected->committed.bytes, t->rejected->committed.records);
+    }
+    add_comma(&t->line);
+    cat_text_print(&t->line, "\"due\":%" PRId64 ",\"next_segment\":%" PRId64, t->committed_due,
+                   t->next_segment);
+}
+
+static void add_notes(cat_spool_thread *t) {
+    for (const cat_job *note = t->notes.first; note; note = note->next) {
+        add_comma(&t->line);
+        cat_text_add(&t->line, note->text + 1, note->length - 2); /* without its braces */
+    }
+}
+
+/* Writes the line. */
+static bool write_line(cat_spool_thread *t) {
+    cat_text_add(&t->line, "}", 1);
+    errno = ENOMEM;
+    if (!t->line.failed && cat_settings_apply(&t->settings, t->line.bytes, t->line.length) &&
+        cat_spool_log_write(&t->log, &t->settings, t->line.bytes, t->line.length)) {
+        return true;
+    }
+    cat_spool_fault(t, "journal");
+    return false;
+}
+
+/* --- what is durable now --- */
+
+/* Hands segments that are sealed, and known to be, to the host. */
+static void hand_over(cat_spool_thread *t) {
+    cat_segment **place = &t->first;
+    t->last = NULL;
+    while (*place) {
+        cat_segment *segment = *place;
+        if (!segment->noted.sealed) {
+            t->last = segment;
+            place = &segment->next;
+            continue;
+        }
+        *place = segment->next;
+        segment->next = NULL;
+        close(segment->descriptor);
+        segment->descriptor = -1;
+        *(t->last_sealed ? &t->last_sealed->next : &t->sealed) = segment;
+        t->last_sealed = segment;
+    }
+}
+
+/* Takes note of what the line was about. The mutex is held. */
+static void note_data(cat_spool_thread *t) {
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        segment->noted = segment->committed;
+        segment->journaled = segment->journaled || segment->committed.bytes > 0;
+    }
+    for (size_t i = 0; i < t->source_count; i++) {
+        if (t->sources[i]->changed) {
+            t->sources[i]->committed = t->sources[i]->taken;
+            t->sources[i]->changed = false;
+        }
+    }
+    t->rejected->noted = t->rejected->committed;
+    t->status.due = t->committed_due;
+    t->status.records += t->uncommitted_records;
+    t->status.bytes += t->uncommitted_bytes;
+    t->uncommitted_records = t->uncommitted_bytes = 0;
+    hand_over(t);
+    t->is_changed = false;
+    t->uncommitted_since = 0;
+}
+
+/* Ends jobs that have waited for a commit. The mutex is held. */
+static void end_jobs(cat_spool_thread *t, cat_job_list *list, int error) {
+    for (cat_job *job; (job = cat_job_list_take(list));) {
+        job->error = error;
+        cat_job_list_add(&t->done, job);
+    }
+}
+
+/* Looks whether the spool is still there, and how much room the disk has. */
+static bool look(cat_spool_thread *t) {
+    struct stat found;
+    struct statvfs disk;
+    if (fstatvfs(t->directory, &disk) == 0) {
+        pthread_mutex_lock(&t->mutex);
+        t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+        pthread_mutex_unlock(&t->mutex);
+    }
+    if (fstat(t->lock, &found) == 0 && found.st_nlink == 0) {
+        cat_spool_break(t, "its directory was removed");
+    }
+    return !t->status.broken[0];
+}
+
+static bool are_drained(cat_spool_thread *t) {
+    size_t taken = atomic_load(&t->ring.taken);
+    for (const cat_job *job = t->syncs.first; job; job = job->next) {
+        if (taken < job->put) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void cat_spool_commit(cat_spool_thread *t) {
+    bool is_whole = look(t);
+    bool has_data = is_whole && t->is_changed && sync_data(t);
+    is_whole = is_whole && !t->status.broken[0];
+    cat_text_empty(&t->line);
+    cat_text_add(&t->line, "{", 1);
+    if (has_data) {
+        add_data(t);
+    }
+    if (is_whole) {
+        add_notes(t);
+    }
+    if (t->line.length > 1 && !write_line(t)) {
+        return;
+    }
+    if (!is_whole) {
+        cat_spool_fault(t, "commit"); /* it stays so */
+    }
+    pthread_mutex_lock(&t->mutex);
+    if (has_data) {
+        note_data(t);
+    } else if (!t->is_changed && cat_ring_used(&t->ring) == 0) {
+        t->uncommitted_since = 0; /* what came is part of a call that goes on */
+    }
+    end_jobs(t, &t->notes, is_whole ? 0 : EIO);
+    if (!is_whole || (!t->is_changed && are_drained(t))) {
+        end_jobs(t, &t->syncs, is_whole ? 0 : EIO);
+    }
+    pthread_mutex_unlock(&t->mutex);
+}

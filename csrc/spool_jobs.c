@@ -1,0 +1,213 @@
+/* What a spool's thread does with files besides writing records. */
+#include "spool_thread.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static const char RESERVE[] = "reserve";
+#define RESERVE_BYTES (1024 * 1024)
+
+/* --- sizes --- */
+
+static bool is_segment(const char *name) {
+    return strncmp(name, "seg/", 4) == 0;
+}
+
+static int64_t size_of(int directory, const char *name) {
+    struct stat found;
+    return fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode)
+               ? (int64_t)found.st_size
+               : 0;
+}
+
+/* The bytes of all files in a directory, and in the directories in it. */
+static int64_t measure(int parent, const char *name, int depth) {
+    int64_t bytes = 0;
+    int descriptor = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *directory = descriptor >= 0 ? fdopendir(descriptor) : NULL;
+    if (!directory) {
+        if (descriptor >= 0) {
+            close(descriptor);
+        }
+        return 0;
+    }
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        bytes += entry->d_type == DT_DIR && depth > 0
+                     ? measure(descriptor, entry->d_name, depth - 1)
+                     : size_of(descriptor, entry->d_name);
+    }
+    closedir(directory);
+    return bytes;
+}
+
+void cat_spool_measure(cat_spool_thread *t) {
+    struct statvfs disk;
+    t->others = measure(t->directory, "failed", 1) + measure(t->directory, "unknown", 1) +
+                measure(t->directory, "rejected", 0);
+    if (fstatvfs(t->directory, &disk) == 0) {
+        pthread_mutex_lock(&t->mutex);
+        t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+        pthread_mutex_unlock(&t->mutex);
+    }
+}
+
+/* --- jobs --- */
+
+static int sync_parent(cat_spool_thread *t, const char *name) {
+    char parent[256];
+    const char *slash = strrchr(name, '/');
+    size_t length = slash ? (size_t)(slash - name) : 0;
+    if (length >= sizeof parent) {
+        return ENAMETOOLONG;
+    }
+    memcpy(parent, slash ? name : ".", slash ? length : 1);
+    parent[slash ? length : 1] = '\0';
+    int directory = openat(t->directory, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) {
+        return errno;
+    }
+    int error = fsync(directory) == 0 ? 0 : errno;
+    close(directory);
+    return error;
+}
+
+static int do_remove(cat_spool_thread *t, const cat_job *job) {
+    int64_t bytes = size_of(t->directory, job->name);
+    if (unlinkat(t->directory, job->name, 0) != 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    *(is_segment(job->name) ? &t->held : &t->others) -= bytes;
+    return 0;
+}
+
+static int do_rename(cat_spool_thread *t, const cat_job *job) {
+    int64_t bytes = size_of(t->directory, job->name);
+    if (renameat(t->directory, job->name, t->directory, job->other) != 0) {
+        return errno;
+    }
+    *(is_segment(job->name) ? &t->held : &t->others) -= bytes;
+    *(is_segment(job->other) ? &t->held : &t->others) += bytes;
+    int error = sync_parent(t, job->other);
+    return error ? error : sync_parent(t, job->name);
+}
+
+/* Writes a text at the end of a file, durably. */
+static int write_file(cat_spool_thread *t, const char *name, int flags, const cat_job *job) {
+    int file =
+        openat(t->directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    if (file < 0) {
+        return errno;
+    }
+    size_t done = 0;
+    int error = 0;
+    while (done < job->length && error == 0) {
+        ssize_t count = write(file, job->text + done, job->length - done);
+        error = count < 0 && errno != EINTR ? errno : 0;
+        done += count > 0 ? (size_t)count : 0;
+    }
+    error = error == 0 && fsync(file) != 0 ? errno : error;
+    if (close(file) != 0 && error == 0) {
+        error = errno;
+    }
+    return error;
+}
+
+static int save(cat_spool_thread *t, const cat_job *job) {
+    char part[512];
+    int length = snprintf(part, sizeof part, "%s.part", job->name);
+    if (length < 0 || (size_t)length >= sizeof part) {
+        return ENAMETOOLONG;
+    }
+    int error = write_file(t, part, O_TRUNC, job);
+    if (error == 0 && renameat(t->directory, part, t->directory, job->name) != 0) {
+        error = errno;
+    }
+    if (error != 0) {
+        unlinkat(t->directory, part, 0);
+        return error;
+    }
+    t->others += (int64_t)job->length;
+    return sync_parent(t, job->name);
+}
+
+/* Keeps some room for what has to be said on a full disk. */
+static void keep_reserve(cat_spool_thread *t) {
+    if (size_of(t->directory, RESERVE) == RESERVE_BYTES || t->status.disk_error) {
+        return;
+    }
+    int file = openat(t->directory, RESERVE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file >= 0) {
+        if (posix_fallocate(file, 0, RESERVE_BYTES) != 0) {
+            unlinkat(t->directory, RESERVE, 0);
+        }
+        close(file);
+    }
+}
+
+static int do_save(cat_spool_thread *t, const cat_job *job) {
+    int error = save(t, job);
+    if ((error == ENOSPC || error == EDQUOT) && unlinkat(t->directory, RESERVE, 0) == 0) {
+        return save(t, job);
+    }
+    keep_reserve(t);
+    return error;
+}
+
+static int do_append(cat_spool_thread *t, const cat_job *job) {
+    int64_t before = size_of(t->directory, job->name);
+    int error = write_file(t, job->name, O_APPEND, job);
+    t->others += size_of(t->directory, job->name) - before;
+    return error;
+}
+
+static int do_mkdir(cat_spool_thread *t, const cat_job *job) {
+    if (mkdirat(t->directory, job->name, 0700) != 0 && errno != EEXIST) {
+        return errno;
+    }
+    return sync_parent(t, job->name);
+}
+
+static int do_open(cat_spool_thread *t, cat_job *job) {
+    struct stat found;
+    job->descriptor = openat(t->directory, job->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (job->descriptor < 0 || fstat(job->descriptor, &found) != 0) {
+        return errno;
+    }
+    job->size = found.st_size;
+    posix_fadvise(job->descriptor, 0, 0, POSIX_FADV_WILLNEED);
+    return 0;
+}
+
+void cat_spool_do(cat_spool_thread *t, cat_job *job) {
+    switch (job->kind) {
+    case CAT_JOB_REMOVE:
+        job->error = do_remove(t, job);
+        break;
+    case CAT_JOB_RENAME:
+        job->error = do_rename(t, job);
+        break;
+    case CAT_JOB_SAVE:
+        job->error = do_save(t, job);
+        break;
+    case CAT_JOB_APPEND:
+        job->error = do_append(t, job);
+        break;
+    case CAT_JOB_MKDIR:
+        job->error = do_mkdir(t, job);
+        break;
+    case CAT_JOB_OPEN:
+        job->error = do_open(t, job);
+        break;
+    default:
+        job->error = EINVAL;
+    }
+}

@@ -1,0 +1,341 @@
+/* The journal of a spool. */
+#include "spool_log.h"
+
+#include "crc32c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SMALLEST (4 * 1024 * 1024)
+
+/* A file is left when so much of it is used: three quarters. */
+#define LEAVE_AT(size) ((size) / 4 * 3)
+
+/* What a line has before its object: eight digits and a blank. */
+#define SUM_LENGTH 9
+
+#define VERSION 1
+
+/* How many generations after the one that can be read are looked for in the other file. */
+#define TRIES_SEEN 4
+
+static const char *const NAMES[2] = {"journal.a", "journal.b"};
+static const char HEAD[] = "{\"journal\":{\"generation\":";
+
+void cat_spool_log_init(cat_spool_log *log) {
+    *log = (cat_spool_log){.descriptor = {-1, -1}, .current = -1};
+}
+
+void cat_spool_log_close(cat_spool_log *log) {
+    for (int i = 0; i < 2; i++) {
+        if (log->descriptor[i] >= 0) {
+            close(log->descriptor[i]);
+        }
+    }
+    cat_text_free(&log->line);
+    cat_spool_log_init(log);
+}
+
+/* --- files --- */
+
+/* Writes all of a text. False with errno set. */
+static bool write_at(int descriptor, const char *bytes, size_t length, off_t at) {
+    while (length > 0) {
+        ssize_t count = pwrite(descriptor, bytes, length, at);
+        if (count < 0 && errno != EINTR) {
+            return false;
+        }
+        size_t done = count > 0 ? (size_t)count : 0;
+        bytes += done;
+        length -= done;
+        at += (off_t)done;
+    }
+    return true;
+}
+
+/* Makes a file so large, with zeros on disk: no line that is written into them needs room. */
+static bool fill(int descriptor, off_t from, off_t to) {
+    static const char zeros[65536];
+    for (off_t at = from; at < to; at += (off_t)sizeof zeros) {
+        if (!write_at(descriptor, zeros, sizeof zeros, at)) {
+            return false;
+        }
+    }
+    return fsync(descriptor) == 0;
+}
+
+static bool open_one(cat_spool_log *log, int directory, int i, bool writable) {
+    struct stat found;
+    int flags = writable ? O_RDWR | O_CREAT : O_RDONLY;
+    log->descriptor[i] = openat(directory, NAMES[i], flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (log->descriptor[i] < 0 || fstat(log->descriptor[i], &found) != 0) {
+        return false;
+    }
+    log->size[i] = found.st_size;
+    if (!writable || found.st_size >= SMALLEST) {
+        return true;
+    }
+    if (!fill(log->descriptor[i], found.st_size, SMALLEST)) {
+        return false;
+    }
+    log->size[i] = SMALLEST;
+    return true;
+}
+
+bool cat_spool_log_open(cat_spool_log *log, int directory, bool writable) {
+    for (int i = 0; i < 2; i++) {
+        if (!open_one(log, directory, i, writable)) {
+            return false;
+        }
+    }
+    return !writable || fsync(directory) == 0;
+}
+
+/* --- reading --- */
+
+typedef struct {
+    char *bytes;
+    size_t length;
+    int64_t generation; /* 0: its first line is no beginning of a journal */
+    bool newer;
+} content;
+
+/* The checksum that begins with the place of a line. */
+static uint32_t sum_of_place(int64_t generation, int64_t number) {
+    char text[64];
+    int length = snprintf(text, sizeof text, "%" PRId64 " %" PRId64 " ", generation, number);
+    return cat_crc32c(0, text, (size_t)length);
+}
+
+/* Whether a line is the one of its place. */
+static bool is_good(const char *line, size_t length, int64_t generation, int64_t number) {
+    char digits[8];
+    if (length <= SUM_LENGTH) {
+        return false;
+    }
+    uint32_t sum = sum_of_place(generation, number);
+    cat_crc32c_print(digits, cat_crc32c(sum, line + SUM_LENGTH, length - SUM_LENGTH));
+    return memcmp(line, digits, 8) == 0 && line[8] == ' ';
+}
+
+/* The line that begins at an offset, without its newline; NULL: there is none. */
+static const char *line_at(const content *from, size_t at, size_t *length) {
+    if (at >= from->length) {
+        return NULL;
+    }
+    const char *end = memchr(from->bytes + at, '\n', from->length - at);
+    *length = end ? (size_t)(end - (from->bytes + at)) : 0;
+    return end ? from->bytes + at : NULL;
+}
+
+/* What a first line says of its file. */
+static void read_head(content *from) {
+    size_t length;
+    const char *line = line_at(from, 0, &length);
+    size_t head = sizeof HEAD - 1;
+    if (!line || length < SUM_LENGTH + head || memcmp(line + SUM_LENGTH, HEAD, head) != 0) {
+        return;
+    }
+    char *end;
+    int64_t generation = strtoll(line + SUM_LENGTH + head, &end, 10);
+    if (generation > 0 && is_good(line, length, generation, 1)) {
+        from->generation = generation;
+        from->newer = strncmp(end, ",\"version\":1}", 13) != 0;
+    }
+}
+
+/* False with errno set. */
+static bool read_content(int descriptor, off_t size, content *into) {
+    into->bytes = malloc((size_t)size + 1);
+    ssize_t got = 1;
+    while (into->bytes && into->length < (size_t)size && got != 0) {
+        got = pread(descriptor, into->bytes + into->length, (size_t)size - into->length,
+                    (off_t)into->length);
+        if (got < 0 && errno != EINTR) {
+            return false;
+        }
+        into->length += got > 0 ? (size_t)got : 0;
+    }
+    if (!into->bytes) {
+        errno = ENOMEM;
+        return false;
+    }
+    into->bytes[into->length] = '\0';
+    read_head(into);
+    return true;
+}
+
+/* Whether a good line of a generation follows what is no good one: then that was written, and is
+ * damaged. A flipped bit may have made two lines of one, or one of two. */
+static bool goes_on(const content *from, size_t at, int64_t generation, int64_t number) {
+    size_t length;
+    const char *line;
+    for (; (line = line_at(from, at, &length)); number++) {
+        at += length + 1;
+        for (int64_t near = number - 1; near <= number + 1; near++) {
+            if (near > 1 && is_good(line, length, generation, near)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Does what the lines of a file say, up to the last good one. */
+static cat_log_state apply(cat_spool_log *log, const content *from, cat_settings *settings) {
+    size_t at = 0, length;
+    const char *line;
+    log->number = 1;
+    while ((line = line_at(from, at, &length)) &&
+           is_good(line, length, from->generation, log->number)) {
+        if (!cat_settings_apply(settings, line + SUM_LENGTH, length - SUM_LENGTH)) {
+            errno = ENOMEM;
+            return CAT_LOG_ERROR;
+        }
+        at += length + 1;
+        log->number++;
+    }
+    log->at = (off_t)at;
+    log->generation = from->generation;
+    cat_settings_remove(settings, "journal", strlen("journal"));
+    return goes_on(from, at, from->generation, log->number) ? CAT_LOG_DAMAGED : CAT_LOG_GOOD;
+}
+
+static bool is_blank(const content *from) {
+    for (size_t i = 0; i < from->length; i++) {
+        if (from->bytes[i] != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Which of two files is the last, and whether it is to be trusted. */
+static cat_log_state choose(cat_spool_log *log, const content *both) {
+    log->current = both[1].generation > both[0].generation ? 1 : 0;
+    const content *other = &both[1 - log->current];
+    int64_t generation = both[log->current].generation;
+    if (generation == 0) {
+        /* the first line of all may have been torn; but not when others follow it */
+        bool damaged = goes_on(&both[0], 0, 1, 1) || goes_on(&both[1], 0, 1, 1) ||
+                       goes_on(&both[0], 0, 2, 1) || goes_on(&both[1], 0, 2, 1);
+        bool blank = is_blank(&both[0]) && is_blank(&both[1]);
+        log->current = -1;
+        return damaged ? CAT_LOG_DAMAGED : blank ? CAT_LOG_EMPTY : CAT_LOG_DAMAGED;
+    }
+    if (both[log->current].newer) {
+        return CAT_LOG_NEWER;
+    }
+    /* the other may be the later one, whose first line was damaged; some tries to write it may have
+     * failed before */
+    for (int64_t later = 1; later <= TRIES_SEEN; later++) {
+        if (goes_on(other, 0, generation + later, 1)) {
+            return CAT_LOG_DAMAGED;
+        }
+    }
+    return CAT_LOG_GOOD;
+}
+
+cat_log_state cat_spool_log_read(cat_spool_log *log, cat_settings *settings) {
+    content both[2] = {{.bytes = NULL}, {.bytes = NULL}};
+    cat_log_state state = CAT_LOG_ERROR;
+    if (read_content(log->descriptor[0], log->size[0], &both[0]) &&
+        read_content(log->descriptor[1], log->size[1], &both[1])) {
+        state = choose(log, both);
+        state = state == CAT_LOG_GOOD ? apply(log, &both[log->current], settings) : state;
+    }
+    int why = errno;
+    free(both[0].bytes);
+    free(both[1].bytes);
+    errno = why;
+    return state;
+}
+
+/* --- writing --- */
+
+/* Writes the line that was made, durably. */
+static bool write_line(cat_spool_log *log) {
+    int descriptor = log->descriptor[log->current];
+    uint32_t sum = sum_of_place(log->generation, log->number);
+    size_t length = log->line.length;
+    if (log->line.failed) {
+        errno = ENOMEM;
+        return false;
+    }
+    cat_crc32c_print(log->line.bytes,
+                     cat_crc32c(sum, log->line.bytes + SUM_LENGTH, length - SUM_LENGTH - 1));
+    if (!write_at(descriptor, log->line.bytes, length, log->at) || fdatasync(descriptor) != 0) {
+        return false;
+    }
+    log->at += (off_t)length;
+    log->number++;
+    return true;
+}
+
+/* Makes the file large enough that a first line leaves most of it free. */
+static bool make_room(cat_spool_log *log, size_t length) {
+    off_t *size = &log->size[log->current];
+    off_t wanted = (off_t)((length * 4 + 65535) & ~(size_t)65535);
+    if ((off_t)length * 2 <= *size) {
+        return true;
+    }
+    if (!fill(log->descriptor[log->current], *size, wanted)) {
+        return (off_t)length < *size; /* it is on a full disk, perhaps: what there is has to do */
+    }
+    *size = wanted;
+    return true;
+}
+
+/* Begins the other file with all that there is. */
+static bool change_files(cat_spool_log *log, const cat_settings *settings) {
+    cat_spool_log before = *log;
+    log->current = log->current == 0 ? 1 : 0;
+    log->generation++;
+    log->number = 1;
+    log->at = 0;
+    cat_text_empty(&log->line);
+    cat_text_print(&log->line, "00000000 %s%" PRId64 ",\"version\":%d}", HEAD, log->generation,
+                   VERSION);
+    if (settings->count > 0) {
+        cat_text_add(&log->line, ",", 1);
+        cat_settings_write(settings, &log->line);
+    }
+    cat_text_add(&log->line, "}\n", 2);
+    if (make_room(log, log->line.length) && write_line(log)) {
+        log->failed = false;
+        return true;
+    }
+    /* The next try writes this file again, under a generation that was never used: what is in it by
+     * now may be on disk, or be there later. The one before stays as it is. */
+    int why = errno;
+    before.line = log->line;
+    before.generation = log->generation;
+    before.failed = true;
+    *log = before;
+    errno = why;
+    return false;
+}
+
+bool cat_spool_log_write(cat_spool_log *log, const cat_settings *settings, const char *changes,
+                         size_t length) {
+    off_t size = log->current < 0 ? 0 : log->size[log->current];
+    if (log->current < 0 || log->failed ||
+        log->at + (off_t)(length + SUM_LENGTH + 1) > LEAVE_AT(size)) {
+        return change_files(log, settings);
+    }
+    cat_text_empty(&log->line);
+    cat_text_add_string(&log->line, "00000000 ");
+    cat_text_add(&log->line, changes, length);
+    cat_text_add(&log->line, "\n", 1);
+    if (write_line(log)) {
+        return true;
+    }
+    log->failed = true;
+    return change_files(log, settings);
+}

@@ -1,0 +1,483 @@
+/* The thread of a spool: what it waits for, and what it takes out of the ring. */
+#include "spool_thread.h"
+
+#include "crc32c.h"
+#include "heap.h"
+#include "system.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Bytes that are gathered before they are written, and with which a sleeping thread is woken. */
+#define PIECE 65536
+
+/* How long a fault of the disk is left alone before the same is tried again, nanoseconds. */
+#define RETRY_AFTER INT64_C(1000000000)
+
+/* How often what lies there for somebody to look at is measured, nanoseconds. */
+#define MEASURE_EVERY INT64_C(30000000000)
+
+/* --- jobs --- */
+
+void cat_job_list_add(cat_job_list *list, cat_job *job) {
+    job->next = NULL;
+    *(list->last ? &list->last->next : &list->first) = job;
+    list->last = job;
+}
+
+cat_job *cat_job_list_take(cat_job_list *list) {
+    cat_job *job = list->first;
+    if (job) {
+        list->first = job->next;
+        list->last = list->first ? list->last : NULL;
+    }
+    return job;
+}
+
+void cat_spool_thread_wake(cat_spool_thread *t, bool for_job) {
+    atomic_thread_fence(memory_order_seq_cst); /* what was put comes before what is looked at */
+    int sleeping = atomic_load(&t->sleeping);
+    if (sleeping == 0 || (sleeping == 1 && !for_job && cat_ring_used(&t->ring) < PIECE)) {
+        return;
+    }
+    pthread_mutex_lock(&t->mutex);
+    atomic_store(&t->sleeping, 0);
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+void cat_spool_thread_add(cat_spool_thread *t, cat_job *job) {
+    pthread_mutex_lock(&t->mutex);
+    job->put = atomic_load(&t->ring.put);
+    cat_job_list_add(&t->jobs, job);
+    pthread_mutex_unlock(&t->mutex);
+    cat_spool_thread_wake(t, true);
+}
+
+/* --- faults --- */
+
+void cat_spool_fault(cat_spool_thread *t, const char *call) {
+    int why = errno;
+    t->retry_at = cat_monotonic() + RETRY_AFTER;
+    pthread_mutex_lock(&t->mutex);
+    t->status.disk_error = why;
+    t->status.disk_call = call;
+    pthread_mutex_unlock(&t->mutex);
+}
+
+void cat_spool_break(cat_spool_thread *t, const char *why) {
+    pthread_mutex_lock(&t->mutex);
+    if (!t->status.broken[0]) {
+        snprintf(t->status.broken, sizeof t->status.broken, "%s", why);
+    }
+    pthread_mutex_unlock(&t->mutex);
+    atomic_store(&t->is_broken, true);
+}
+
+/* --- segments --- */
+
+static int64_t now_in_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool cat_spool_flush(cat_spool_thread *t) {
+    if (t->pending_length == 0) {
+        return true;
+    }
+    if (!cat_segment_flush(t->current, t->pending, t->pending_length)) {
+        cat_spool_fault(t, "write");
+        return false;
+    }
+    t->pending_length = 0;
+    return true;
+}
+
+static bool begin_segment(cat_spool_thread *t) {
+    cat_segment *made = cat_segment_new(t->segments, t->next_segment);
+    if (!made) {
+        cat_spool_fault(t, "open");
+        return false;
+    }
+    made->now.since = now_in_milliseconds();
+    pthread_mutex_lock(&t->mutex);
+    *(t->last ? &t->last->next : &t->first) = made;
+    t->last = t->current = made;
+    pthread_mutex_unlock(&t->mutex);
+    t->next_segment++;
+    return true;
+}
+
+/* Ends the segment that is filled. */
+static bool seal_current(cat_spool_thread *t) {
+    if (!t->current || t->current->now.bytes == 0) {
+        return true;
+    }
+    if (!cat_spool_flush(t)) {
+        return false;
+    }
+    t->current->now.sealed = true;
+    t->current = NULL;
+    return true;
+}
+
+static bool seal(cat_spool_thread *t) {
+    if (!seal_current(t)) {
+        return false;
+    }
+    if (t->due != t->next_segment - 1) {
+        t->due = t->next_segment - 1;
+        t->is_changed = true;
+    }
+    return true;
+}
+
+/* Takes a segment back to where the last call ended; false: there was none of it then. */
+static bool take_back(cat_segment *segment) {
+    if (!segment->journaled && segment->committed.bytes == 0) {
+        return false;
+    }
+    segment->now = segment->committed;
+    if (segment->flushed > segment->now.bytes) {
+        segment->flushed = segment->hinted = segment->now.bytes;
+        segment->synced = segment->synced < segment->flushed ? segment->synced : segment->flushed;
+        if (ftruncate(segment->descriptor, (off_t)segment->flushed) != 0) {
+            segment->flushed = segment->now.bytes; /* what is behind is no part of it */
+        }
+    }
+    return true;
+}
+
+static void discard(cat_spool_thread *t, cat_segment *segment) {
+    char name[CAT_SEGMENT_NAME];
+    cat_segment_name(segment->number, name);
+    unlinkat(t->segments, name, 0);
+    t->held -= segment->now.bytes;
+    cat_segment_free(segment);
+}
+
+/* Takes back what came since the last call has ended. */
+static bool roll_back(cat_spool_thread *t) {
+    if (!cat_spool_flush(t)) {
+        return false;
+    }
+    cat_segment *kept = NULL;
+    pthread_mutex_lock(&t->mutex); /* the host looks at the segments, too */
+    t->current = NULL;
+    for (cat_segment *segment = t->first, *next; segment; segment = next) {
+        next = segment->next;
+        int64_t before = segment->now.bytes;
+        if (!take_back(segment)) {
+            discard(t, segment);
+            continue;
+        }
+        t->held -= before - segment->now.bytes;
+        segment->next = NULL;
+        *(kept ? &kept->next : &t->first) = segment;
+        kept = segment;
+        t->current = segment->now.sealed ? NULL : segment;
+    }
+    if (!kept) {
+        t->first = NULL;
+    }
+    t->last = kept;
+    pthread_mutex_unlock(&t->mutex);
+    take_back(t->rejected);
+    t->due = t->committed_due;
+    t->uncommitted_bytes = t->uncommitted_records = 0;
+    return true;
+}
+
+/* --- items --- */
+
+/* Adds the bytes of an item to the current segment, from where a try before came to. */
+static bool add_lines(cat_spool_thread *t, const cat_ring_item *item) {
+    if (!t->current && !begin_segment(t)) {
+        return false;
+    }
+    while (t->item_offset < item->length) {
+        size_t length, room = PIECE - t->pending_length;
+        if (room == 0) {
+            if (!cat_spool_flush(t)) {
+                return false;
+            }
+            continue;
+        }
+        const char *bytes = cat_ring_bytes(&t->ring, item, t->item_offset, &length);
+        length = length < room ? length : room;
+        memcpy(t->pending + t->pending_length, bytes, length);
+        t->current->now.sum = cat_crc32c(t->current->now.sum, bytes, length);
+        t->current->now.bytes += (int64_t)length;
+        t->pending_length += length;
+        t->item_offset += length;
+        t->held += (int64_t)length;
+    }
+    t->current->now.records += item->records;
+    t->uncommitted_records += item->records;
+    t->uncommitted_bytes += item->length;
+    return true;
+}
+
+static bool add_rejected(cat_spool_thread *t, const cat_ring_item *item) {
+    while (t->item_offset < item->length) {
+        size_t length;
+        const char *bytes = cat_ring_bytes(&t->ring, item, t->item_offset, &length);
+        if (!cat_segment_flush(t->rejected, bytes, length)) {
+            cat_spool_fault(t, "write");
+            return false;
+        }
+        t->rejected->now.sum = cat_crc32c(t->rejected->now.sum, bytes, length);
+        t->rejected->now.bytes += (int64_t)length;
+        t->item_offset += length;
+        t->others += (int64_t)length;
+    }
+    t->rejected->now.records += item->records;
+    return true;
+}
+
+static bool take_item(cat_spool_thread *t, const cat_ring_item *item) {
+    switch (item->kind) {
+    case CAT_ITEM_LINES:
+        return add_lines(t, item);
+    case CAT_ITEM_REJECTED:
+        return add_rejected(t, item);
+    case CAT_ITEM_SPLIT:
+        return seal_current(t);
+    case CAT_ITEM_SEAL:
+        return seal(t);
+    case CAT_ITEM_ROLLBACK:
+        return roll_back(t);
+    default:
+        return true;
+    }
+}
+
+/* Notes where the source of a call stood before it, in each segment that has some of it. */
+static bool note_source(cat_spool_thread *t, const cat_ring_item *item) {
+    bool good = true;
+    pthread_mutex_lock(&t->mutex);
+    cat_spool_source *source = t->sources[item->source];
+    for (cat_segment *segment = t->first; segment && good; segment = segment->next) {
+        good = !cat_segment_is_touched(segment) ||
+               cat_segment_add_from(segment, item->source, source->taken);
+    }
+    if (good) {
+        source->taken = item->position;
+        source->changed = true;
+    }
+    pthread_mutex_unlock(&t->mutex);
+    if (!good) {
+        errno = ENOMEM;
+        cat_spool_fault(t, "malloc");
+    }
+    return good;
+}
+
+/* A call has ended: what came is to be committed. */
+static bool end_call(cat_spool_thread *t, const cat_ring_item *item) {
+    if (item->source >= 0 && !note_source(t, item)) {
+        return false;
+    }
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        segment->committed = segment->now;
+    }
+    t->rejected->committed = t->rejected->now;
+    t->committed_due = t->due;
+    t->is_changed = true;
+    return true;
+}
+
+/* Takes what is in the ring. What cannot be written stays, and is tried again. */
+static void drain(cat_spool_thread *t) {
+    cat_ring_item item;
+    while (cat_ring_first(&t->ring, &item)) {
+        if (!take_item(t, &item) || (item.commits && !end_call(t, &item))) {
+            return;
+        }
+        t->item_offset = 0;
+        cat_ring_take(&t->ring, &item);
+        if (t->uncommitted_since == 0) {
+            t->uncommitted_since = cat_monotonic();
+        }
+    }
+}
+
+/* --- what is due --- */
+
+/* When the next commit is due; CAT_NEVER: there is nothing to be committed. */
+static int64_t commit_due(const cat_spool_thread *t) {
+    bool is_waited_for = t->notes.first || t->syncs.first;
+    if (!is_waited_for && !t->uncommitted_since) {
+        return CAT_NEVER;
+    }
+    if (t->retry_at) {
+        return t->retry_at;
+    }
+    return is_waited_for || t->stopping ? 0 : t->uncommitted_since + t->sync_after;
+}
+
+/* Tells the host that something happened. */
+static void notify(cat_spool_thread *t) {
+    uint64_t one = 1;
+    while (write(t->event, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
+/* Does the jobs there are. Those that wait for a commit go into lists of their own. */
+static void do_jobs(cat_spool_thread *t) {
+    pthread_mutex_lock(&t->mutex);
+    cat_job_list jobs = t->jobs;
+    t->jobs = (cat_job_list){NULL, NULL};
+    pthread_mutex_unlock(&t->mutex);
+    for (cat_job *job; (job = cat_job_list_take(&jobs));) {
+        if (job->kind == CAT_JOB_NOTE || job->kind == CAT_JOB_SYNC) {
+            cat_job_list_add(job->kind == CAT_JOB_NOTE ? &t->notes : &t->syncs, job);
+            continue;
+        }
+        cat_spool_do(t, job);
+        pthread_mutex_lock(&t->mutex);
+        cat_job_list_add(&t->done, job);
+        pthread_mutex_unlock(&t->mutex);
+    }
+}
+
+/* Says whether there is room, and how things stand. */
+static void publish(cat_spool_thread *t) {
+    int64_t held = t->held + t->others + (int64_t)cat_ring_used(&t->ring);
+    pthread_mutex_lock(&t->mutex);
+    t->status.spool_bytes = held;
+    bool no_room = t->limit_free > 0 && t->status.free_bytes < t->limit_free;
+    const cat_segment *open = t->current;
+    t->status.open_number = open ? open->number : 0;
+    t->status.open_bytes = open ? open->now.bytes : 0;
+    t->status.open_records = open ? open->now.records : 0;
+    t->status.open_since = open ? open->now.since : 0;
+    pthread_mutex_unlock(&t->mutex);
+    atomic_store(&t->full, held >= t->limit_bytes ? CAT_FULL_BYTES
+                           : no_room              ? CAT_FULL_FREE
+                                                  : CAT_NOT_FULL);
+}
+
+/* After a fault the same is tried again, and notes go into the journal all the same. */
+static void drain_and_commit(cat_spool_thread *t) {
+    bool again = t->retry_at && cat_monotonic() >= t->retry_at;
+    bool was_faulty = t->status.disk_error != 0;
+    t->retry_at = again ? 0 : t->retry_at;
+    if (!t->retry_at) {
+        drain(t);
+    }
+    if (again || commit_due(t) <= cat_monotonic()) {
+        cat_spool_commit(t);
+    }
+    if (was_faulty && !t->retry_at) {
+        pthread_mutex_lock(&t->mutex);
+        t->status.disk_error = 0;
+        pthread_mutex_unlock(&t->mutex);
+    }
+}
+
+/* One round. Whether the host is to be told of something. */
+static bool work(cat_spool_thread *t) {
+    int64_t now = cat_monotonic();
+    int fault = t->status.disk_error;
+    do_jobs(t);
+    drain_and_commit(t);
+    if (now - t->measured_at >= MEASURE_EVERY || atomic_load(&t->full) != CAT_NOT_FULL) {
+        cat_spool_measure(t);
+        t->measured_at = now;
+    }
+    publish(t);
+    bool has_room =
+        atomic_load(&t->full) == CAT_NOT_FULL && cat_ring_room(&t->ring) >= t->ring.size / 2;
+    bool is_waited_for = has_room && atomic_exchange(&t->wants_room, false);
+    pthread_mutex_lock(&t->mutex);
+    bool news = t->done.first || t->sealed || t->status.disk_error != fault;
+    pthread_mutex_unlock(&t->mutex);
+    return is_waited_for || news;
+}
+
+/* When there is something to do at the latest. */
+static int64_t next_due(const cat_spool_thread *t) {
+    int64_t due = commit_due(t);
+    due = t->retry_at && t->retry_at < due ? t->retry_at : due;
+    if (atomic_load(&t->full) != CAT_NOT_FULL) {
+        int64_t look = t->measured_at + RETRY_AFTER;
+        due = look < due ? look : due;
+    }
+    return t->stop_at && t->stop_at < due ? t->stop_at : due;
+}
+
+static struct timespec to_timespec(int64_t nanoseconds) {
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / 1000000000),
+                             .tv_nsec = (long)(nanoseconds % 1000000000)};
+}
+
+/* Whether there is something to be done now. The mutex is held. */
+static bool has_work(cat_spool_thread *t) {
+    size_t used = t->retry_at ? 0 : cat_ring_used(&t->ring);
+    return t->jobs.first || (used > 0 && (used >= PIECE || !t->uncommitted_since)) ||
+           next_due(t) <= cat_monotonic();
+}
+
+/* Whether the thread is to end: all is on the disk, or the time for that is over. The mutex is
+ * held. */
+static bool is_over(cat_spool_thread *t) {
+    bool is_done = cat_ring_used(&t->ring) == 0 && !t->jobs.first && commit_due(t) == CAT_NEVER;
+    return t->stop_at && (is_done || cat_monotonic() >= t->stop_at || t->status.broken[0]);
+}
+
+/* Waits until there is something to do. The mutex is held. */
+static void wait_for_work(cat_spool_thread *t) {
+    while (!has_work(t) && !is_over(t)) {
+        int64_t due = next_due(t);
+        atomic_store(&t->sleeping, due == CAT_NEVER ? 2 : 1);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!has_work(t)) {
+            struct timespec until = to_timespec(due);
+            if (due == CAT_NEVER) {
+                pthread_cond_wait(&t->wake, &t->mutex);
+            } else {
+                pthread_cond_timedwait(&t->wake, &t->mutex, &until);
+            }
+        }
+        atomic_store(&t->sleeping, 0);
+    }
+}
+
+static void *run(void *user) {
+    cat_spool_thread *t = user;
+    pthread_mutex_lock(&t->mutex);
+    while (!is_over(t)) {
+        wait_for_work(t);
+        t->stopping = t->stop_at != 0;
+        pthread_mutex_unlock(&t->mutex);
+        if (work(t)) {
+            notify(t);
+        }
+        pthread_mutex_lock(&t->mutex);
+    }
+    t->ended = true;
+    pthread_mutex_unlock(&t->mutex);
+    notify(t);
+    return NULL;
+}
+
+bool cat_spool_thread_start(cat_spool_thread *t) {
+    int error = pthread_create(&t->thread, NULL, run, t);
+    errno = error;
+    return error == 0;
+}
+
+void cat_spool_thread_stop(cat_spool_thread *t, int64_t within) {
+    pthread_mutex_lock(&t->mutex);
+    t->stop_at = cat_monotonic() + within;
+    atomic_store(&t->sleeping, 0);
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+    pthread_join(t->thread, NULL);
+}

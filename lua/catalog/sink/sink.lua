@@ -1,0 +1,353 @@
+--- Records into the platform, without end: they go to a spool on this machine's disk, and from there into few batches.
+--
+-- What `write` has taken is on disk a second later, and goes to the platform now or, after a crash, at the next start.
+-- Each synced record ends in exactly one of a successful batch, `rejected`, `failed` or `unknown`.
+-- @classmod catalog.sink
+local Client = require "catalog.client.client"
+local Group = require "catalog.scheduler.group"
+local Platform = require "catalog.stream.platform"
+local Roller = require "catalog.stream.roller"
+local Spool = require "catalog.sink.spool"
+local Store = require "catalog.sink.store"
+local check_settings = require "catalog.sink.settings"
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local hosts = require "catalog.scheduler.hosts"
+local options = require "catalog.base.options"
+local scheduler = require "catalog.scheduler.scheduler"
+
+local clock <const> = core.system.monotonic
+
+local Sink = { __name = "catalog.sink" }
+Sink.__index = Sink
+
+-- How long to wait for the disk when the sink is closed, and for the platform when it is flushed, in seconds.
+local CLOSE_TIMEOUT <const>, FLUSH_TIMEOUT <const> = 30, 3600
+
+local CLOSE <const>, FLUSH <const> = { flush = "boolean", timeout = "number" }, { timeout = "number" }
+
+-- --- callbacks ---
+
+--- Calls what the user wants to be called: on the coroutine of whoever uses the sink next.
+-- @local
+function Sink:deliver()
+  while self.calls[1] and not self.delivering do
+    local call = table.remove(self.calls, 1)
+    self.delivering = true
+    local fine, raised = pcall(call.body, call.argument)
+    self.delivering = false
+    if not fine then error(raised, 0) end
+  end
+end
+
+-- In a host's loop nobody may use the sink for a long time: a task calls there.
+local function call_later(self, body, argument)
+  if not body then return end
+  self.calls[#self.calls + 1] = { body = body, argument = argument }
+  local loop = self.client.loop
+  if loop and loop.watch then
+    local group = Group.new "detached"
+    scheduler.begin(group:new_task(self.deliver, self))
+  end
+end
+
+-- --- what goes on by itself ---
+
+local function note_failure(self, err)
+  self.last_error, self.last_error_at = err, core.system.now()
+  call_later(self, self.settings.on_error, err)
+end
+
+-- What a batch came to.
+local function report_of(self, plan)
+  local fields = plan.fields or {}
+  local report = {
+    number = plan.number, id = plan.id, status = fields.status or plan.state, state = plan.state,
+    metrics = fields.metrics, errors = fields.errors, completed = fields.completed, files = #plan.segments,
+    records = plan.records, bytes = plan.bytes, rejected = plan.refused or 0, positions = {},
+  }
+  for name in pairs(self.sources) do report.positions[name] = self:settled(name) end
+  return report
+end
+
+local function ended(self, plan)
+  if plan.state == "failed" and self.settings.after_failure == "stop" then self.stopped = true end
+  self.refused = self.refused + (plan.refused or 0)
+  call_later(self, self.settings.on_batch, report_of(self, plan))
+end
+
+-- Follows a batch to its end, beside the next ones.
+local function follow(self, plan)
+  if self.roller:follow(plan) then return ended(self, plan) end
+  if plan.state == "planned" then
+    self.again[#self.again + 1] = plan
+    self.spool:announce()
+  end
+end
+
+local function carry(self, plan)
+  if not self.roller:carry(plan) then return false end
+  scheduler.begin(self.group:new_task(follow, self, plan))
+  return true
+end
+
+-- How long the batch that is being filled may wait, in seconds; nil: there is none.
+local function time_left(self)
+  local since = self.store:oldest_unsealed()
+  return since and self.settings.roll.seconds - (core.system.now() - since) / 1000
+end
+
+-- The next batch to be made, or nil when something has to happen before.
+local function next_plan(self)
+  if self.again[1] then return table.remove(self.again, 1) end
+  if self.stopped then return nil end
+  local plan, err = self.store:plan()
+  if err then note_failure(self, err) end
+  return plan
+end
+
+-- Seals the batch that is being filled when its time is over, and waits until something happens.
+local function wait_for_more(self)
+  local left = time_left(self)
+  if left and left <= 0 then
+    self:seal()
+    left = 1 -- until the thread has done so
+  end
+  return self.spool:wait(math.min(left or math.huge, 60))
+end
+
+local function roll(self)
+  local plans = {}
+  for _, plan in pairs(self.store.plans) do plans[#plans + 1] = plan end
+  table.sort(plans, function(a, b) return a.number < b.number end)
+  self.again = plans
+  while not self.closed do
+    local plan = next_plan(self)
+    if plan then
+      if not carry(self, plan) then return end
+    elseif not wait_for_more(self) then
+      return
+    end
+  end
+end
+
+-- --- opening ---
+
+local function open_spool(self)
+  local settings = self.settings
+  return Spool.open({
+    path = settings.spool, file_bytes = settings.file_bytes, record_bytes = settings.record_bytes,
+    sync_seconds = settings.sync_seconds, roll_bytes = settings.roll.bytes, roll_records = settings.roll.records,
+    roll_files = settings.roll.files, limit_bytes = settings.limit.bytes, limit_free = settings.limit.free,
+  }, self.client.loop)
+end
+
+-- How the platform gets at the files of a plan.
+local function files_of(self)
+  return {
+    external_id = function(plan) return self.store:external_id(plan) end,
+    list = function(plan)
+      local list = {}
+      for i, number in ipairs(plan.segments) do
+        local segment = self.store.segments[number]
+        list[i] = { number = number, name = Store.name_of(number), bytes = segment.bytes, crc = segment.crc }
+      end
+      return list
+    end,
+    open = function(file)
+      local body, err = self.spool:job("open_segment", file.number)
+      if not body and err.code == "missing" then err = { number = file.number, why = "it is not there any more" } end
+      return body, err
+    end,
+  }
+end
+
+local function new_roller(self)
+  return Roller.new(self.store, self.platform, {
+    pause = function(seconds)
+      return not self.closed and not self.client.closed
+        and scheduler.sleep(seconds, self.client.loop, self.client) and not self.closed
+    end,
+    failed = function(err) note_failure(self, err) end,
+  })
+end
+
+-- A token from the environment cannot be renewed, and a sink goes on for longer than it is good.
+local function warn_of_fixed_token(self)
+  if not self.settings.on_warning or self.client.credentials.renewable then return end
+  self.settings.on_warning("the access token is fixed and ends within a day: give AEP_ACCESS_TOKEN_FILE, or "
+    .. "AEP_CLIENT_SECRET and AEP_SCOPES, from which the sink has new ones")
+end
+
+--- Opens a sink: records go into its spool, and from there into batches. It needs no network for that.
+-- @function catalog.client:sink
+-- @tparam table given `dataset` (its id) and `spool` (a directory of this sink's own; what is in it survives crashes),
+--   and of these what shall be another than its default:
+--   `roll` `{ seconds = 960, bytes = 10e9, files = 1500 }` (a batch is sealed at whichever comes first, `records` too);
+--   `file_bytes` (64e6: the files of a batch); `limit` `{ bytes = 50e9, free = 2e9 }` (of the spool, and what it leaves
+--   free of the disk; `timeout`: how long a write waits for room, in seconds, default: for ever); `sync_seconds` (1: at
+--   most so long from a write to the disk; 0: each call); `record_bytes` (1e6: longer records are rejected; the profile
+--   store refuses profiles over 100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5,
+--   percent); `after_failure` (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made);
+--   `parallel` (files at a time; default the client's), `format` (`"json"`), `tags`, `sandbox`;
+--   `on_batch(report)`, `on_rejected(record, err)`, `on_error(err)`, `on_warning(text)`
+-- @treturn[1] catalog.sink
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`: the spool cannot be used; `conflict`: another process has it
+-- @raise an option is unknown or has a wrong type
+function Client:sink(given)
+  local settings, err = check_settings(given, 2)
+  if not settings then return nil, err end
+  local sink = setmetatable({
+    client = self, settings = settings, sources = {}, calls = {}, again = {}, refused = 0, rejected = 0, repeated = 0,
+    unpoked = 0, busy = false, closed = false, stopped = false, delivering = false, process = scheduler.process(),
+  }, Sink)
+  local spool, state = open_spool(sink)
+  if not spool then return nil, state end
+  sink.spool, sink.core, sink.store = spool, spool.core, Store.new(spool, state, settings.roll)
+  sink.platform = Platform.new(sink.client, settings, files_of(sink))
+  sink.store.rows = function(plan) return sink.platform:rows(plan) end
+  sink.roller = new_roller(sink)
+  sink.group = Group.new "detached"
+  for _, body in ipairs { function() spool:listen(sink.store) end, function() roll(sink) end } do
+    scheduler.begin(sink.group:new_task(body))
+  end
+  warn_of_fixed_token(sink)
+  return sink
+end
+
+-- --- what all methods begin with ---
+
+--- The error of a sink that was closed, or belongs to another process; nil when it can be used.
+-- @local
+function Sink:unusable()
+  if self.process ~= scheduler.process() then return scheduler.left_behind() end
+  if self.closed then return select(2, failure("cancelled", "the sink of %s is closed", self.settings.spool)) end
+end
+
+--- Lets the work go on that waits for its turn: what a program without a loop does by calling the sink.
+-- @local
+function Sink:go_on()
+  self.unpoked = 0
+  local loop = self.client.loop
+  if loop and loop.watch and not self.group.watch then hosts.keep_watched(self.group, loop) end
+  scheduler.poke()
+  self:deliver()
+end
+
+--- Lets the work go on, for hosts that have neither coroutines nor descriptors.
+-- @tparam[opt=0] number seconds for how long; 0: what can be done at once
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Sink:poll(seconds)
+  local err = self:unusable()
+  if err then return nil, err end
+  if seconds and seconds > 0 then scheduler.sleep(seconds, self.client.loop, self.client) end
+  self:go_on()
+  return true
+end
+
+--- Waits until something happens to the spool.
+-- @local
+-- @tparam ?number deadline on the monotonic clock
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] ?table error; nil: the time is over
+function Sink:wait(deadline)
+  local left = deadline and deadline - clock() or math.huge
+  if left <= 0 then return nil end
+  local ok, err = self.spool:wait(math.min(left, 1))
+  if not ok then return nil, err end
+  self:deliver()
+  err = self:unusable()
+  if err then return nil, err end
+  return true
+end
+
+-- --- what is asked of all that was written ---
+
+--- Puts everything that was written on the disk.
+-- @treturn[1] boolean true: it survives a crash of the machine
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Sink:sync()
+  local err = self:unusable()
+  if err then return nil, err end
+  return self.spool:job "sync"
+end
+
+--- Ends the batch that is being filled. An empty one is none.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Sink:seal()
+  local err = self:unusable()
+  if err then return nil, err end
+  while true do
+    local done, failed = self.core:seal()
+    if done then return true end
+    if failed then return nil, failed end
+    local waited, stopped = self:wait()
+    if not waited then return nil, stopped end
+  end
+end
+
+--- Seals, and waits until everything written before is settled: in the platform, rejected, or in a batch that failed.
+-- @tparam ?table given `timeout` (seconds; default 3600)
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `timeout` when it is not settled by then; it goes on
+function Sink:flush(given)
+  local timeout = options.check(given, FLUSH, "flush", 2).timeout or FLUSH_TIMEOUT
+  local deadline = clock() + timeout
+  local ok, err = self:seal()
+  if ok then ok, err = self:sync() end
+  if not ok then return nil, err end
+  local last = self.store.last
+  while self.store.first <= last do
+    ok, err = self:wait(deadline)
+    if not ok then
+      if err then return nil, err end
+      return failure("timeout", "not everything is in the platform after %g seconds%s; it goes on", timeout,
+        self.last_error and " (" .. tostring(self.last_error) .. ")" or "")
+    end
+  end
+  self:go_on()
+  return true
+end
+
+--- Closes the sink: what was written is on disk, and goes to the platform at the next start, or, flushed, is there.
+-- @tparam ?table given `flush` (true: as `flush` before), `timeout` (seconds: for the disk, default 30; for a flush,
+--   default 3600)
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error; the sink is closed all the same
+function Sink:close(given)
+  options.check(given, CLOSE, "close", 2)
+  given = given or {}
+  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  if self.closed then return true end
+  local ok, err = true, nil
+  if given.flush then ok, err = self:flush { timeout = given.timeout } end
+  local synced, unsynced = self.spool:sync(given.timeout and not given.flush and given.timeout or CLOSE_TIMEOUT)
+  self.closed = true
+  self.group:cancel()
+  local closed, lost = self.spool:close()
+  self.group:abandon()
+  self:deliver()
+  if not closed then return nil, lost end
+  if not synced then return nil, unsynced end
+  return ok, err
+end
+
+-- Left by an error, or at the end of its block.
+function Sink:__close()
+  if not self.closed and self.process == scheduler.process() then self:close() end
+end
+
+function Sink:__tostring()
+  return core.failure.line(("catalog.sink (%s, %s)"):format(self.settings.spool, self.closed and "closed" or "open"))
+end
+
+return Sink
