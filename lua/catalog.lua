@@ -16,6 +16,7 @@ later.methods(batch.methods, "catalog.batch.rows", { "input_files", "failed_rows
 later.methods(batch.methods, "catalog.batch.upload", { "upload" })
 later.methods(batch.methods, "catalog.batch.writer", { "writer" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
+later.methods(Client, "catalog.sink.open", { "sink" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
@@ -102,6 +103,19 @@ function catalog.ingest(options)
   local client, err = default_client()
   if not client then return nil, err end
   return client:ingest(options)
+end
+
+--- Opens a sink with the default client: records go to a spool on the disk, and from there into batches.
+-- @tparam table options as in `catalog.client:sink`
+-- @treturn[1] catalog.sink
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @raise an option is unknown or has a wrong type
+-- @usage local sink <close> = assert(catalog.sink { dataset = id, spool = "/var/spool/catalog/events" })
+function catalog.sink(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:sink(options)
 end
 
 --- Attaches to an existing batch with the default client, without a call.

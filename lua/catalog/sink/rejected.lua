@@ -38,6 +38,9 @@ function rejected.of_record(record, reason)
   return assert(core.json.encode { reason = reason, record = shown(record, 1) })
 end
 
+-- A record is kept whole up to so many bytes, and cut there.
+local LONGEST <const> = 262144
+
 --- The line of a text that is no JSON object.
 -- @tparam string text
 -- @tparam string reason
@@ -46,7 +49,8 @@ end
 function rejected.of_text(text, reason, where)
   local fields = { reason = reason }
   for name, value in pairs(where or {}) do fields[name] = value end
-  if utf8.len(text) then fields.line = text else fields.hex = hex(text) end
+  if #text > LONGEST then fields.cut, text = ("the first %d of %d bytes"):format(LONGEST, #text), text:sub(1, LONGEST) end
+  if utf8.len(text) then fields.text = text else fields.hex = hex(text) end
   return assert(core.json.encode(fields))
 end
 

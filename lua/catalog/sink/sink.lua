@@ -155,7 +155,7 @@ local function files_of(self)
       return list
     end,
     open = function(file)
-      local body, err = self.spool:job("open_segment", file.number)
+      local body, err = self.spool:job("open", "seg/" .. file.name)
       if not body and err.code == "missing" then err = { number = file.number, why = "it is not there any more" } end
       return body, err
     end,
@@ -205,6 +205,7 @@ function Client:sink(given)
   local spool, state = open_spool(sink)
   if not spool then return nil, state end
   sink.spool, sink.core, sink.store = spool, spool.core, Store.new(spool, state, settings.roll)
+  sink.known = state -- the positions of sources
   sink.platform = Platform.new(sink.client, settings, files_of(sink))
   sink.store.rows = function(plan) return sink.platform:rows(plan) end
   sink.roller = new_roller(sink)

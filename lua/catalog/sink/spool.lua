@@ -24,7 +24,7 @@ function Spool.open(given, loop)
   end
   local self = setmetatable({
     core = opened, loop = loop, path = given.path, listener = core.listener.new(opened:fd()), jobs = {}, watchers = {},
-    error = nil, closed = false,
+    closed = false,
   }, Spool)
   return self, state
 end
@@ -64,17 +64,32 @@ function Spool:announce() wake(self.watchers) end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Spool:job(name, ...)
-  local ticket, refused = self.core[name](self.core, ...)
+  return self:finish(nil, self.core[name](self.core, ...))
+end
+
+-- Waits for a job, some seconds at the most.
+function Spool:finish(seconds, ticket, refused)
   if not ticket then return nil, refused end
   local operation = scheduler.new_operation(self.loop)
+  if seconds then scheduler.add_timer(operation, seconds) end
   self.jobs[ticket] = operation
   local err = await(operation)
   self.jobs[ticket] = nil
   if err then return nil, err end
   if operation.failed then return nil, operation.failed end
+  if not operation.ended then
+    return failure("timeout", "the disk of the spool %s has not answered in %g seconds", self.path, seconds)
+  end
   if operation.value == nil then return true end
   return operation.value
 end
+
+--- Waits until everything that was written is on the disk.
+-- @tparam ?number seconds how long at the most
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Spool:sync(seconds) return self:finish(seconds, self.core:sync()) end
 
 --- Notes something in the journal; it is on disk when this returns.
 -- @tparam {[string]=any,...} keys to their values; `core.json.null` deletes one
@@ -92,26 +107,23 @@ local EVENTS <const> = {}
 function EVENTS.job(self, _, ticket, err, value)
   local operation = self.jobs[ticket]
   if not operation then return end -- whoever asked for it was cancelled
-  operation.failed, operation.value = err, value
+  operation.failed, operation.value, operation.ended = err, value, true
   scheduler.complete(operation)
 end
 
 function EVENTS.segment(_, store, segment) store:add(segment) end
-function EVENTS.error(self, _, text) self.error = text end
-function EVENTS.recovered(self) self.error = nil end
-function EVENTS.room() end
+function EVENTS.due(_, store, number) store:set_due(number) end
 
 --- Hands out what the thread has to say.
 -- @tparam table store is told of segments by `add`
 function Spool:take(store)
   local function handle(name, ...)
     if not name then return false end
-    EVENTS[name](self, name == "segment" and store or nil, ...)
+    EVENTS[name](self, store, ...)
     return true
   end
-  local any = false
-  while handle(self.core:take()) do any = true end
-  if any then self:announce() end
+  while handle(self.core:take()) do end
+  self:announce() -- also where there is room again, which has no event
 end
 
 --- Hands out what the thread has to say, until the spool is closed: what one task does.
@@ -135,6 +147,7 @@ function Spool:close()
   local done, err = self.core:close()
   for _, operation in pairs(self.jobs) do
     operation.failed = select(2, failure("cancelled", "the sink of %s was closed", self.path))
+    operation.ended = true
     scheduler.complete(operation)
   end
   self:announce()

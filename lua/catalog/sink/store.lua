@@ -42,14 +42,14 @@ end
 -- @treturn table
 function Store.new(spool, state, roll)
   local self = setmetatable({
-    spool = spool, roll = roll, segments = {}, first = 1, last = 0, due = 0, plans = {}, next_number = 1, kept = {},
-    id = state.spool.id, ended = {},
+    spool = spool, roll = roll, segments = {}, first = 1, last = 0, due = state.due or 0, plans = {}, next_number = 1,
+    kept = {}, id = state.spool.id, ended = {}, names = {},
   }, Store)
   for number, segment in pairs(entries(state, "segment")) do
     segment.number = number
-    self:add(segment)
+    self.segments[number], self.last = segment, math.max(self.last, number)
   end
-  self.first = math.min(self.last + 1, table.unpack(sorted(self.segments), 1, 1))
+  self.first = sorted(self.segments)[1] or self.last + 1
   for number, plan in pairs(entries(state, "batch")) do
     plan.number, plan.sent = number, {}
     plan.open = plan.state == "planned" -- a creation may have been sent
@@ -69,14 +69,19 @@ function Store.new(spool, state, roll)
   return self
 end
 
---- Takes note of a segment that was sealed, or has become due.
--- @tparam table segment `number`, `bytes`, `records`, `crc`, `since`, `due`, `from`
+--- Takes note of a segment that was sealed.
+-- @tparam table segment as of `core.spool`, with the positions before it by the numbers of sources
 function Store:add(segment)
-  local known = self.segments[segment.number]
-  if known then known.due = segment.due else self.segments[segment.number] = segment end
+  local from = {}
+  for id, before in pairs(segment.from) do from[self.names[id]] = before end
+  segment.from = from
+  self.segments[segment.number] = segment
   self.last = math.max(self.last, segment.number)
-  if segment.due then self.due = math.max(self.due, segment.number) end
 end
+
+--- Takes note that segments are due to become batches.
+-- @tparam integer number the last of them
+function Store:set_due(number) self.due = number end
 
 --- The segments, oldest first.
 -- @treturn function an iterator of numbers and segments

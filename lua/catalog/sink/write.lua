@@ -26,10 +26,11 @@ local REPEATED <const>, REJECTED <const> = "repeated", "rejected"
 function Sink:source(name)
   local known = self.sources[name]
   if known then return known end
-  local id, last = self.core:source(name)
-  if not id then return nil, last end
+  local last = self.known["source/" .. name]
+  local id, err = self.core:source(name, last)
+  if not id then return nil, err end
   known = { id = id, last = last }
-  self.sources[name] = known
+  self.sources[name], self.store.names[id + 1] = known, name
   return known
 end
 
@@ -318,7 +319,7 @@ end
 function Sink:synced(source)
   local known = self:source(source)
   if not known then return nil end
-  return (select(2, self.core:position(known.id)))
+  return (self.core:position(known.id))
 end
 
 --- Up to where everything of a source is decided: in the platform, rejected, or in a batch that failed.
@@ -329,10 +330,11 @@ function Sink:settled(source)
     local before = segment.from and segment.from[source]
     if before then return before >= 0 and before or nil end
   end
-  local open = self.core:status().open
-  local before = open and open.from and open.from[source]
-  if before then return before >= 0 and before or nil end
-  return self:synced(source)
+  local known = self:source(source)
+  if not known then return nil end
+  local durable, before = self.core:position(known.id)
+  if before == false then return durable end
+  return before
 end
 
 return Sink

@@ -1,0 +1,7 @@
+--- Puts the methods of sinks together.
+-- @module catalog.sink.open
+local Sink = require "catalog.sink.sink"
+require "catalog.sink.metrics"
+require "catalog.sink.write"
+
+return Sink
