@@ -39,6 +39,13 @@ CURL_LIB   ?= $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) -lcurl,$(shell pkg-config --l
 MHD_LIB    ?= $(shell pkg-config --libs libmicrohttpd 2>/dev/null || \
               { echo '\#include <microhttpd.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lmicrohttpd; })
 
+# The codings of bodies that `catalog serve` takes: each is built in where its library is.
+ZLIB_LIB   ?= $(shell pkg-config --libs zlib 2>/dev/null || \
+              { echo '\#include <zlib.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lz; })
+ZSTD_LIB   ?= $(shell pkg-config --libs libzstd 2>/dev/null || \
+              { echo '\#include <zstd.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lzstd; })
+CODINGS     = $(if $(ZLIB_LIB),-DCATALOG_ZLIB) $(if $(ZSTD_LIB),-DCATALOG_ZSTD)
+
 WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 CFLAGS     ?= -O2 -g
 # nodelete: a resolver thread of libcurl may outlive lua_close, and must not find its code unmapped.
@@ -77,7 +84,7 @@ $(HEADERS): Makefile
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile | $(HEADERS)
 	@mkdir -p $(@D)
 	@echo "  cc $<"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(HIDDEN) $(WARNINGS) $(LUA_INC) $(CURL_INC) -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(DEFINES) $(CFLAGS) $(STANDARD) $(HIDDEN) $(WARNINGS) $(LUA_INC) $(CURL_INC) -c -o $@ $<
 
 $(CORE): $(CORE_OBJ)
 	@mkdir -p $(@D)
@@ -85,10 +92,11 @@ $(CORE): $(CORE_OBJ)
 	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(CURL_LIB)
 
 $(HTTPD_OBJ): $(wildcard csrc/httpd/*.h)
+$(HTTPD_OBJ): DEFINES = $(CODINGS)
 $(HTTPD): $(HTTPD_OBJ)
 	@mkdir -p $(@D)
 	@echo "  ld $@"
-	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(MHD_LIB)
+	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(MHD_LIB) $(ZLIB_LIB) $(ZSTD_LIB)
 
 # The program of the build tree, for `env`.
 $(BUILD)/bin/catalog: lua/catalog/cli/main.lua
@@ -126,7 +134,8 @@ $(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Ma
 # --- what is installed ---------------------------------------------------------------------------------
 
 # Debian's packages, beside gcc and make.
-DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev pkg-config
+DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev zlib1g-dev \
+             libzstd-dev pkg-config
 DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
              lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git
 # Where a compiler finds libc's headers for 32 bits.
@@ -212,7 +221,7 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 
 C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] spec/scripts/*.c spec/bench/*.[ch] \
              spec/fuzz/*.c examples/host-c/*.[ch]))
-C_FLAGS    = $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
+C_FLAGS    = $(CODINGS) $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
 check: deps-dev
 	@$(MAKE) -s all

@@ -9,13 +9,10 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_HEADERS 128
-
-/* The addresses of these are the keys in the registry of what is called with a request whose
- * headers are there, with one that is there as a whole, and with a message. */
-static const char open_key, handle_key, deliver_key;
 
 /* --- a request as a table --- */
 
@@ -93,8 +90,8 @@ static void push_request(lua_State *L, const call *c) {
     lua_setfield(L, -2, "spaced");
 }
 
-/* Adds the body to the table on top. */
-static void add_body(lua_State *L, const request *r) {
+/* Adds the body to the table on top, and forgets it. */
+static void add_body(lua_State *L, request *r) {
     if (r->spool) {
         lua_pushstring(L, r->spool);
         lua_setfield(L, -2, "body_file");
@@ -104,10 +101,16 @@ static void add_body(lua_State *L, const request *r) {
         lua_setfield(L, -2, "unwritten");
     } else {
         lua_pushlstring(L, r->body ? r->body : "", r->length);
+        free(r->body); /* it counts among all bodies until it is over: Lua has it now */
+        r->body = NULL;
         lua_setfield(L, -2, "body");
     }
     lua_pushboolean(L, r->too_large);
     lua_setfield(L, -2, "too_large");
+    lua_pushboolean(L, r->crowded);
+    lua_setfield(L, -2, "crowded");
+    lua_pushstring(L, r->damage);
+    lua_setfield(L, -2, "damage");
 }
 
 /* --- calling Lua --- */
@@ -118,48 +121,64 @@ static int explain(lua_State *L) {
     return 1;
 }
 
-/* Calls a C function in the thread's state. NULL, or why it failed. */
-static const char *call_lua(lua_State *L, lua_CFunction function, void *argument) {
-    lua_settop(L, 0);
+/* Calls a C function in the handler's state, with one of the handler's functions and an argument.
+ * NULL, or why it failed. */
+static const char *call_lua(lua_State *L, lua_CFunction function, int which, void *argument) {
+    lua_settop(L, ON_MESSAGE);
     /* light C functions and a light userdata: pushing them allocates nothing */
     lua_pushcfunction(L, explain);
     lua_pushcfunction(L, function);
+    lua_pushvalue(L, which);
     lua_pushlightuserdata(L, argument);
-    if (lua_pcall(L, 1, 0, 1) == LUA_OK) {
+    if (lua_pcall(L, 2, 0, ON_MESSAGE + 1) == LUA_OK) {
         return NULL;
     }
     return lua_tostring(L, -1); /* a text, as `explain` made it, or the message of its own fault */
 }
 
-/* Called protected: shows a request whose headers are there, and opens the file its body goes to,
- * if any. */
+/* Opens the file that the body goes to. */
+static void open_spool(lua_State *L, request *r, const char *path) {
+    r->spool_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    r->spool_error = r->spool_fd < 0 ? errno : 0;
+    r->spool = strdup(path);
+    if (!r->spool) {
+        cat_oom(L);
+    }
+}
+
+static void open_decoder(lua_State *L, request *r, const char *coding) {
+    const char *why;
+    r->decoder = decoder_new(coding, &why);
+    if (!r->decoder) {
+        luaL_error(L, "%s: %s", coding, why ? why : "not enough memory");
+    }
+}
+
+/* Called protected: shows a request whose headers are there, and opens what its body goes to. */
 static int open_request(lua_State *L) {
-    call *c = lua_touserdata(L, 1);
+    call *c = lua_touserdata(L, 2);
     request *r = c->r;
-    lua_settop(L, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &open_key);
+    lua_settop(L, 1);
     push_request(L, c);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, r);
     r->registered = true;
-    lua_call(L, 1, 3); /* path, limit, whether it is answered at once */
+    lua_call(L, 1, 5); /* path, limit, whether it is answered at once, or dropped; the coding */
     r->limit = luaL_optinteger(L, 2, -1);
     r->at_once = lua_toboolean(L, 3);
-    if (lua_isnil(L, 1)) {
-        return 0;
+    r->dropped = lua_toboolean(L, 4);
+    if (!lua_isnil(L, 1)) {
+        open_spool(L, r, luaL_checkstring(L, 1));
+    } else if (!lua_isnil(L, 5) && !r->dropped) {
+        open_decoder(L, r, luaL_checkstring(L, 5));
     }
-    const char *path = luaL_checkstring(L, 1);
-    r->spool_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    r->spool_error = r->spool_fd < 0 ? errno : 0;
-    r->spool = strdup(path);
-    return r->spool ? 0 : cat_oom(L);
+    return 0;
 }
 
 /* Called protected: has a request handled, and leaves the answer in it. */
 static int handle_request(lua_State *L) {
-    call *c = lua_touserdata(L, 1);
-    lua_settop(L, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &handle_key);
+    const call *c = lua_touserdata(L, 2);
+    lua_settop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, c->r);
     add_body(L, c->r);
     lua_call(L, 1, 4); /* status, headers, body, delay */
@@ -169,16 +188,30 @@ static int handle_request(lua_State *L) {
     return 0;
 }
 
+/* Called protected: hands a request over to the caller's Lua, which may have answered it when this
+ * returns. */
+static int hand_over(lua_State *L) {
+    const call *c = lua_touserdata(L, 2);
+    request *r = c->r;
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, r);
+    add_body(L, r);
+    push_reply(L, r);
+    lua_call(L, 2, 0);
+    r->due = r->response ? 0 : WHEN_ANSWERED;
+    return 0;
+}
+
 /* Called protected: delivers the message in the mailbox. */
 static int deliver(lua_State *L) {
-    const server *s = lua_touserdata(L, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &deliver_key);
+    const server *s = lua_touserdata(L, 2);
+    lua_settop(L, 1);
     lua_pushlstring(L, s->message, s->message_length);
     lua_call(L, 1, 0);
     return 0;
 }
 
-/* Called protected: loads the module and keeps the functions that it gives. */
+/* Called protected: loads the module and gives the functions that it makes. */
 static int load(lua_State *L) {
     const handler_source *source = lua_touserdata(L, 1);
     luaL_openlibs(L);
@@ -192,26 +225,27 @@ static int load(lua_State *L) {
     lua_call(L, 1, 1);
     lua_pushstring(L, source->settings);
     lua_call(L, 1, 3);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &deliver_key);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &open_key);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &handle_key);
-    return 0;
+    lua_pushvalue(L, -3); /* the module gives the handler first */
+    lua_remove(L, -4);
+    lua_insert(L, -2);
+    return ON_MESSAGE;
 }
 
-/* Calls `open_request` or `handle_request`. */
+/* Calls with a request. */
 static const char *call_with(request *r, const char *method, const char *version,
-                             lua_CFunction function) {
+                             lua_CFunction function, int which) {
     call c = {.r = r, .method = method, .version = version};
     MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, add_header, &c.headers);
-    return call_lua(r->server->L, function, &c);
+    return call_lua(r->server->L, function, which, &c);
 }
 
 const char *handler_open(request *r, const char *method, const char *version) {
-    return call_with(r, method, version, open_request);
+    return call_with(r, method, version, open_request, ON_OPEN);
 }
 
 const char *handler_answer(request *r, const char *method, const char *version) {
-    return call_with(r, method, version, handle_request);
+    return call_with(r, method, version, r->server->has_thread ? handle_request : hand_over,
+                     ON_REQUEST);
 }
 
 void handler_forget(request *r) {
@@ -222,9 +256,17 @@ void handler_forget(request *r) {
 }
 
 const char *handler_deliver(server *s) {
-    return call_lua(s->L, deliver, s);
+    return call_lua(s->L, deliver, ON_MESSAGE, s);
 }
 
 const char *handler_load(server *s, handler_source *source) {
-    return call_lua(s->L, load, source);
+    lua_State *L = s->L;
+    lua_pushcfunction(L, explain);
+    lua_pushcfunction(L, load);
+    lua_pushlightuserdata(L, source);
+    if (lua_pcall(L, 1, ON_MESSAGE, 1) != LUA_OK) {
+        return lua_tostring(L, -1);
+    }
+    lua_remove(L, 1);
+    return NULL;
 }

@@ -26,6 +26,11 @@ void *on_target(void *user, const char *target, struct MHD_Connection *mhd) {
 
 /* --- waiting --- */
 
+void answer_now(request *r) {
+    r->due = 0;
+    wake_server(r->server);
+}
+
 /* Suspends a request until it is due. False: the server is about to end, and nothing waits. */
 static bool suspend(request *r, int64_t due) {
     server *s = r->server;
@@ -87,43 +92,81 @@ static void write_spool(request *r, const char *bytes, size_t size) {
     }
 }
 
-/* Appends bytes to a body that is kept in memory. What is more than is kept is dropped. False:
- * there is no memory. */
-static bool append(request *r, const char *bytes, size_t size) {
-    if (r->too_large || size > r->server->max_memory - r->length) {
-        r->too_large = true;
-        return true;
+/* Nothing more of the body is kept, nor what was. */
+static void drop_body(request *r) {
+    r->dropped = true;
+    free(r->body);
+    r->body = NULL;
+    r->length = r->capacity = 0;
+    r->server->bodies -= r->counted;
+    r->counted = 0;
+}
+
+/* Makes room for more of a body. False: there is none, and the body is dropped. */
+static bool grow(request *r, size_t size) {
+    server *s = r->server;
+    size_t capacity = r->capacity ? r->capacity : 1024;
+    while (capacity - r->length < size) {
+        capacity *= 2;
     }
-    if (size > r->capacity - r->length) {
-        size_t capacity = r->capacity ? r->capacity : 1024;
-        while (capacity - r->length < size) {
-            capacity *= 2;
-        }
-        char *grown = realloc(r->body, capacity);
-        if (!grown) {
-            return false;
-        }
-        r->body = grown;
-        r->capacity = capacity;
+    bool fits = capacity - r->counted <= s->max_bodies - s->bodies;
+    char *grown = fits ? realloc(r->body, capacity) : NULL;
+    if (!grown) {
+        r->crowded = true;
+        drop_body(r);
+        return false;
     }
-    memcpy(r->body + r->length, bytes, size);
-    r->length += size;
+    s->bodies += capacity - r->counted;
+    r->body = grown;
+    r->capacity = r->counted = capacity;
     return true;
+}
+
+/* Appends bytes to a body that is kept in memory. What is more than is kept is dropped. False:
+ * nothing of the body is kept any more. */
+static bool append(void *user, const char *bytes, size_t size) {
+    request *r = user;
+    if (size > r->server->max_memory - r->length) {
+        r->too_large = true;
+        drop_body(r);
+    } else if (size <= r->capacity - r->length || grow(r, size)) {
+        memcpy(r->body + r->length, bytes, size);
+        r->length += size;
+    }
+    return !r->dropped;
+}
+
+/* Decodes bytes of a body that is encoded. */
+static void decode(request *r, const char *bytes, size_t size) {
+    r->damage = decoder_feed(r->decoder, bytes, size, append, r);
+    if (r->damage) {
+        drop_body(r);
+    }
 }
 
 /* Takes a piece of a body. False: the request comes no further. */
 static bool receive_body(request *r, const char *bytes, size_t *size) {
     size_t count = *size;
-    bool taken = true;
     *size = 0;
     connection_listen(r->connection);
     r->received += (int64_t)count;
     if (r->spool) {
         write_spool(r, bytes, count);
-    } else {
-        taken = append(r, bytes, count);
+    } else if (!r->dropped && r->decoder) {
+        decode(r, bytes, count);
+    } else if (!r->dropped) {
+        append(r, bytes, count);
     }
-    return taken && (r->limit < 0 || r->received < r->limit);
+    return r->limit < 0 || r->received < r->limit;
+}
+
+/* All of the body is there. */
+static void end_body(request *r) {
+    if (r->decoder && !r->dropped) {
+        r->damage = decoder_end(r->decoder);
+    }
+    decoder_free(r->decoder);
+    r->decoder = NULL;
 }
 
 static void close_spool(request *r) {
@@ -141,17 +184,36 @@ static bool receive_headers(request *r, const char *method, const char *version)
     connection_listen(r->connection);
     const char *why = handler_open(r, method, version);
     if (why) {
-        fprintf(stderr, "emulator: %s: %s\n", r->target, why);
+        fprintf(stderr, "%s: %s: %s\n", r->server->name, r->target, why);
     }
     return why == NULL && r->limit != 0;
 }
 
-/* Gets the answer. False: there is none to be had. */
+static bool is_answered(const request *r) {
+    return r->response || r->raw.chosen;
+}
+
+/* Gets the answer, or has it announced. False: there is none to be had. */
 static bool answer(request *r, const char *method, const char *version) {
+    if (r->asked) { /* the server ends before there is one */
+        r->due = 0;
+        return respond_503(r);
+    }
+    r->asked = true;
     close_spool(r);
+    end_body(r);
     connection_unlist(r->connection);
     const char *why = handler_answer(r, method, version);
+    if (why) {
+        forget_reply(r);
+        r->due = 0;
+    }
     return why ? respond_500(r, why) : true;
+}
+
+/* Whether the answer comes later, and the request waits for that. */
+static bool waits(request *r) {
+    return r->due > 0 && suspend(r, r->due);
 }
 
 /* Goes on with an answer that breaks HTTP. */
@@ -178,12 +240,15 @@ enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *u
     if (*size > 0) {
         return receive_body(r, bytes, size) ? MHD_YES : MHD_NO;
     }
-    if (!r->response && !r->raw.chosen) {
+    if (!is_answered(r)) {
         if (!answer(r, method, version)) {
             return MHD_NO;
         }
-        if (r->due > 0 && suspend(r, r->due)) {
+        if (waits(r)) {
             return MHD_YES;
+        }
+        if (!is_answered(r) && !respond_503(r)) {
+            return MHD_NO;
         }
     }
     if (r->raw.chosen) {
@@ -201,6 +266,9 @@ void on_completed(void *user, struct MHD_Connection *mhd, void **state,
         unlink_suspended(r);
         connection_listen(r->connection); /* it may go on with another */
         handler_forget(r);
+        forget_reply(r);
+        drop_body(r);
+        decoder_free(r->decoder);
         if (r->response) {
             MHD_destroy_response(r->response);
         }
@@ -211,7 +279,6 @@ void on_completed(void *user, struct MHD_Connection *mhd, void **state,
         free(r->spool);
         free(r->raw.bytes);
         free(r->target);
-        free(r->body);
         free(r);
     }
 }

@@ -60,11 +60,20 @@ static void respond_raw(lua_State *L, request *r) {
     r->raw.every = luaL_optinteger(L, -1, 0);
 }
 
+/* Forgets what was begun. */
+static void drop_response(request *r) {
+    if (r->response) {
+        MHD_destroy_response(r->response);
+        r->response = NULL;
+    }
+}
+
 /* The body is a string, or { file = path, first, length } (without the last two: all of it), or
  * { raw = bytes, piece, every_ms }, which go out as they are before the connection is closed, all
  * at once or by and by. */
 void respond(lua_State *L, request *r) {
     r->status = (unsigned int)luaL_checkinteger(L, 1);
+    drop_response(r);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "raw") == LUA_TSTRING) {
         respond_raw(L, r);
         return;
@@ -88,19 +97,29 @@ void respond(lua_State *L, request *r) {
     }
 }
 
-bool respond_500(request *r, const char *why) {
-    static const char body[] =
-        "{\"type\":\"about:blank\",\"status\":500,\"title\":\"InternalServerError\","
-        "\"detail\":\"the emulator failed; its stderr says how\"}";
-    fprintf(stderr, "emulator: %s: %s\n", r->target, why);
-    if (r->response) {
-        MHD_destroy_response(r->response);
-    }
-    r->status = 500;
-    r->response = MHD_create_response_from_buffer(sizeof body - 1, (void *)(uintptr_t)body,
+/* Responds with a text that is always there. False: there is no memory. */
+static bool respond_static(request *r, unsigned int status, const char *body) {
+    drop_response(r);
+    r->status = status;
+    r->response = MHD_create_response_from_buffer(strlen(body), (void *)(uintptr_t)body,
                                                   MHD_RESPMEM_PERSISTENT);
     return r->response && MHD_add_response_header(r->response, "content-type",
                                                   "application/problem+json") == MHD_YES;
+}
+
+bool respond_500(request *r, const char *why) {
+    fprintf(stderr, "%s: %s: %s\n", r->server->name, r->target, why);
+    return respond_static(
+        r, 500,
+        "{\"type\":\"about:blank\",\"status\":500,\"title\":\"InternalServerError\","
+        "\"detail\":\"the server failed; its stderr says how\"}");
+}
+
+bool respond_503(request *r) {
+    return respond_static(
+        r, 503,
+        "{\"type\":\"about:blank\",\"status\":503,\"title\":\"ServiceUnavailable\","
+        "\"detail\":\"the server stops; send this again\"}");
 }
 
 /* Writes past libmicrohttpd, which would not send such bytes. Without TLS only; what does not fit

@@ -1,26 +1,19 @@
 /* The server's thread: it polls libmicrohttpd's epoll descriptor, and one by which other threads
- * wake it, to deliver a message or to stop. Nothing here sleeps. */
+ * wake it, to deliver a message or to stop. */
 #include "httpd.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 /* --- the mailbox --- */
 
-static void wake(server *s) {
-    uint64_t one = 1;
-    ssize_t written = write(s->wake, &one, sizeof one); /* an eventfd takes it */
-    (void)written;
-}
-
 void thread_post(server *s, const char *message, size_t length) {
     pthread_mutex_lock(&s->lock);
     s->message = message;
     s->message_length = length;
-    wake(s);
+    wake_server(s);
     while (s->message) {
         pthread_cond_wait(&s->delivered, &s->lock);
     }
@@ -36,7 +29,7 @@ static bool read_mailbox(server *s) {
     if (s->message) {
         const char *why = handler_deliver(s);
         if (why) {
-            fprintf(stderr, "emulator: %s\n", why);
+            fprintf(stderr, "%s: %s\n", s->name, why);
         }
         s->message = NULL;
         pthread_cond_signal(&s->delivered);
@@ -47,41 +40,15 @@ static bool read_mailbox(server *s) {
 
 /* --- the loop --- */
 
-/* The lesser of two numbers of milliseconds; -1 is none. */
-static int64_t sooner(int64_t a, int64_t b) {
-    return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
-static int timeout_of(server *s, int64_t next_answer, int64_t next_room) {
-    MHD_UNSIGNED_LONG_LONG idle;
-    int64_t limit = sooner(next_answer, next_room);
-    if (MHD_get_timeout(s->daemon, &idle) == MHD_YES) {
-        limit = sooner(limit, (int64_t)idle);
-    }
-    return limit > 60000 ? 60000 : (int)limit;
-}
-
 static void *run(void *user) {
     server *s = user;
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    struct pollfd polled[3] = {{.fd = info->epoll_fd, .events = POLLIN},
-                               {.fd = s->wake, .events = POLLIN},
-                               {.fd = s->listener, .events = POLLIN}};
-    while (!(polled[1].revents & POLLIN) || read_mailbox(s)) {
-        uint64_t before = s->changes;
-        MHD_run(s->daemon);
-        bool refused = (polled[2].revents & POLLIN) && s->changes == before;
-        int64_t room = refused ? make_room(s) : -1;
-        polled[2].fd = refused ? -1 : s->listener; /* or poll would return at once */
-        note_hangups(s);
-        int64_t next = resume_due(s, false);
-        if (poll(polled, 3, timeout_of(s, next, room)) < 0 && errno != EINTR) {
+    while (!(s->polled[POLL_WAKE].revents & POLLIN) || read_mailbox(s)) {
+        if (poll(s->polled, POLLED, server_work(s)) < 0 && errno != EINTR) {
             break;
         }
         resume_due(s, false);
     }
-    resume_due(s, true); /* libmicrohttpd cannot stop while connections are suspended */
-    MHD_run(s->daemon);
+    finish_requests(s);
     return NULL;
 }
 
@@ -105,7 +72,7 @@ int thread_start(server *s) {
 
 void thread_stop(server *s) {
     s->stopping = true;
-    wake(s);
+    wake_server(s);
     pthread_join(s->thread, NULL);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->delivered);

@@ -127,7 +127,7 @@ function emulator.start(given)
   local settings, unfit = settings_of(checked, datasets, directory)
   if not settings then return nil, unfit end
   local server, why = httpd.start {
-    port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
+    name = "emulator", port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
     max_body = checked.max_body or MAX_BODY, max_file = checked.max_file or limits.LARGEST_PART, cert = cert, key = key,
   }
   if not server then
