@@ -107,7 +107,7 @@ $(BUILD)/bin/catalog: lua/catalog/cli/main.lua
 LIBRARY    := $(BUILD)/libcatalog.a
 BUNDLE     := $(BUILD)/catalog_bundle.lua
 # The first is what the bundle returns. The emulator and the program `catalog` are no part of it.
-BUNDLE_LUA := lua/catalog.lua $(filter-out lua/catalog/emulator.lua lua/catalog/emulator/% lua/catalog/cli/%, \
+BUNDLE_LUA := lua/catalog.lua $(filter-out lua/catalog/emulator.lua lua/catalog/emulator/% lua/catalog/cli/% lua/catalog/serve/%, \
               $(sort $(wildcard lua/catalog/*.lua lua/catalog/*/*.lua)))
 
 libcatalog.a: $(LIBRARY)

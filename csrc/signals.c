@@ -1,13 +1,18 @@
-/*** Signals that end a program, as errors of Lua: so that what is left is closed, and said.
+/*** Signals that end a program, as errors of Lua, so that what is left is closed, and said; or as
+ * what is waited for, for a program that goes on until it gets one.
  * @module catalog.core.system */
 #include "signals.h"
 
 #include "failure.h"
+#include "handle.h"
 
-#include <lauxlib.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
+
+#define SIGNALS "catalog.signals"
 
 /* The signal that was not raised yet, or 0. It is the process's, as handlers are. */
 static volatile sig_atomic_t arrived;
@@ -63,4 +68,98 @@ int cat_raise_signals(lua_State *L) {
     signal(SIGPIPE, SIG_IGN);
     lua_sethook(L, raise_arrived, LUA_MASKCALL, 0); /* coroutines made from now on have it too */
     return 0;
+}
+
+/* --- signals that are waited for --- */
+
+typedef struct {
+    int descriptor; /* -1: closed */
+    sigset_t before;
+} caught_signals;
+
+/*** Lets signals do again what they did before.
+ * @function signals:close */
+static int signals_close(lua_State *L) {
+    caught_signals *self = cat_handle_self(L, SIGNALS);
+    if (self->descriptor >= 0) {
+        close(self->descriptor);
+        self->descriptor = -1;
+        pthread_sigmask(SIG_SETMASK, &self->before, NULL);
+    }
+    return 0;
+}
+
+/*** What is readable when a signal has arrived.
+ * @function signals:fd
+ * @treturn integer a descriptor */
+static int signals_fd(lua_State *L) {
+    const caught_signals *self = cat_handle_self(L, SIGNALS);
+    lua_pushinteger(L, self->descriptor);
+    return 1;
+}
+
+/* The next signal ends the process. */
+static void let_end(void) {
+    sigset_t ends;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+}
+
+/*** Takes the next signal that has arrived. What comes after a SIGINT or SIGTERM ends the process
+ * as it always does.
+ * @function signals:take
+ * @treturn ?string `SIGINT`, `SIGTERM` or `SIGHUP`; nil: none has arrived */
+static int signals_take(lua_State *L) {
+    const caught_signals *self = cat_handle_self(L, SIGNALS);
+    struct signalfd_siginfo info;
+    if (read(self->descriptor, &info, sizeof info) != (ssize_t)sizeof info) {
+        return 0;
+    }
+    if (info.ssi_signo != SIGHUP) {
+        let_end();
+    }
+    lua_pushstring(L, info.ssi_signo == SIGHUP   ? "SIGHUP"
+                      : info.ssi_signo == SIGINT ? "SIGINT"
+                                                 : "SIGTERM");
+    return 1;
+}
+
+static void open_signals(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"fd", signals_fd}, {"take", signals_take}, {"close", signals_close}, {NULL, NULL}};
+    static const luaL_Reg events[] = {
+        {"__gc", signals_close}, {"__close", signals_close}, {NULL, NULL}};
+    cat_handle(L, SIGNALS, events, methods);
+}
+
+/*** Makes SIGINT, SIGTERM and SIGHUP what a program waits for, by a descriptor: they end nothing
+ * and raise nothing. Threads that are begun from now on leave them alone. A SIGHUP that is ignored
+ * stays so.
+ * @function catch_signals
+ * @treturn[1] signals `fd`, `take`, `close`
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `limit` */
+int cat_catch_signals(lua_State *L) {
+    sigset_t caught;
+    struct sigaction hangup;
+    open_signals(L);
+    caught_signals *self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->descriptor = -1;
+    luaL_setmetatable(L, SIGNALS);
+    sigemptyset(&caught);
+    sigaddset(&caught, SIGINT);
+    sigaddset(&caught, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) {
+        sigaddset(&caught, SIGHUP);
+    }
+    self->descriptor = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (self->descriptor < 0) {
+        return cat_failure(L, "limit", "signals cannot be waited for: %s", strerror(errno));
+    }
+    pthread_sigmask(SIG_BLOCK, &caught, &self->before); /* cannot fail for such a set */
+    return 1;
 }

@@ -3,6 +3,7 @@
  * @module catalog.core.system */
 #include "system.h"
 
+#include "service.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -62,12 +63,33 @@ static int system_isatty(lua_State *L) {
     return 1;
 }
 
+/*** Whether two secrets are the same, in a time that tells nothing of where they differ.
+ * @function same_secret
+ * @tparam string given
+ * @tparam string wanted
+ * @treturn boolean */
+static int system_same_secret(lua_State *L) {
+    size_t length, wanted_length;
+    const char *given = luaL_checklstring(L, 1, &length);
+    const char *wanted = luaL_checklstring(L, 2, &wanted_length);
+    volatile unsigned char differs = length != wanted_length;
+    for (size_t i = 0; i < length && wanted_length > 0; i++) {
+        differs |= (unsigned char)(given[i] ^ wanted[i % wanted_length]);
+    }
+    lua_pushboolean(L, !differs);
+    return 1;
+}
+
 int cat_system_open(lua_State *L) {
     static const luaL_Reg functions[] = {{"monotonic", system_monotonic},
                                          {"now", system_now},
                                          {"random", system_random},
                                          {"isatty", system_isatty},
                                          {"raise_signals", cat_raise_signals},
+                                         {"catch_signals", cat_catch_signals},
+                                         {"notify", cat_notify},
+                                         {"inherited_sockets", cat_inherited_sockets},
+                                         {"same_secret", system_same_secret},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;

@@ -1,6 +1,7 @@
 -- What ends the program from outside: signals, in each step.
 local command = require "support.command"
 local core = require "catalog.core"
+local program = require "support.program"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -117,5 +118,43 @@ describe("the program, interrupted", function()
       assert.equal(0, status, output)
       assert.matches("5 of 5 records are in", output, 1, true)
     end)
+  end)
+end)
+
+describe("signals that are waited for", function()
+  local WAITS <const> = [[-e 'local core, scheduler = require "catalog.core", require "catalog.scheduler.scheduler"
+    core.system.raise_signals()
+    local signals = core.system.catch_signals()
+    local listener = core.listener.new(signals:fd())
+    print(signals:take())
+    while true do
+      io.stdout:flush()
+      listener:start()
+      scheduler.transfer(listener)
+      print(signals:take())
+    end']]
+
+  it("raise and end nothing, until one comes after SIGINT or SIGTERM", function()
+    for _, case in ipairs { { "TERM", "INT", 2 }, { "INT", "TERM", 15 }, { "TERM", "TERM", 15 } } do
+      local started <close> = program.start("http://127.0.0.1:1", WAITS)
+      assert.equal("", started:line())
+      for _, name in ipairs { "HUP", "HUP", case[1] } do
+        started:signal(name)
+        assert.equal("SIG" .. name, started:line())
+      end
+      started:signal(case[2])
+      assert.same({ "", case[3] }, { started:finish() })
+    end
+  end)
+
+  it("do what they did before, when they are waited for no more", function()
+    local output, status = shell.lua([[
+      local core = require "catalog.core"
+      do local signals <close> = core.system.catch_signals() end
+      print "caught"
+      io.stdout:flush()
+      os.execute "kill -TERM $PPID"]])
+    assert.matches("^caught\n", output)
+    assert.equal(143, status)
   end)
 end)

@@ -37,6 +37,12 @@ describe("the program's usage", function()
       ["ingest --dataset d --journal j - </dev/null"] = "--journal cannot go on with standard input",
       ["ingest --dataset d --split - </dev/null"] = "--split needs files whose size is known",
       ["ingest --dataset d ''"] = "FILE: it is empty",
+      ["serve --spool s --listen fd"] = "--dataset is missing",
+      ["serve --spool s --listen fd --dataset a --dataset b=c"] =
+        "where there are several datasets each has a name: --dataset a=NAME",
+      ["serve --spool s --listen fd --dataset a=c --dataset b=c"] = "two datasets have the name 'c'",
+      ["serve --spool s --listen fd --dataset a=ready"] = "/ready has a meaning of its own: give the dataset another name",
+      ["serve --spool s --listen fd --dataset a=../b"] = "the name '../b' has more than letters, digits, - . and _",
     } do assert_usage(words, text) end
   end)
 
@@ -69,6 +75,8 @@ describe("the program's usage", function()
       ["upload id f --parallel 0"] = "--parallel: '0' is not 1 to 1000",
       ["create --dataset d --partial-ingestion 101"] = "--partial-ingestion: '101' is no percentage, 0 to 100",
       ["status id --proxy http://u:secret@p:1"] = "--proxy: it has a password in it, which others can see there; set https_proxy",
+      ["serve --listen 8087"] = "--listen: '8087' is neither ADDRESS:PORT nor unix:PATH nor fd",
+      ["serve --listen 127.0.0.1:65536"] = "--listen: '127.0.0.1:65536' is neither ADDRESS:PORT nor unix:PATH nor fd",
       ["emulator --port 70000"] = "--port: '70000' is not 0 to 65535",
     } do assert_usage(words, text) end
   end)
@@ -123,7 +131,7 @@ describe("the program's help", function()
   end)
 
   it("has lines that fit a terminal", function()
-    for _, command in ipairs { "", "ingest", "create", "upload", "emulator" } do
+    for _, command in ipairs { "", "ingest", "create", "upload", "serve", "emulator" } do
       for line in select(2, run("help " .. command)):gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
     end
   end)

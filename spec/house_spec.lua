@@ -3,19 +3,20 @@ local shell = require "support.shell"
 
 local MOST_LINES <const> = 500
 
--- What has a spec of another name. Parts of the emulator have `emulator_` before theirs.
+-- What has a spec of another name. Parts of the emulator have `emulator_` before theirs, and those of `catalog serve`
+-- have `serve_`.
 local ELSEWHERE <const> = {
   ["lua/catalog/base/limits.lua"] = "plan", ["lua/catalog/base/version.lua"] = "catalog",
   ["lua/catalog/batch/create.lua"] = "create_batch", ["lua/catalog/cli/main.lua"] = "program",
   ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",
   ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host", ["csrc/signals.c"] = "cli_signals",
-  ["csrc/pipe.c"] = "cli_pipes",
+  ["csrc/pipe.c"] = "cli_pipes", ["csrc/service.c"] = "serve_server", ["lua/catalog/serve/answers.lua"] = "serve_routes",
 }
 -- The specs of the program are by what people do with it.
 for theme, files in pairs {
   program = "program", cli_pipes = "ingest sources", cli_usage = "options parse values help man completion",
   cli_batches = "create upload complete wait status errors abort action revert session output problem", progress = "progress",
-  emulator = "emulator",
+  emulator = "emulator", serve_server = "serve sinks",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end
 end
@@ -30,7 +31,8 @@ end
 local function names_of(path)
   if ELSEWHERE[path] then return { ELSEWHERE[path] } end
   local name = path:match "([^/]+)%.%w+$"
-  if path:find "catalog/emulator/" then return { "emulator_" .. name } end
+  local folder = path:match "catalog/(emulator)/" or path:match "catalog/(serve)/"
+  if folder then return { folder .. "_" .. name } end
   if path:find "^csrc/%w+/" then return { path:match "^csrc/(%w+)/" } end
   local names = { name }
   while name:find "_" do

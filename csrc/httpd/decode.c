@@ -22,11 +22,11 @@ typedef struct {
 } input;
 
 /* How a coding is decoded. `run` decodes what fits into the piece, says how much that is, and
- * notes whether all that was begun has ended; it returns NULL, or why it cannot. */
+ * notes whether all that was begun has ended; false: it cannot, for the `fault`. */
 typedef struct {
-    const char *name;
+    const char *name, *fault;
     bool (*open)(decoder *d);
-    const char *(*run)(decoder *d, input *in, size_t *decoded);
+    bool (*run)(decoder *d, input *in, size_t *decoded);
     void (*close)(decoder *d);
 } coding;
 
@@ -54,7 +54,7 @@ static bool open_gzip(decoder *d) {
 }
 
 /* What follows the end of one is another, as gzip has it. */
-static const char *run_gzip(decoder *d, input *in, size_t *decoded) {
+static bool run_gzip(decoder *d, input *in, size_t *decoded) {
     z_stream *z = &d->zlib;
     if (d->ended && in->position < in->size) {
         inflateReset(z);
@@ -68,8 +68,7 @@ static const char *run_gzip(decoder *d, input *in, size_t *decoded) {
     in->position = in->size - z->avail_in;
     *decoded = PIECE - z->avail_out;
     d->ended = code == Z_STREAM_END;
-    bool goes_on = code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR;
-    return goes_on ? NULL : "it is no gzip, or damaged";
+    return code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR;
 }
 
 static void close_gzip(decoder *d) {
@@ -91,17 +90,17 @@ static bool open_zstd(decoder *d) {
            !ZSTD_isError(ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW));
 }
 
-static const char *run_zstd(decoder *d, input *in, size_t *decoded) {
+static bool run_zstd(decoder *d, input *in, size_t *decoded) {
     ZSTD_inBuffer from = {in->bytes, in->size, in->position};
     ZSTD_outBuffer to = {d->piece, PIECE, 0};
     size_t left = ZSTD_decompressStream(d->zstd, &to, &from);
     if (ZSTD_isError(left)) {
-        return "it is no zstd with a window of up to 8 MiB, or damaged";
+        return false;
     }
     in->position = from.pos;
     *decoded = to.pos;
     d->ended = left == 0;
-    return NULL;
+    return true;
 }
 
 static void close_zstd(decoder *d) {
@@ -114,12 +113,13 @@ static void close_zstd(decoder *d) {
 
 static const coding codings[] = {
 #ifdef CATALOG_ZLIB
-    {"gzip", open_gzip, run_gzip, close_gzip},
+    {"gzip", "it is no gzip, or damaged", open_gzip, run_gzip, close_gzip},
 #endif
 #ifdef CATALOG_ZSTD
-    {"zstd", open_zstd, run_zstd, close_zstd},
+    {"zstd", "it is no zstd with a window of up to 8 MiB, or damaged", open_zstd, run_zstd,
+     close_zstd},
 #endif
-    {NULL, NULL, NULL, NULL}};
+    {NULL, NULL, NULL, NULL, NULL}};
 
 static const coding *find_coding(const char *name) {
     const coding *found = codings;
@@ -150,9 +150,8 @@ const char *decoder_feed(decoder *d, const char *bytes, size_t size,
     size_t decoded = 0;
     bool wanted = true;
     while (wanted && (in.position < in.size || (decoded == PIECE && !d->ended))) {
-        const char *why = d->coding->run(d, &in, &decoded);
-        if (why) {
-            return why;
+        if (!d->coding->run(d, &in, &decoded)) {
+            return d->coding->fault;
         }
         wanted = decoded == 0 || take(user, d->piece, decoded);
     }

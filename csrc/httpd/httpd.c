@@ -354,6 +354,15 @@ static int server_quiesce(lua_State *L) {
     return 0;
 }
 
+/*** How many requests are under way: from their first lines to the ends of their answers. For a
+ * server without a thread.
+ * @function server:requests
+ * @treturn integer */
+static int server_requests(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)check_server(L)->requests);
+    return 1;
+}
+
 /* What ends a server in the foreground. A hang-up that was ignored when the program was started, as
  * nohup does, stays ignored. */
 static void ends_of(sigset_t *ends) {
@@ -389,10 +398,15 @@ __attribute__((visibility("default"))) /* all else is hidden */
 int luaopen_catalog_httpd(lua_State *L);
 
 int luaopen_catalog_httpd(lua_State *L) {
-    static const luaL_Reg methods[] = {{"port", server_port}, {"post", server_post},
-                                       {"wait", server_wait}, {"fd", server_fd},
-                                       {"turn", server_turn}, {"quiesce", server_quiesce},
-                                       {"stop", server_stop}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"port", server_port},
+                                       {"post", server_post},
+                                       {"wait", server_wait},
+                                       {"fd", server_fd},
+                                       {"turn", server_turn},
+                                       {"quiesce", server_quiesce},
+                                       {"requests", server_requests},
+                                       {"stop", server_stop},
+                                       {NULL, NULL}};
     static const luaL_Reg events[] = {
         {"__gc", server_stop}, {"__close", server_stop}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", httpd_start}, {NULL, NULL}};

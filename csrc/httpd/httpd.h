@@ -89,6 +89,7 @@ struct server {
     uint16_t port;
     size_t max_memory;         /* bytes of a body that are kept in memory */
     size_t max_file;           /* and in a file */
+    size_t requests;           /* from their first lines to the ends of their answers */
     size_t max_bodies, bodies; /* bytes of all bodies in memory: as many as are kept, and are */
     request *suspended;
     pthread_t thread;

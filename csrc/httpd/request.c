@@ -20,6 +20,7 @@ void *on_target(void *user, const char *target, struct MHD_Connection *mhd) {
         r->target = strdup(target);
         r->spool_fd = -1;
         r->limit = -1;
+        r->server->requests++;
     }
     return r;
 }
@@ -267,6 +268,7 @@ void on_completed(void *user, struct MHD_Connection *mhd, void **state,
         connection_listen(r->connection); /* it may go on with another */
         handler_forget(r);
         forget_reply(r);
+        r->server->requests--;
         drop_body(r);
         decoder_free(r->decoder);
         if (r->response) {

@@ -4,6 +4,7 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local faults = require "catalog.emulator.faults"
 local limits = require "catalog.base.limits"
+local load_httpd = require "catalog.base.httpd"
 local options = require "catalog.base.options"
 
 local emulator = {}
@@ -82,14 +83,6 @@ local function directory_of(given)
   return given.data_dir
 end
 
-local function load_httpd()
-  local found, httpd = pcall(require, "catalog.httpd")
-  if found then return httpd end
-  return failure("config",
-    "the emulator was not built: install libmicrohttpd (Debian: libmicrohttpd-dev) and build again (%s)",
-    (tostring(httpd):match "^[^\n]*"))
-end
-
 --- Starts an emulator, on a thread of its own, on the loopback.
 -- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list
 --   of ids, or a map from ids to names: others are refused; default, and when it is empty: any may appear on first
@@ -116,7 +109,7 @@ function emulator.start(given)
   local checked = options.check(given, SCHEMA, "emulator.start", 2)
   faults.check(checked.faults, 2)
   local datasets = datasets_of(checked.datasets)
-  local httpd, missing = load_httpd()
+  local httpd, missing = load_httpd "the emulator"
   if not httpd then return nil, missing end
   local cert, no_cert = pem(checked.cert, "cert")
   local key, no_key = pem(checked.key, "key")
@@ -127,7 +120,8 @@ function emulator.start(given)
   local settings, unfit = settings_of(checked, datasets, directory)
   if not settings then return nil, unfit end
   local server, why = httpd.start {
-    name = "emulator", port = checked.port, module = "catalog.emulator.service", settings = settings, strict = checked.strict,
+    name = "emulator", module = "catalog.emulator.service", settings = settings, port = checked.port,
+    strict = checked.strict,
     max_body = checked.max_body or MAX_BODY, max_file = checked.max_file or limits.LARGEST_PART, cert = cert, key = key,
   }
   if not server then

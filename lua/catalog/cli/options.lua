@@ -39,13 +39,17 @@ options.EXIT_CODES = {
   { "75", "the same command may succeed later" }, { "129, 130, 143", "ended by SIGHUP, Ctrl-C, SIGTERM" },
 }
 
+local PARTIAL <const> = {
+  name = "partial-ingestion", value = "PERCENT", kind = "percent", help = "The percentage of rows that may be bad.",
+}
+
 local CREATION <const> = {
   { name = "dataset", value = "ID", required = true, help = "The id of the dataset." },
   { name = "format", value = "FORMAT", choices = { "json", "parquet", "csv" }, help = "The format of the files." },
   { name = "multiline", help = "JSON files are one array each, not a record a line." },
   { name = "external-id", value = "ID", help = "An id of your own, unique in the organisation." },
   { name = "error-diagnostics", help = "Ask the service to say which rows are bad." },
-  { name = "partial-ingestion", value = "PERCENT", kind = "percent", help = "The percentage of rows that may be bad." },
+  PARTIAL,
 }
 
 local TRANSFER <const> = {
@@ -61,6 +65,24 @@ local WAITING <const> = {
   { name = "timeout", value = "TIME", kind = "time", help = "How long to wait for the service to ingest, such as 5m." },
   { name = "allow-failed", value = "N", kind = "whole", default = 0,
     help = "So many rows may be refused; with more the exit code is 3." },
+}
+
+-- Of a sink: how much of what it takes is a batch, and how much it keeps.
+local SINK <const> = {
+  { name = "spool", value = "FOLDER", required = true, completes = "folders",
+    help = "Where records are kept until they are in the platform; a directory of this sink's own." },
+  { name = "roll-seconds", value = "TIME", kind = "time", help = "A batch is sent after so long, such as 16m." },
+  { name = "roll-bytes", value = "SIZE", kind = "size", help = "A batch has at most so much." },
+  { name = "roll-files", value = "N", kind = "whole", least = 1, help = "A batch has at most so many files." },
+  { name = "roll-records", value = "N", kind = "whole", least = 1, help = "A batch has at most so many records." },
+  { name = "file-bytes", value = "SIZE", kind = "size", most = limits.LARGEST_PUT, help = "The size of the files." },
+  { name = "limit-bytes", value = "SIZE", kind = "size", help = "The spool takes so much." },
+  { name = "limit-free", value = "SIZE", kind = "size", help = "The spool leaves so much of its disk free." },
+  { name = "record-bytes", value = "SIZE", kind = "size", help = "Longer records are rejected." },
+  PARTIAL,
+  { name = "after-failure", value = "WHAT", choices = { "continue", "stop" },
+    help = "What follows a batch that failed for its data." },
+  { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000, help = "How many files go at a time." },
 }
 
 local function joined(...)
@@ -111,6 +133,20 @@ options.COMMANDS = {
   of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused."),
   of_batch("abort", "Give a batch up; nothing of it is ingested."),
   of_batch("revert", "Take an ingested batch back: its data is deleted."),
+  {
+    name = "serve", summary = "Take records by HTTP, and get them into batches.", arguments = {},
+    options = joined({
+      { name = "dataset", value = "ID[=NAME]", kind = "dataset", required = true, many = true,
+        help = "The id of the dataset; with a name its records go to /NAME, and others may follow." },
+    }, SINK, {
+      { name = "listen", value = "WHERE", kind = "listen", required = true,
+        help = "ADDRESS:PORT, or unix:PATH, or fd: the socket that systemd has opened." },
+      { name = "listen-token-file", value = "FILE", completes = "files",
+        help = "A file with the token that requests need: Authorization: Bearer." },
+      { name = "body-bytes", value = "SIZE", kind = "size", default = 67108864, most = 1 << 30,
+        help = "The largest body, decoded." },
+    }),
+  },
   {
     name = "emulator", summary = "Run a local emulator of the service until Ctrl-C.", arguments = {}, options = {
       { name = "port", value = "PORT", kind = "whole", most = 65535, default = 8080, help = "The port." },

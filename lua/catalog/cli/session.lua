@@ -51,6 +51,12 @@ function Session:connect()
   return err
 end
 
+--- Lets the next request have new credentials, where they can be had anew: from a file, or from the identity service.
+function Session:read_credentials()
+  local source = self.client.credentials
+  source:renew(source.value)
+end
+
 --- The batch that the command names.
 -- @treturn catalog.batch
 function Session:batch()

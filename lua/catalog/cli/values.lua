@@ -71,6 +71,18 @@ function KINDS.dataset(text)
   return { id or text, name or text }
 end
 
+-- Where to listen, as catalog.serve.server has it.
+function KINDS.listen(text)
+  if text == "fd" then return { inherited = true } end
+  local path = text:match "^unix:(.+)$"
+  if path then return { path = path } end
+  local address, port = text:match "^%[([%x:.]+)%]:(%d+)$"
+  if not address then address, port = text:match "^([^:%[%]]+):(%d+)$" end
+  if address == "localhost" then address = "127.0.0.1" end
+  if address and tonumber(port) <= 65535 then return { address = address, port = math.tointeger(tonumber(port)) } end
+  return nil, ("'%s' is neither ADDRESS:PORT nor unix:PATH nor fd"):format(text)
+end
+
 --- Reads a value.
 -- @tparam string text
 -- @tparam table option of `catalog.cli.options`: its `kind`, and the range `least` to `most`

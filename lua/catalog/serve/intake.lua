@@ -1,0 +1,139 @@
+--- Records of a request: from its body into a sink, and what the sender is told.
+--
+-- Hosts that are refused drop the whole request, or send the same one for ever. So what is good in it is taken, and a
+-- request of which nothing can be used leaves no trace.
+-- @module catalog.serve.intake
+local answers = require "catalog.serve.answers"
+local core = require "catalog.core"
+
+local intake = {}
+
+-- How many bad lines are told, as a sink does.
+local TOLD <const> = 10
+
+-- After how many seconds the sender is to try again: when the spool is full, and when there are too many bodies.
+local WHEN_FULL <const>, WHEN_CROWDED <const> = "10", "1"
+
+-- What a source may be called, bytes; and the largest position.
+local LONGEST_SOURCE <const>, LAST_POSITION <const> = 1024, 1 << 53
+
+-- --- the request ---
+
+--- Where the records come from, as the headers say.
+-- @tparam {[string]=string,...} headers
+-- @treturn[1] ?string the source; nil: none is named
+-- @treturn[1] ?integer the position
+-- @treturn[2] boolean false
+-- @treturn[2] string what is wrong
+function intake.origin(headers)
+  local source, text = headers["catalog-source"], headers["catalog-position"]
+  if not source and not text then return nil end
+  if not (source and text) then return false, "Catalog-Source and Catalog-Position go together" end
+  if source == "" or #source > LONGEST_SOURCE then
+    return false, ("Catalog-Source has 1 to %d bytes"):format(LONGEST_SOURCE)
+  end
+  local position = text:find "^%d+$" and math.tointeger(tonumber(text))
+  if not position or position > LAST_POSITION then
+    return false, "Catalog-Position is no whole number from 0 to 2^53"
+  end
+  return source, position
+end
+
+-- The body as lines. An array becomes one.
+local function lines_of(body)
+  if not body:find "^%s*%[" then return body end
+  local lines, fault = core.lines.split_array(body)
+  if lines then return lines end
+  return nil, "the array cannot be read: " .. fault
+end
+
+-- --- whether it can be used ---
+
+local function fault_of(line, longest)
+  if #line > longest then return ("the record has %d bytes, and %d are the most"):format(#line, longest) end
+  return core.lines.fault(line)
+end
+
+-- Looks at lines until `ends` says that it is enough: it is called with what is wrong with a line, or nil.
+local function look_at(lines, longest, ends)
+  for line in lines:gmatch "[^\n]+" do
+    line = line:gsub("\r$", "")
+    if line ~= "" and ends(fault_of(line, longest)) then return end
+  end
+end
+
+-- How many lines there are until it is clear that something can be used, and what is wrong with them. All is looked at
+-- where all has to be good.
+local function check(lines, longest, is_strict)
+  local count, bad, faults, usable = 0, 0, {}, false
+  look_at(lines, longest, function(fault)
+    count = count + 1
+    if not fault then
+      usable = true
+      return not is_strict
+    end
+    bad = bad + 1
+    if #faults < TOLD then faults[#faults + 1] = { line = count, reason = fault } end
+  end)
+  return bad > 0 and (is_strict or not usable), bad, faults
+end
+
+-- --- what the sender is told ---
+
+local function outcome(status, accepted, rejected, faults, more)
+  local fields = { accepted = accepted, rejected = rejected, errors = core.json.array(faults) }
+  for name, value in pairs(more or {}) do fields[name] = value end
+  return answers.json(status, fields)
+end
+
+-- A sink that cannot go on: the sender keeps what it has, and tries again.
+local function refusal(err)
+  if err.kind == "limit" then return answers.problem(429, err.message, { ["retry-after"] = WHEN_FULL }) end
+  return answers.problem(503, err.message, { ["retry-after"] = WHEN_FULL })
+end
+
+local function unread(request, body_bytes)
+  if request.too_large then return intake.too_large(body_bytes) end
+  if request.crowded then
+    return answers.problem(429, "too many large requests are under way; send this again",
+      { ["retry-after"] = WHEN_CROWDED })
+  end
+  if request.damage then return answers.problem(400, "the body cannot be decoded: " .. request.damage) end
+end
+
+--- The answer to a body that is too large.
+-- @tparam integer body_bytes how much is taken
+-- @treturn table answer
+function intake.too_large(body_bytes)
+  return answers.problem(413, ("the body has more than %d bytes; send less at a time, or raise --body-bytes"):format(
+    body_bytes))
+end
+
+local function is_strict(request)
+  return ("&" .. request.query .. "&"):find("&strict=1&", 1, true) ~= nil
+end
+
+--- Puts the records of a request into a sink. It returns when they are on disk.
+-- @tparam catalog.sink sink
+-- @tparam table request
+-- @tparam integer body_bytes the largest body
+-- @treturn table answer
+function intake.take(sink, request, body_bytes)
+  local refused = unread(request, body_bytes)
+  if refused then return refused end
+  local source, position = intake.origin(request.headers)
+  if source == false then return answers.problem(400, position) end
+  local lines, unreadable = lines_of(request.body)
+  if not lines then return answers.problem(400, unreadable) end
+  request.body = nil
+  local is_useless, bad, faults = check(lines, sink.settings.record_bytes, is_strict(request))
+  if is_useless then return outcome(400, 0, bad, faults, { error = "nothing of this request was taken" }) end
+  local taken, rejected, told = sink:write_lines(lines, source, position)
+  if not taken then return refusal(rejected) end
+  local ok, err = sink:sync()
+  if not ok then return refusal(err) end
+  if rejected == "repeated" then return outcome(200, 0, 0, {}, { repeated = true }) end
+  return outcome(200, taken, rejected, told)
+end
+
+return intake

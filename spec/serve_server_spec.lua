@@ -1,0 +1,259 @@
+-- How the server listens, how many requests are under way at once, and how it ends.
+local exchange = require "support.exchange"
+local serving = require "support.serving"
+local shell = require "support.shell"
+local socket = require "cqueues.socket"
+
+local RECORD <const> = '{"n":1}\n'
+
+-- A connection to a port of the loopback, or to a socket.
+local function connect(where)
+  local connection = assert(type(where) == "number" and socket.connect("127.0.0.1", where) or socket.connect { path = where })
+  connection:setmode("b", "bn")
+  connection:settimeout(10)
+  connection:onerror(function(_, _, why) return why end)
+  return connection
+end
+
+local function send(connection, bytes)
+  connection:write(bytes)
+  connection:flush()
+end
+
+local function post(body, more)
+  return ("POST / HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s"):format(more or "", #body, body)
+end
+
+-- The status and the body of the next answer on a connection.
+local function read_answer(connection)
+  local status, length
+  for line in connection:lines "*L" do
+    status = status or line:match "^HTTP/1.1 (%d+)"
+    length = length or line:lower():match "^content%-length: (%d+)"
+    if line == "\r\n" then break end
+  end
+  return tonumber(status), length and tonumber(length) > 0 and connection:read(tonumber(length)) or ""
+end
+
+describe("catalog serve", function()
+  it("answers requests that wait for the disk together, and others meanwhile", function()
+    serving.run("", function(server)
+      local connections = {}
+      for i = 1, 8 do
+        connections[i] = connect(server.port)
+        send(connections[i], post(RECORD))
+      end
+      assert.equal(200, (server:request("GET", "/health")))
+      assert.equal(200, (server:request("GET", "/metrics"))) -- those have not been answered
+      for _, connection in ipairs(connections) do
+        assert.equal(200, (read_answer(connection)))
+        connection:close()
+      end
+      assert.equal(RECORD:rep(8), server:taken())
+    end, "export SYNC=0.3;")
+  end)
+
+  it("takes one request after another on a connection, and those that are sent at once", function()
+    serving.run("", function(server)
+      local connection = connect(server.port)
+      for _ = 1, 3 do
+        send(connection, post(RECORD))
+        assert.equal(200, (read_answer(connection)))
+      end
+      send(connection, post(RECORD):rep(3))
+      for _ = 1, 3 do assert.equal(200, (read_answer(connection))) end
+      connection:close()
+      assert.equal(RECORD:rep(6), server:taken())
+    end)
+  end)
+
+  it("tells who asks whether to send a body that it will not take", function()
+    serving.run("--body-bytes 10", function(server)
+      local connection = connect(server.port)
+      send(connection, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+      assert.equal(413, (read_answer(connection)))
+      connection:close()
+      connection = connect(server.port)
+      send(connection, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n")
+      assert.equal(100, (read_answer(connection)))
+      send(connection, RECORD)
+      assert.equal(200, (read_answer(connection)))
+      connection:close()
+    end)
+  end)
+
+  it("drops what a client sends of a body that it will not take, and goes on with the next", function()
+    serving.run("--body-bytes 10", function(server)
+      local connection = connect(server.port)
+      send(connection, post(("x"):rep(1000000)) .. post(RECORD))
+      assert.equal(413, (read_answer(connection)))
+      assert.equal(200, (read_answer(connection)))
+      connection:close()
+      assert.equal(RECORD, server:taken())
+    end)
+  end)
+
+  it("keeps no more bodies than four of the largest, and tells the others to come again", function()
+    serving.run("--body-bytes 64KiB", function(server)
+      local body, held = ('{"n":"%s"}'):format(("x"):rep(65000)), {}
+      for i = 1, 6 do
+        held[i] = connect(server.port)
+        send(held[i], post(body):sub(1, -2))
+      end
+      assert.equal(200, (server:request("GET", "/health")))
+      local counts = {}
+      for _, connection in ipairs(held) do
+        send(connection, "}")
+        local status = read_answer(connection)
+        counts[status] = (counts[status] or 0) + 1
+        connection:close()
+      end
+      assert.same({ [200] = 4, [429] = 2 }, counts)
+      assert.equal(200, (server:post(body)))
+    end)
+  end)
+
+  it("outlives clients that close in the midst of everything", function()
+    serving.run("", function(server)
+      for _, bytes in ipairs {
+        "P", "POST / HT", post(RECORD):sub(1, -3), post(RECORD), post(RECORD):rep(10),
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        post("\31\139", "Content-Encoding: gzip\r\n"):sub(1, -2),
+      } do
+        local connection = connect(server.port)
+        send(connection, bytes)
+        connection:close()
+      end
+      assert.equal(200, (server:post(RECORD)))
+      assert.equal("", exchange.raw(server.port, "nonsense\r\n\r\n"))
+      local output, status = server:stop()
+      assert.same({ "", 0 }, { output, status })
+    end, "export SYNC=0.1;")
+  end)
+end)
+
+describe("catalog serve listens", function()
+  local function refused(words, before)
+    return shell.with_directory(function(directory)
+      local server <close> = serving.start(directory, words, before)
+      local output, status = server.program:finish()
+      assert.equal(1, status, output)
+      return (server.said:gsub(" %[config%]$", ""))
+    end)
+  end
+
+  it("on a socket that is its user's alone, and takes the place of one that is left over", function()
+    shell.with_directory(function(directory)
+      local path = directory .. "/socket"
+      local words = "--listen unix:" .. path
+      for _ = 1, 2 do
+        local server <close> = serving.start(directory, words, "umask 0;")
+        assert.equal("catalog: takes records at unix:" .. path, server.said)
+        assert.equal("srw-------", shell.run("ls -l " .. path):match "^%S+")
+        local connection = connect(path)
+        send(connection, post(RECORD))
+        assert.equal(200, (read_answer(connection)))
+        connection:close()
+        assert.equal(("catalog: cannot listen on %s: Address already in use"):format(path), refused(words))
+        server.program:signal "KILL"
+        server.program:finish()
+        assert.equal("srw-------", shell.run("ls -l " .. path):match "^%S+")
+      end
+      local server <close> = serving.start(directory, words)
+      assert.same({ "", 0 }, { server:stop() })
+      assert.is_nil(io.open(path))
+      shell.write(path, "kept")
+      assert.equal(("catalog: cannot listen on %s: Address already in use"):format(path), refused(words))
+      assert.equal("kept", shell.read(path))
+    end)
+  end)
+
+  it("beyond the loopback with a token only", function()
+    for _, address in ipairs { "0.0.0.0", "[::]", "[::ffff:10.0.0.1]" } do
+      assert.matches("^catalog: cannot listen on .*, port 0: other machines can reach it; give %-%-listen%-token%-file$",
+        refused("--listen " .. address .. ":0"))
+    end
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/token", "s3cret\n")
+      serving.run("--listen 0.0.0.0:0 --listen-token-file " .. directory .. "/token", function(server)
+        assert.equal(401, (server:post(RECORD)))
+      end)
+      serving.run("--listen localhost:0", function(server) assert.equal(200, (server:post(RECORD))) end)
+    end)
+  end)
+
+  it("on the socket that systemd has opened", function()
+    if shell.run "command -v systemd-socket-activate" == "" then return pending "systemd-socket-activate is not installed" end
+    shell.with_directory(function(directory)
+      local path = directory .. "/socket"
+      local by = ("systemd-socket-activate -l %s"):format(path)
+      for _, name in ipairs { "LUA_PATH", "LUA_CPATH", "AEP_ORG", "AEP_API_KEY", "AEP_ACCESS_TOKEN" } do
+        by = by .. " -E " .. name
+      end
+      local server <close> = serving.start(directory, "--listen fd", nil, by .. " env")
+      assert.equal(("Listening on %s as 3."):format(path), server.said)
+      local connection = connect(path)
+      send(connection, post(RECORD))
+      assert.equal(200, (read_answer(connection)))
+      connection:close()
+      local output, status = server:stop()
+      assert.equal(0, status, output)
+      assert.matches("catalog: takes records at a socket of systemd's\n$", output)
+    end)
+  end)
+
+  it("on no socket where systemd has opened none", function()
+    assert.equal("catalog: there are 0 sockets of systemd's (LISTEN_FDS), and one is needed", refused "--listen fd")
+    assert.equal("catalog: there are 2 sockets of systemd's (LISTEN_FDS), and one is needed",
+      refused("--listen fd", "export LISTEN_PID=$$ LISTEN_FDS=2;"))
+    assert.matches("^catalog: cannot listen on descriptor 3: ", refused("--listen fd", "export LISTEN_PID=$$ LISTEN_FDS=1;"))
+  end)
+end)
+
+describe("catalog serve, ended", function()
+  it("answers what it has, and takes no more", function()
+    serving.run("", function(server)
+      local connection, idle = connect(server.port), connect(server.port)
+      send(idle, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n{")
+      send(connection, post(RECORD))
+      assert.equal(200, (server:request("GET", "/health")))
+      local output, status = server:stop()
+      assert.same({ "", 0 }, { output, status })
+      assert.equal(200, (read_answer(connection)))
+      connection:close()
+      idle:close()
+      assert.equal(RECORD, server:taken())
+    end, "export SYNC=0.2;")
+  end)
+
+  it("goes on after SIGHUP, which lets it read its token again", function()
+    shell.with_directory(function(directory)
+      local path = directory .. "/token"
+      shell.write(path, "first\n")
+      serving.run("--listen-token-file " .. path, function(server)
+        shell.write(path, "\n")
+        server.program:signal "HUP"
+        assert.equal(("catalog: --listen-token-file cannot be used: %s is empty [config]"):format(path), server.program:line())
+        assert.equal(200, (server:post(RECORD, { Authorization = "Bearer first" })))
+        shell.write(path, "second\n")
+        server.program:signal "HUP"
+        server.program:signal "INT"
+        assert.same({ "", 0 }, { server.program:finish() })
+      end)
+    end)
+  end)
+
+  it("tells systemd when it is ready, and when it stops", function()
+    shell.with_directory(function(directory)
+      local path = directory .. "/notify"
+      local manager = assert(socket.listen { path = path, type = socket.SOCK_DGRAM })
+      manager:setmode("b", "bn")
+      manager:settimeout(10)
+      local server <close> = serving.start(directory, "", ("export NOTIFY_SOCKET=%s;"):format(path))
+      assert.equal("READY=1", (manager:recv(7)))
+      server:stop()
+      assert.equal("STOPPING=1", (manager:recv(10)))
+      manager:close()
+    end)
+  end)
+end)
