@@ -92,6 +92,15 @@ describe("make", function()
     end)
   end)
 
+  it("builds the server without the codings whose libraries are not there", function()
+    shell.with_directory(function(directory)
+      local output, status = make(("all BUILD=%s/build ZLIB_LIB= ZSTD_LIB="):format(directory))
+      assert.equal(0, status, output)
+      assert.equal("0\n", (shell.run(("LUA_CPATH='%s/build/?.so' %s -e 'print(#require(\"catalog.httpd\").codings)'"):format(directory,
+        "lua5.4"))))
+    end)
+  end)
+
   it("takes the headers of libcurl from CURL_INCDIR", function()
     shell.with_directory(function(directory)
       shell.run(("mkdir -p %s/curl"):format(directory))

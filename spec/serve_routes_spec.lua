@@ -1,4 +1,6 @@
 -- Which paths there are, and who may use them.
+local Routes = require "catalog.serve.routes"
+local core = require "catalog.core"
 local serving = require "support.serving"
 local shell = require "support.shell"
 
@@ -28,6 +30,36 @@ describe("catalog serve", function()
       assert.same({ 405, "/health is for GET, HEAD" }, { status, answer.error })
       assert.matches("allow: GET, HEAD\r\n", head, 1, true)
     end)
+  end)
+
+  it("has no paths for records where it only shows numbers", function()
+    local routes = Routes.new({ { dataset = "d" } }, { reads_only = true })
+    routes.state = "running"
+    local answer = routes:admit { path = "/", method = "POST", headers = {} }
+    assert.equal(404, answer.status)
+    assert.equal("there is no /; there are /health, /metrics, /ready", core.json.decode(answer.body).error)
+    assert.is_nil((routes:admit { path = "/metrics", method = "GET", headers = {} }))
+  end)
+
+  it("takes nothing while it starts or ends, and says so", function()
+    local routes = Routes.new({ { dataset = "d" } }, { body_bytes = 10, codings = {} })
+    for state, text in pairs { starting = "the server starts; send this again", ending = "the server stops; send this again" } do
+      routes.state = state
+      local request = { path = "/", method = "POST", headers = {} }
+      for _, answer in ipairs { routes:admit(request), routes:answer(request) } do
+        assert.same({ 503, text }, { answer.status, core.json.decode(answer.body).error })
+      end
+      assert.same({ 503, text .. "\n" }, { routes:answer({ path = "/ready" }).status, routes:answer({ path = "/ready" }).body })
+      assert.equal(200, routes:answer({ path = "/health" }).status)
+    end
+  end)
+
+  it("says which codings it has, also where it has none", function()
+    local routes = Routes.new({ { dataset = "d" } }, { body_bytes = 10, codings = {} })
+    routes.state = "running"
+    local answer = routes:admit { path = "/", method = "POST", headers = { ["content-encoding"] = "gzip" } }
+    assert.equal("the coding gzip is not taken; send the body as it is", core.json.decode(answer.body).error)
+    assert.equal("identity", answer.headers["accept-encoding"])
   end)
 
   it("has a path and a spool for each dataset", function()

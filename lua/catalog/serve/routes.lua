@@ -19,31 +19,39 @@ local VIEWS <const> = {}
 
 --- What leads to sinks, and to what is known of them.
 -- @tparam {table,...} streams each `dataset` and, where there are several, `name`; and `sink` once it is open
--- @tparam table given `body_bytes` (the largest body), `token` (of `catalog.serve.token`, or nil), `codings` (a list)
+-- @tparam table given `token` (of `catalog.serve.token`, or nil); `codings` (a list) and `body_bytes` (the largest body),
+--   or `reads_only` (true: no records are taken)
 -- @treturn table `state`: `starting`, `running` or `ending`; `answered`, what a server has answered
 function Routes.new(streams, given)
   local self = setmetatable({
     streams = streams, posts = {}, state = "starting", token = given.token, body_bytes = given.body_bytes,
-    codings = {}, coding_names = table.concat(given.codings, ", "), answered = nil,
+    codings = {}, coding_names = table.concat(given.codings or {}, ", "), answered = nil,
   }, Routes)
-  for _, coding in ipairs(given.codings) do self.codings[coding] = coding end
+  for _, coding in ipairs(given.codings or {}) do self.codings[coding] = coding end
+  if given.reads_only then return self end
   for _, stream in ipairs(streams) do self.posts["/" .. (stream.name or "")] = stream end
   return self
 end
 
 -- --- before the body ---
 
-local function paths(self)
+local function paths(map)
   local list = {}
-  for path in pairs(self.posts) do list[#list + 1] = path end
+  for path in pairs(map) do list[#list + 1] = path end
   table.sort(list)
   return table.concat(list, ", ")
+end
+
+-- What there is, for who asks for something else.
+local function hint(self)
+  if next(self.posts) then return "records go to " .. paths(self.posts) .. " by POST" end
+  return "there are " .. paths(VIEWS)
 end
 
 local function unknown(self, request)
   local view, post = VIEWS[request.path], self.posts[request.path]
   if not view and not post then
-    return answers.problem(404, ("there is no %s; records go to %s by POST"):format(request.path, paths(self)))
+    return answers.problem(404, ("there is no %s; %s"):format(request.path, hint(self)))
   end
   local is_view = request.method == "GET" or request.method == "HEAD"
   if view and not is_view or post and request.method ~= "POST" then
