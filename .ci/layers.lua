@@ -3,7 +3,7 @@
 
 -- From the top to the ground. A file that stands in no folder of a layer is named.
 local LUA_LAYERS <const> = {
-  "catalog/cli/", "catalog/serve/", "catalog/emulator%.lua", "catalog/emulator/", "catalog%.lua", "catalog/ingest/",
+  "catalog/cli/", "catalog/emulator%.lua", "catalog/emulator/", "catalog/serve/", "catalog%.lua", "catalog/ingest/",
   "catalog/batch/", "catalog/client/", "catalog/loop/", "catalog/scheduler/", "catalog/base/",
 }
 -- What csrc/ has in folders is above what lies in it.

@@ -96,8 +96,9 @@ describe("make", function()
     shell.with_directory(function(directory)
       local output, status = make(("all BUILD=%s/build ZLIB_LIB= ZSTD_LIB="):format(directory))
       assert.equal(0, status, output)
-      assert.equal("0\n", (shell.run(("LUA_CPATH='%s/build/?.so' %s -e 'print(#require(\"catalog.httpd\").codings)'"):format(directory,
-        "lua5.4"))))
+      local codings = shell.run(("LUA_CPATH='%s/build/?.so' lua5.4 -e 'print(#require(\"catalog.httpd\").codings)'"):format(
+        directory))
+      assert.equal("0\n", codings)
     end)
   end)
 

@@ -4,7 +4,7 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local faults = require "catalog.emulator.faults"
 local limits = require "catalog.base.limits"
-local load_httpd = require "catalog.base.httpd"
+local load_httpd = require "catalog.serve.httpd"
 local options = require "catalog.base.options"
 
 local emulator = {}

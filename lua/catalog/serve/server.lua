@@ -4,7 +4,7 @@ local Group = require "catalog.scheduler.group"
 local answers = require "catalog.serve.answers"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
-local load_httpd = require "catalog.base.httpd"
+local load_httpd = require "catalog.serve.httpd"
 local scheduler = require "catalog.scheduler.scheduler"
 
 local Server = {}

@@ -1,5 +1,5 @@
 --- The part of the core that serves HTTP. It is built where libmicrohttpd is installed.
--- @module catalog.base.httpd
+-- @module catalog.serve.httpd
 local failure = require "catalog.base.failure"
 
 --- Loads it.
