@@ -189,7 +189,7 @@ static bool roll_back(cat_spool_thread *t) {
     pthread_mutex_unlock(&t->mutex);
     take_back(t->rejected);
     t->due = t->committed_due;
-    t->uncommitted_bytes = t->uncommitted_records = 0;
+    t->call_bytes = t->call_records = 0;
     return true;
 }
 
@@ -218,8 +218,8 @@ static bool add_lines(cat_spool_thread *t, const cat_ring_item *item) {
         t->held += (int64_t)length;
     }
     t->current->now.records += item->records;
-    t->uncommitted_records += item->records;
-    t->uncommitted_bytes += item->length;
+    t->call_records += item->records;
+    t->call_bytes += item->length;
     return true;
 }
 
@@ -289,6 +289,9 @@ static bool end_call(cat_spool_thread *t, const cat_ring_item *item) {
     t->rejected->committed = t->rejected->now;
     t->committed_due = t->due;
     t->is_changed = true;
+    t->uncommitted_records += t->call_records;
+    t->uncommitted_bytes += t->call_bytes;
+    t->call_records = t->call_bytes = 0;
     return true;
 }
 
@@ -346,13 +349,15 @@ static void do_jobs(cat_spool_thread *t) {
     }
 }
 
-/* Says whether there is room, and how things stand. */
-static void publish(cat_spool_thread *t) {
+/* Says whether there is room, and how things stand. Whether the first record of a batch has come,
+ * whose time the host looks at. */
+static bool publish(cat_spool_thread *t) {
     int64_t held = t->held + t->others + (int64_t)cat_ring_used(&t->ring);
     pthread_mutex_lock(&t->mutex);
     t->status.spool_bytes = held;
     bool no_room = t->limit_free > 0 && t->status.free_bytes < t->limit_free;
     const cat_segment *open = t->current;
+    bool has_begun = open && t->status.open_number == 0;
     t->status.open_number = open ? open->number : 0;
     t->status.open_bytes = open ? open->now.bytes : 0;
     t->status.open_records = open ? open->now.records : 0;
@@ -361,6 +366,7 @@ static void publish(cat_spool_thread *t) {
     atomic_store(&t->full, held >= t->limit_bytes ? CAT_FULL_BYTES
                            : no_room              ? CAT_FULL_FREE
                                                   : CAT_NOT_FULL);
+    return has_begun;
 }
 
 /* After a fault the same is tried again, and notes go into the journal all the same. */
@@ -391,14 +397,14 @@ static bool work(cat_spool_thread *t) {
         cat_spool_measure(t);
         t->measured_at = now;
     }
-    publish(t);
+    bool has_begun = publish(t);
     bool has_room =
         atomic_load(&t->full) == CAT_NOT_FULL && cat_ring_room(&t->ring) >= t->ring.size / 2;
     bool is_waited_for = has_room && atomic_exchange(&t->wants_room, false);
     pthread_mutex_lock(&t->mutex);
     bool news = t->done.first || t->sealed || t->status.disk_error != fault;
     pthread_mutex_unlock(&t->mutex);
-    return is_waited_for || news;
+    return is_waited_for || has_begun || news;
 }
 
 /* When there is something to do at the latest. */

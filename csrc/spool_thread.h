@@ -114,7 +114,8 @@ typedef struct {
     int64_t retry_at;          /* when to try again after a fault of the disk; 0: there is none */
     int64_t held, others;      /* bytes of segments; of what lies for somebody to look at */
     int64_t measured_at;
-    int64_t uncommitted_records, uncommitted_bytes;
+    int64_t call_records, call_bytes;               /* of a call that goes on */
+    int64_t uncommitted_records, uncommitted_bytes; /* of calls that have ended */
     cat_text line;
     pthread_t thread;
 } cat_spool_thread;

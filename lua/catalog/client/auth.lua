@@ -13,7 +13,8 @@ local MARGIN <const> = 60
 -- Sources of tokens: `token(client, deadline)` gives one, or nil and an error; `renew(token)` is called with one that
 -- the service does not take, and says whether another may be had.
 
-local Constant = {}
+-- `fixed`: it ends one day, and there will be no other.
+local Constant = { fixed = true }
 Constant.__index = Constant
 
 function Constant:token() return self.value end

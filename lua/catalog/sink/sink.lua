@@ -54,6 +54,7 @@ end
 -- --- what goes on by itself ---
 
 local function note_failure(self, err)
+  if self.closed then return end -- what was under way was cancelled
   self.last_error, self.last_error_at = err, core.system.now()
   call_later(self, self.settings.on_error, err)
 end
@@ -174,7 +175,7 @@ end
 
 -- A token from the environment cannot be renewed, and a sink goes on for longer than it is good.
 local function warn_of_fixed_token(self)
-  if not self.settings.on_warning or self.client.credentials.renewable then return end
+  if not self.settings.on_warning or not self.client.credentials.fixed then return end
   self.settings.on_warning("the access token is fixed and ends within a day: give AEP_ACCESS_TOKEN_FILE, or "
     .. "AEP_CLIENT_SECRET and AEP_SCOPES, from which the sink has new ones")
 end
@@ -286,7 +287,8 @@ function Sink:seal()
   local err = self:unusable()
   if err then return nil, err end
   while true do
-    local done, failed = self.core:seal()
+    local done, failed = false, nil
+    if not self.busy then done, failed = self.core:seal() end -- it would end a call that goes on
     if done then return true end
     if failed then return nil, failed end
     local waited, stopped = self:wait()
