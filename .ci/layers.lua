@@ -3,8 +3,9 @@
 
 -- From the top to the ground. A file that stands in no folder of a layer is named.
 local LUA_LAYERS <const> = {
-  "catalog/cli/", "catalog/emulator%.lua", "catalog/emulator/", "catalog/serve/", "catalog%.lua", "catalog/ingest/",
-  "catalog/batch/", "catalog/client/", "catalog/loop/", "catalog/scheduler/", "catalog/base/",
+  "catalog/cli/", "catalog/emulator%.lua", "catalog/emulator/", "catalog/serve/", "catalog%.lua", "catalog/sink/",
+  "catalog/stream/", "catalog/ingest/", "catalog/batch/", "catalog/client/", "catalog/loop/", "catalog/scheduler/",
+  "catalog/base/",
 }
 -- What csrc/ has in folders is above what lies in it.
 local C_LAYERS <const> = { "httpd/", "" }

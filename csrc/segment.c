@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* The kernel is told to begin writing after so many bytes, so that a sync finds little to do. */
-#define HINT_EVERY (4 * 1024 * 1024)
+#define HINT_EVERY 4194304
 
 /* What is read or copied at a time, bytes. */
 #define PIECE 65536

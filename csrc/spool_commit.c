@@ -67,9 +67,16 @@ static void add_from(cat_spool_thread *t, const cat_segment *segment) {
         const char *key = t->sources[segment->from[i].source]->key;
         cat_text_add_string(&t->line, i > 0 ? ",\"" : "\"");
         cat_text_add_string(&t->line, key + strlen("source/"));
-        cat_text_print(&t->line, "\":%" PRId64, segment->from[i].before);
+        cat_text_add_string(&t->line, "\":");
+        cat_text_add_number(&t->line, segment->from[i].before);
     }
     cat_text_add(&t->line, "}", 1);
+}
+
+/* Adds a name, as it stands before a value, and a number. */
+static void add_number(cat_text *line, const char *name, int64_t number) {
+    cat_text_add_string(line, name);
+    cat_text_add_number(line, number);
 }
 
 static void add_segment(cat_spool_thread *t, const cat_segment *segment) {
@@ -77,11 +84,13 @@ static void add_segment(cat_spool_thread *t, const cat_segment *segment) {
     const cat_extent *extent = &segment->committed;
     cat_crc32c_print(digits, extent->sum);
     add_comma(&t->line);
-    cat_text_print(&t->line,
-                   "\"segment/%" PRId64 "\":{\"bytes\":%" PRId64 ",\"records\":%" PRId64
-                   ",\"crc\":\"%s\",\"since\":%" PRId64 ",\"sealed\":%s",
-                   segment->number, extent->bytes, extent->records, digits, extent->since,
-                   extent->sealed ? "true" : "false");
+    add_number(&t->line, "\"segment/", segment->number);
+    add_number(&t->line, "\":{\"bytes\":", extent->bytes);
+    add_number(&t->line, ",\"records\":", extent->records);
+    cat_text_add_string(&t->line, ",\"crc\":\"");
+    cat_text_add_string(&t->line, digits);
+    add_number(&t->line, "\",\"since\":", extent->since);
+    cat_text_add_string(&t->line, extent->sealed ? ",\"sealed\":true" : ",\"sealed\":false");
     add_from(t, segment);
     cat_text_add(&t->line, "}", 1);
 }
@@ -98,20 +107,21 @@ static void add_data(cat_spool_thread *t) {
     for (size_t i = 0; i < t->source_count; i++) {
         if (t->sources[i]->changed) {
             add_comma(&t->line);
-            cat_text_print(&t->line, "\"");
+            cat_text_add_string(&t->line, "\"");
             cat_text_add_string(&t->line, t->sources[i]->key);
-            cat_text_print(&t->line, "\":%" PRId64, t->sources[i]->taken);
+            add_number(&t->line, "\":", t->sources[i]->taken);
         }
     }
     pthread_mutex_unlock(&t->mutex);
     if (!is_noted(t->rejected)) {
         add_comma(&t->line);
-        cat_text_print(&t->line, "\"rejected\":{\"bytes\":%" PRId64 ",\"records\":%" PRId64 "}",
-                       t->rejected->committed.bytes, t->rejected->committed.records);
+        add_number(&t->line, "\"rejected\":{\"bytes\":", t->rejected->committed.bytes);
+        add_number(&t->line, ",\"records\":", t->rejected->committed.records);
+        cat_text_add(&t->line, "}", 1);
     }
     add_comma(&t->line);
-    cat_text_print(&t->line, "\"due\":%" PRId64 ",\"next_segment\":%" PRId64, t->committed_due,
-                   t->next_segment);
+    add_number(&t->line, "\"due\":", t->committed_due);
+    add_number(&t->line, ",\"next_segment\":", t->next_segment);
 }
 
 static void add_notes(cat_spool_thread *t) {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const char RESERVE[] = "reserve";
-#define RESERVE_BYTES (1024 * 1024)
+#define RESERVE_BYTES 1048576
 
 /* --- sizes --- */
 

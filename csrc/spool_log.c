@@ -12,15 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SMALLEST (4 * 1024 * 1024)
+#define SMALLEST 4194304
 
 /* A file is left when so much of it is used: three quarters. */
 #define LEAVE_AT(size) ((size) / 4 * 3)
 
 /* What a line has before its object: eight digits and a blank. */
 #define SUM_LENGTH 9
-
-#define VERSION 1
 
 /* How many generations after the one that can be read are looked for in the other file. */
 #define TRIES_SEEN 4
@@ -300,8 +298,10 @@ static bool change_files(cat_spool_log *log, const cat_settings *settings) {
     log->number = 1;
     log->at = 0;
     cat_text_empty(&log->line);
-    cat_text_print(&log->line, "00000000 %s%" PRId64 ",\"version\":%d}", HEAD, log->generation,
-                   VERSION);
+    cat_text_add_string(&log->line, "00000000 ");
+    cat_text_add_string(&log->line, HEAD);
+    cat_text_add_number(&log->line, log->generation);
+    cat_text_add_string(&log->line, ",\"version\":1}");
     if (settings->count > 0) {
         cat_text_add(&log->line, ",", 1);
         cat_settings_write(settings, &log->line);

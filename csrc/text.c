@@ -1,13 +1,12 @@
 /* A text that grows. */
 #include "text.h"
 
-#include <stdarg.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALLEST        256
-#define LONGEST_PRINTED 512
+#define SMALLEST 256
 
 static bool reserve(cat_text *text, size_t more) {
     size_t capacity = text->capacity ? text->capacity : SMALLEST;
@@ -38,17 +37,10 @@ void cat_text_add_string(cat_text *text, const char *string) {
     cat_text_add(text, string, strlen(string));
 }
 
-void cat_text_print(cat_text *text, const char *format, ...) {
-    char room[LONGEST_PRINTED];
-    va_list values;
-    va_start(values, format);
-    int length = vsnprintf(room, sizeof room, format, values);
-    va_end(values);
-    if (length < 0 || (size_t)length >= sizeof room) {
-        text->failed = true;
-        return;
-    }
-    cat_text_add(text, room, (size_t)length);
+void cat_text_add_number(cat_text *text, int64_t number) {
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRId64, number);
+    cat_text_add_string(text, digits);
 }
 
 void cat_text_empty(cat_text *text) {

@@ -18,8 +18,7 @@ void cat_text_add(cat_text *text, const char *bytes, size_t length);
 /* Adds a text that ends with a NUL. */
 void cat_text_add_string(cat_text *text, const char *string);
 
-/* Adds what printf makes of a format; up to 512 bytes. */
-void cat_text_print(cat_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cat_text_add_number(cat_text *text, int64_t number);
 
 /* Empties it; what it has stays its own. */
 void cat_text_empty(cat_text *text);

@@ -240,8 +240,8 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
  * @tparam table request `method`; `url`, whole and encoded; `body` (a string, buffer or file, or
  * nil); `upload` (true: the body may be large, and the time allowed is that for standing still),
  * and with it `offset` and `length` of the range that is sent of the body, bytes (default: all of
- * it), and `summed` (true: of a file a checksum is made on the way); `into`, a file of Lua's io library, open for writing, that is emptied and takes the body of
- * the reply
+ * it), and `summed` (true: of a file a checksum is made on the way); `into`, a file of Lua's io
+ * library, open for writing, that is emptied and takes the body of the reply
  * @tparam headers headers of `core.client.headers`
  * @tparam number seconds until the exchange is given up
  * @treturn[1] transfer in flight

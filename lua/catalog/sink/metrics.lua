@@ -19,9 +19,9 @@ end
 
 --- The numbers of the sink.
 -- @treturn table `records`, `bytes` (taken by this process), `rejected` (records not taken), `refused` (rows that the
---   service has not taken), `repeated`; `spool_bytes`, `free_bytes`; `oldest_seconds` (the age of the oldest record of which
---   nothing is decided; nil: there is none); `batches` by state; `retries`; `blocked` (a text; nil: nothing blocks);
---   `last_error`, and `last_error_at` (milliseconds since the epoch)
+--   service has not taken), `repeated`; `spool_bytes`, `free_bytes`; `oldest_seconds` (the age of the oldest record of
+--   which nothing is decided; nil: there is none); `batches` by state; `retries`; `blocked` (a text; nil: nothing
+--   blocks); `last_error`, and `last_error_at` (milliseconds since the epoch)
 function Sink:metrics()
   local status = self.core:status()
   local oldest = self.store:oldest()

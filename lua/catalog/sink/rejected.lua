@@ -49,7 +49,10 @@ local LONGEST <const> = 262144
 function rejected.of_text(text, reason, where)
   local fields = { reason = reason }
   for name, value in pairs(where or {}) do fields[name] = value end
-  if #text > LONGEST then fields.cut, text = ("the first %d of %d bytes"):format(LONGEST, #text), text:sub(1, LONGEST) end
+  if #text > LONGEST then
+    fields.cut = ("the first %d of %d bytes"):format(LONGEST, #text)
+    text = text:sub(1, LONGEST)
+  end
   if utf8.len(text) then fields.text = text else fields.hex = hex(text) end
   return assert(core.json.encode(fields))
 end
