@@ -39,7 +39,7 @@ bool cat_ring_put(cat_ring *ring, cat_ring_item item, const char *text, bool new
     if (newline) {
         copy_in(ring, put + sizeof item + length, "\n", 1);
     }
-    atomic_store_explicit(&ring->put, put + whole(item.length), memory_order_release);
+    atomic_store(&ring->put, put + whole(item.length));
     return true;
 }
 

@@ -25,10 +25,11 @@ typedef struct {
     _Atomic size_t taken; /* bytes that were ever taken */
 } cat_ring;
 
-/* Bytes that are in it. */
+/* Bytes that are in it. What is put, and this look, are in one order with all other atomics: who
+ * says that it sleeps and then looks, is seen to sleep by whom it has not seen. */
 static inline size_t cat_ring_used(cat_ring *ring) {
     size_t taken = atomic_load_explicit(&ring->taken, memory_order_acquire);
-    return atomic_load_explicit(&ring->put, memory_order_acquire) - taken;
+    return atomic_load(&ring->put) - taken;
 }
 
 /* How many bytes an item may have at the most, now. 0: there is room for none, or for an empty one

@@ -39,7 +39,6 @@ cat_job *cat_job_list_take(cat_job_list *list) {
 }
 
 void cat_spool_thread_wake(cat_spool_thread *t, bool for_job) {
-    atomic_thread_fence(memory_order_seq_cst); /* what was put comes before what is looked at */
     int sleeping = atomic_load(&t->sleeping);
     if (sleeping == 0 || (sleeping == 1 && !for_job && cat_ring_used(&t->ring) < PIECE)) {
         return;
@@ -442,7 +441,6 @@ static void wait_for_work(cat_spool_thread *t) {
     while (!has_work(t) && !is_over(t)) {
         int64_t due = next_due(t);
         atomic_store(&t->sleeping, due == CAT_NEVER ? 2 : 1);
-        atomic_thread_fence(memory_order_seq_cst);
         if (!has_work(t)) {
             struct timespec until = to_timespec(due);
             if (due == CAT_NEVER) {
