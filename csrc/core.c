@@ -14,6 +14,7 @@
 #include "pipe.h"
 #include "spool.h"
 #include "system.h"
+#include "tail.h"
 #include "transfer.h"
 #include "url.h"
 
@@ -43,7 +44,8 @@ int luaopen_catalog_core(lua_State *L) {
                  {"batch", cat_batch_open},     {"file", cat_file_open},
                  {"buffer", cat_buffer_open},   {"journal", cat_journal_open},
                  {"pipe", cat_pipe_open},       {"listener", cat_listener_open},
-                 {"spool", cat_spool_module},   {"lines", cat_lines_open}};
+                 {"spool", cat_spool_module},   {"lines", cat_lines_open},
+                 {"tail", cat_tail_open}};
     pthread_once(&once, start_curl);
     if (curl_state != CURLE_OK) {
         return luaL_error(L, "libcurl does not start: %s", curl_easy_strerror(curl_state));

@@ -1,0 +1,53 @@
+local shell = require "support.shell"
+local tail = require("catalog.core").tail
+
+describe("a file that others write", function()
+  it("is known by device and inode, whatever it is called", function()
+    shell.with_directory(function(directory)
+      local path = directory .. "/a"
+      shell.write(path, "abc")
+      local file <close> = assert(tail.open(path))
+      local id, size, changed = file:look()
+      assert.matches("^%x+:%d+$", id)
+      assert.equal(3, size)
+      assert.same({ id, size, changed }, { tail.look(path) })
+      os.rename(path, directory .. "/b")
+      assert.is_nil(tail.look(path))
+      assert.equal(id, (tail.look(directory .. "/b")))
+      shell.write(path, "")
+      assert.not_equal(id, (tail.look(path)))
+      assert.is_true(math.abs(changed / 1e9 - os.time()) < 3600)
+    end)
+  end)
+
+  it("is read at any place, as far as it goes", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/a", "abc")
+      local file <close> = assert(tail.open(directory .. "/a"))
+      assert.same({ "abc", "bc", "b", "", "" }, { file:read(0, 10), file:read(1, 2), file:read(1, 1), file:read(3, 1),
+        file:read(1 << 40, 100000) })
+      file:close()
+      assert.is_nil(file:look())
+      local read, err = file:read(0, 1)
+      assert.is_nil(read)
+      assert.equal("cannot be read: Bad file descriptor [data]", tostring(err))
+    end)
+  end)
+
+  it("may not be there, or be none", function()
+    shell.with_directory(function(directory)
+      local file, err = tail.open(directory .. "/a")
+      assert.is_nil(file)
+      assert.same({ "data", "missing" }, { err.kind, err.code })
+      assert.matches("cannot read .*/a: No such file or directory", err.message)
+      shell.run("mkfifo " .. directory .. "/pipe")
+      for _, path in ipairs { directory, directory .. "/pipe" } do
+        file, err = tail.open(path)
+        assert.is_nil(file)
+        assert.is_nil(err.code)
+        assert.matches("it is no regular file", err.message)
+        assert.is_nil(tail.look(path))
+      end
+    end)
+  end)
+end)
