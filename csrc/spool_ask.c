@@ -145,6 +145,16 @@ static int spool_append(lua_State *L) {
     return ask(L, CAT_JOB_APPEND);
 }
 
+/*** Reads a file through.
+ * @function spool:sum
+ * @tparam string name
+ * @treturn[1] integer ticket; its value is a table: `bytes`, `records`, `crc`
+ * @treturn[2] nil
+ * @treturn[2] table error */
+static int spool_sum(lua_State *L) {
+    return ask(L, CAT_JOB_SUM);
+}
+
 /*** Makes a directory; one that is there is no error.
  * @function spool:mkdir
  * @tparam string name
@@ -355,6 +365,18 @@ static void push_error(lua_State *L, const cat_job *job) {
     lua_remove(L, -2);
 }
 
+/* Pushes what a file was found to be. Returns 1. */
+static int push_sum(lua_State *L, const cat_job *job) {
+    char digits[8];
+    lua_createtable(L, 0, 3);
+    set_integer(L, "bytes", job->size);
+    set_integer(L, "records", job->records);
+    cat_crc32c_print(digits, job->sum);
+    lua_pushlstring(L, digits, sizeof digits);
+    lua_setfield(L, -2, "crc");
+    return 1;
+}
+
 static int take_job(lua_State *L, cat_spool_thread *t) {
     pthread_mutex_lock(&t->mutex);
     cat_job *job = t->done.first;
@@ -363,9 +385,11 @@ static int take_job(lua_State *L, cat_spool_thread *t) {
         return 0;
     }
     bool is_file = job->kind == CAT_JOB_OPEN && job->error == 0;
+    bool is_sum = job->kind == CAT_JOB_SUM && job->error == 0;
     lua_pushliteral(L, "job");
     lua_pushinteger(L, job->ticket);
     push_error(L, job);
+    int values = is_sum ? push_sum(L, job) : 0;
     cat_file *file = is_file ? cat_file_push(L) : NULL;
     if (file) {
         file->descriptor = job->descriptor;
@@ -379,7 +403,7 @@ static int take_job(lua_State *L, cat_spool_thread *t) {
         close(job->descriptor);
     }
     free(job);
-    return is_file ? 4 : 3;
+    return 3 + values + is_file;
 }
 
 /*** What has happened since it was asked last, one thing after the other.
@@ -458,16 +482,10 @@ static int spool_status(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg cat_spool_asking[] = {{"sync", spool_sync},
-                                     {"note", spool_note},
-                                     {"remove", spool_remove},
-                                     {"rename", spool_rename},
-                                     {"save", spool_save},
-                                     {"append", spool_append},
-                                     {"mkdir", spool_mkdir},
-                                     {"open", spool_open_file},
-                                     {"source", spool_source},
-                                     {"take", spool_take},
-                                     {"position", spool_position},
-                                     {"status", spool_status},
-                                     {NULL, NULL}};
+const luaL_Reg cat_spool_asking[] = {{"sync", spool_sync},     {"note", spool_note},
+                                     {"remove", spool_remove}, {"rename", spool_rename},
+                                     {"save", spool_save},     {"append", spool_append},
+                                     {"mkdir", spool_mkdir},   {"open", spool_open_file},
+                                     {"sum", spool_sum},       {"source", spool_source},
+                                     {"take", spool_take},     {"position", spool_position},
+                                     {"status", spool_status}, {NULL, NULL}};

@@ -1,4 +1,5 @@
 /* What a spool's thread does with files besides writing records. */
+#include "crc32c.h"
 #include "spool_thread.h"
 
 #include <dirent.h>
@@ -12,6 +13,9 @@
 
 static const char RESERVE[] = "reserve";
 #define RESERVE_BYTES 1048576
+
+/* What is read of a file at a time, bytes. */
+#define PIECE 65536
 
 /* --- sizes --- */
 
@@ -82,7 +86,8 @@ static int sync_parent(cat_spool_thread *t, const char *name) {
 
 static int do_remove(cat_spool_thread *t, const cat_job *job) {
     int64_t bytes = size_of(t->directory, job->name);
-    if (unlinkat(t->directory, job->name, 0) != 0) {
+    if (unlinkat(t->directory, job->name, 0) != 0 &&
+        (errno != EISDIR || unlinkat(t->directory, job->name, AT_REMOVEDIR) != 0)) {
         return errno == ENOENT ? 0 : errno;
     }
     *(is_segment(job->name) ? &t->held : &t->others) -= bytes;
@@ -187,6 +192,38 @@ static int do_open(cat_spool_thread *t, cat_job *job) {
     return 0;
 }
 
+static int64_t count_newlines(const char *bytes, size_t length) {
+    int64_t count = 0;
+    const char *end = bytes + length;
+    for (const char *at = bytes; (at = memchr(at, '\n', (size_t)(end - at))); at++) {
+        count++;
+    }
+    return count;
+}
+
+/* Reads a file through: how long it is, how many lines it has, and what its checksum is. */
+static int do_sum(cat_spool_thread *t, cat_job *job) {
+    char bytes[PIECE];
+    int file = openat(t->directory, job->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0) {
+        return errno;
+    }
+    int error = 0;
+    bool ends = true; /* what was read ends with a newline */
+    for (ssize_t got = 1; got != 0 && error == 0;) {
+        got = pread(file, bytes, sizeof bytes, (off_t)job->size);
+        error = got < 0 && errno != EINTR ? errno : 0;
+        size_t length = got > 0 ? (size_t)got : 0;
+        ends = length > 0 ? bytes[length - 1] == '\n' : ends;
+        job->records += count_newlines(bytes, length);
+        job->sum = cat_crc32c(job->sum, bytes, length);
+        job->size += (int64_t)length;
+    }
+    close(file);
+    job->records += ends ? 0 : 1;
+    return error;
+}
+
 void cat_spool_do(cat_spool_thread *t, cat_job *job) {
     switch (job->kind) {
     case CAT_JOB_REMOVE:
@@ -203,6 +240,9 @@ void cat_spool_do(cat_spool_thread *t, cat_job *job) {
         break;
     case CAT_JOB_MKDIR:
         job->error = do_mkdir(t, job);
+        break;
+    case CAT_JOB_SUM:
+        job->error = do_sum(t, job);
         break;
     case CAT_JOB_OPEN:
         job->error = do_open(t, job);

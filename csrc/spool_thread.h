@@ -33,6 +33,7 @@ typedef enum {
     CAT_JOB_APPEND, /* `name`, `text` */
     CAT_JOB_MKDIR,  /* `name` */
     CAT_JOB_OPEN,   /* `name`: its `descriptor` and `size` */
+    CAT_JOB_SUM,    /* `name`: its `size`, `records` and `sum` */
     CAT_JOB_COUNT
 } cat_job_kind;
 
@@ -42,7 +43,8 @@ typedef struct cat_job {
     cat_job_kind kind;
     int error; /* an errno, once it is done */
     int descriptor;
-    int64_t size;
+    int64_t size, records;
+    uint32_t sum;
     size_t put; /* SYNC: where the ring stood */
     size_t length;
     char *text, *other; /* within `name`'s memory */

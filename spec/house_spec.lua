@@ -8,6 +8,7 @@ local MOST_LINES <const> = 500
 local ELSEWHERE <const> = {
   ["lua/catalog/base/limits.lua"] = "plan", ["lua/catalog/base/version.lua"] = "catalog",
   ["lua/catalog/batch/create.lua"] = "create_batch", ["lua/catalog/cli/main.lua"] = "program",
+  ["lua/catalog/sink/retry.lua"] = "sink_retry", ["lua/catalog/sink/trouble.lua"] = "cli_spool",
   ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",
   ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host", ["csrc/signals.c"] = "cli_signals",
   ["csrc/pipe.c"] = "cli_pipes", ["csrc/service.c"] = "serve_server", ["lua/catalog/serve/answers.lua"] = "serve_routes",

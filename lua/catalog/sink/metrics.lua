@@ -34,4 +34,10 @@ function Sink:metrics()
   }
 end
 
+--- Whether there is anything of which nothing is decided yet, be it that somebody wants it to be sent again.
+-- @treturn boolean
+function Sink:pending()
+  return not self.has_looked or next(self.store.returning) ~= nil or self.store:oldest() ~= nil
+end
+
 return Sink

@@ -14,7 +14,9 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local hosts = require "catalog.scheduler.hosts"
 local options = require "catalog.base.options"
+local retry = require "catalog.sink.retry"
 local scheduler = require "catalog.scheduler.scheduler"
+local trouble = require "catalog.sink.trouble"
 
 local clock <const> = core.system.monotonic
 
@@ -23,6 +25,9 @@ Sink.__index = Sink
 
 -- How long to wait for the disk when the sink is closed, and for the platform when it is flushed, in seconds.
 local CLOSE_TIMEOUT <const>, FLUSH_TIMEOUT <const> = 30, 3600
+
+-- How often to look for batches that are to be sent again, in seconds.
+local LOOK <const> = 2
 
 local CLOSE <const>, FLUSH <const> = { flush = "boolean", timeout = "number" }, { timeout = "number" }
 
@@ -132,6 +137,16 @@ local function roll(self)
   end
 end
 
+-- Looks now and then whether somebody wants a batch to be sent again that has failed, and says what fails.
+local function look_around(self)
+  repeat
+    local any, err = retry.look(self.store)
+    if any then self.stopped = false end
+    if err then note_failure(self, err) else self.has_looked = true end
+    trouble.note(self)
+  until self.closed or not scheduler.sleep(LOOK, self.client.loop, self.client)
+end
+
 -- --- opening ---
 
 local function open_spool(self)
@@ -201,7 +216,8 @@ function Client:sink(given)
   if not settings then return nil, err end
   local sink = setmetatable({
     client = self, settings = settings, sources = {}, calls = {}, again = {}, refused = 0, rejected = 0, repeated = 0,
-    unpoked = 0, busy = false, closed = false, stopped = false, delivering = false, process = scheduler.process(),
+    unpoked = 0, busy = false, closed = false, stopped = false, delivering = false, has_looked = false,
+    process = scheduler.process(),
   }, Sink)
   local spool, state = open_spool(sink)
   if not spool then return nil, state end
@@ -211,7 +227,9 @@ function Client:sink(given)
   sink.store.rows = function(plan) return sink.platform:rows(plan) end
   sink.roller = new_roller(sink)
   sink.group = Group.new "detached"
-  for _, body in ipairs { function() spool:listen(sink.store) end, function() roll(sink) end } do
+  for _, body in ipairs {
+    function() spool:listen(sink.store) end, function() roll(sink) end, function() look_around(sink) end,
+  } do
     scheduler.begin(sink.group:new_task(body))
   end
   warn_of_fixed_token(sink)
@@ -334,6 +352,7 @@ function Sink:close(given)
   local ok, err = true, nil
   if given.flush then ok, err = self:flush { timeout = given.timeout } end
   local synced, unsynced = self.spool:sync(given.timeout and not given.flush and given.timeout or CLOSE_TIMEOUT)
+  if synced then trouble.note(self) end
   self.closed = true
   self.group:cancel()
   local closed, lost = self.spool:close()

@@ -44,6 +44,7 @@ function Store.new(spool, state, roll)
   local self = setmetatable({
     spool = spool, roll = roll, segments = {}, first = 1, last = 0, due = state.due or 0, plans = {}, next_number = 1,
     kept = {}, id = state.spool.id, ended = {}, names = {},
+    returning = {},
   }, Store)
   for number, segment in pairs(entries(state, "segment")) do
     segment.number = number
@@ -66,6 +67,11 @@ function Store.new(spool, state, roll)
     end
   end
   self.next_number = math.max(self.next_number, state.next_batch or 1)
+  for name, numbers in pairs(state) do
+    local of = name:match "^retry/(.*)$"
+    if of then self.returning[of] = numbers end
+    for _, number in ipairs(of and numbers or {}) do self.segments[number].planned = of end
+  end
   return self
 end
 
@@ -77,6 +83,27 @@ function Store:add(segment)
   segment.from = from
   self.segments[segment.number] = segment
   self.last = math.max(self.last, segment.number)
+end
+
+--- Takes note of segments that are on their way back from where they lay beside, under a key such as `failed/17`.
+-- @tparam string kept the key
+-- @tparam {table,...} segments
+function Store:expect_back(kept, segments)
+  local numbers = {}
+  for i, segment in ipairs(segments) do
+    numbers[i], segment.planned = segment.number, kept
+    self.segments[segment.number] = segment
+    self.first, self.last = math.min(self.first, segment.number), math.max(self.last, segment.number)
+  end
+  self.returning[kept] = numbers
+end
+
+--- Takes note that they are back: they become part of the next batch.
+-- @tparam string kept the key
+function Store:take_back(kept)
+  for _, number in ipairs(self.returning[kept]) do self.segments[number].planned = nil end
+  self.kept[kept], self.returning[kept] = nil, nil
+  self.spool:announce()
 end
 
 --- Takes note that segments are due to become batches.

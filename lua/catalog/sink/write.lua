@@ -313,6 +313,20 @@ end
 
 -- --- what became of it ---
 
+--- The last positions that were taken, of sources whose names begin alike.
+-- @tparam string beginning
+-- @treturn {[string]=integer,...} by the names
+function Sink:positions(beginning)
+  local found, from = {}, #"source/" + 1
+  for key, position in pairs(self.known) do
+    if key:find("source/" .. beginning, 1, true) == 1 then found[key:sub(from)] = position end
+  end
+  for name, source in pairs(self.sources) do
+    if name:sub(1, #beginning) == beginning then found[name] = source.last end
+  end
+  return found
+end
+
 --- The last position of a source that is on this machine's disk: after a crash the source goes on behind it.
 -- @tparam string source
 -- @treturn ?integer nil: none is
