@@ -75,9 +75,19 @@ static int pipe_read(lua_State *L) {
     return 1;
 }
 
+/*** What can be waited for.
+ * @function pipe:fd
+ * @treturn integer its descriptor */
+static int pipe_fd(lua_State *L) {
+    const pipe_end *end = cat_handle_self(L, PIPE);
+    lua_pushinteger(L, end->descriptor);
+    return 1;
+}
+
 int cat_pipe_open(lua_State *L) {
     static const luaL_Reg events[] = {{"__gc", pipe_close}, {"__close", pipe_close}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"read", pipe_read}, {"close", pipe_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"read", pipe_read}, {"fd", pipe_fd}, {"close", pipe_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"open", open_pipe}, {NULL, NULL}};
     cat_handle(L, PIPE, events, methods);
     luaL_newlib(L, functions);

@@ -78,6 +78,8 @@ local SINK <const> = {
   { name = "file-bytes", value = "SIZE", kind = "size", most = limits.LARGEST_PUT, help = "The size of the files." },
   { name = "limit-bytes", value = "SIZE", kind = "size", help = "The spool takes so much." },
   { name = "limit-free", value = "SIZE", kind = "size", help = "The spool leaves so much of its disk free." },
+  { name = "sync-seconds", value = "TIME", kind = "time", least = 0,
+    help = "What is taken is on disk after so long; 0: at once." },
   { name = "record-bytes", value = "SIZE", kind = "size", help = "Longer records are rejected." },
   PARTIAL,
   { name = "after-failure", value = "WHAT", choices = { "continue", "stop" },
@@ -133,6 +135,18 @@ options.COMMANDS = {
   of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused."),
   of_batch("abort", "Give a batch up; nothing of it is ingested."),
   of_batch("revert", "Take an ingested batch back: its data is deleted."),
+  {
+    name = "sink", summary = "Take records without end, and get them into few batches; nothing is lost.",
+    arguments = { {
+      name = "files", value = "FILE", many = true, completes = "files",
+      help = "Files of JSON lines; each goes on where it was left. Without any it is standard input, as with -.",
+    } },
+    options = joined({ { name = "dataset", value = "ID", required = true, help = "The id of the dataset." } }, SINK, {
+      { name = "follow", help = "Follow the files by their names, as tail -F does, over rotations." },
+      { name = "confirm", help = "Answer OK at the start, and to each line once it is on disk." },
+      { name = "wait", help = "At the end of the input, wait until all is in the platform." },
+    }, WAITING),
+  },
   {
     name = "serve", summary = "Take records by HTTP, and get them into batches.", arguments = {},
     options = joined({

@@ -17,6 +17,8 @@ local TRANSLATIONS <const> = {
   { "give it: client:batch%(id, { dataset = %.%.%. }%)", "give it with --dataset" },
   { "give a smaller part_size", "give a smaller --part-size" },
   { "or lower parallel", "or lower --parallel" },
+  { "%f[%w]roll%.(%l+)", "--roll-%1" },
+  { "%f[%w]limit%.(%l+)", "--limit-%1" },
 }
 
 -- The names of Lua's that the rest may have: those of the options that have more than one word, or a fixed place.

@@ -7,7 +7,9 @@ local sinks = {}
 
 -- Those of the options that have a place of their own in the table of a sink.
 local GROUPS <const> = { roll = { "seconds", "bytes", "files", "records" }, limit = { "bytes", "free" } }
-local PLAIN <const> = { "file_bytes", "record_bytes", "partial_ingestion", "after_failure", "parallel" }
+local PLAIN <const> = {
+  "file_bytes", "sync_seconds", "record_bytes", "partial_ingestion", "after_failure", "parallel",
+}
 
 local function tell_batch(report)
   output.note(("catalog: batch %s: %s, %s"):format(output.plain(report.id or "?"), output.plain(report.status),

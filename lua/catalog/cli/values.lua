@@ -42,10 +42,10 @@ function KINDS.size(text, option)
   return check_range(math.tointeger(bytes // 1) or math.maxinteger, text, option, 1)
 end
 
-function KINDS.time(text)
+function KINDS.time(text, option)
   local seconds = measured(text, SECONDS)
   if not seconds then return nil, ("'%s' is no time, such as 90s, 5m or 24h"):format(text) end
-  if seconds <= 0 then return nil, ("'%s' is not more than 0"):format(text) end
+  if seconds <= 0 and seconds ~= option.least then return nil, ("'%s' is not more than 0"):format(text) end
   return seconds
 end
 

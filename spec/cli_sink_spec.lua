@@ -1,0 +1,261 @@
+-- `catalog sink`: where its records come from, what is told, and how it ends.
+local command = require "support.command"
+local shell = require "support.shell"
+local sinking = require "support.sinking"
+
+local numbers = sinking.numbers
+
+local function append(path, text)
+  local file <close> = assert(io.open(path, "ab"))
+  assert(file:write(text))
+end
+
+-- A command of the shell that prints lines.
+local function echo(first, last) return ("printf '%s'"):format(numbers(first, last):gsub("\n", "\\n")) end
+
+describe("catalog sink", function()
+  it("puts what comes by standard input on disk, and the next start sends it", function()
+    sinking.run(function(run)
+      local output, code = run:pipe(echo(1, 3), "", sinking.DOWN)
+      assert.equal(0, code, output)
+      assert.matches("catalog: all is on disk in .*/spool; the next start sends it", output)
+      assert.equal(numbers(1, 3), run:waiting())
+      output, code = run:pipe("printf '{\"n\":4}'", "--wait")
+      assert.equal(0, code, output)
+      assert.matches("catalog: batch %w+: success, %d records?\n", output)
+      assert.equal(numbers(1, 4), run:sent())
+      assert.equal("", run:waiting())
+    end)
+  end)
+
+  it("rejects a bad line, tells which, and takes the others", function()
+    sinking.run(function(run)
+      local output, code = run:pipe("printf '{\"n\":1}\\nbad\\n{\"n\":2}\\n'", "--wait")
+      assert.equal(3, code, output)
+      assert.matches("catalog: standard input, line 2: it is no JSON object\n", output)
+      assert.matches("catalog: 1 record rejected %(%-%-allow%-failed 0%); catalog spool status .*/spool shows", output)
+      assert.equal(numbers(1, 2), run:sent())
+      assert.equal(0, select(2, run:pipe("echo bad", "--allow-failed 1")))
+      assert.matches('"line":"bad"', shell.read(run.spool .. "/rejected/records.jsonl"))
+    end)
+  end)
+
+  it("tells the first of many bad lines", function()
+    sinking.run(function(run)
+      local output = run:pipe("yes bad | head -n 50", "")
+      assert.equal(10, select(2, output:gsub("it is no JSON object", "")))
+      assert.matches("50 records rejected", output)
+    end)
+  end)
+
+  it("rejects a line that is too long, however long it is", function()
+    sinking.run(function(run)
+      local output, code = run:pipe("head -c 5000000 /dev/zero | tr '\\0' x; " .. echo(1, 2), "--wait --record-bytes 1000",
+        run.server)
+      assert.equal(3, code, output)
+      assert.matches("longer than %-%-record%-bytes", output)
+      assert.equal(numbers(2, 2), run:sent()) -- the first is the end of the long line
+      assert.is_true(#shell.read(run.spool .. "/rejected/records.jsonl") < 3000)
+    end)
+  end)
+
+  it("says what does not fit together", function()
+    local cases = {
+      ["--follow"] = "--follow needs the files that are followed",
+      ["--follow -"] = "--follow is for files; a pipe is read as it comes without it",
+      ["--confirm x"] = "--confirm answers what comes by standard input, not files",
+      ["- -"] = "standard input (-) can be read once",
+      ["--follow x --wait"] = "--wait is for what has an end: standard input or files",
+      ["--sync-seconds x"] = "'x' is no time",
+    }
+    for words, text in pairs(cases) do
+      local output, code = command.run(sinking.DOWN, "sink --dataset d --spool /nowhere/spool " .. words)
+      assert.equal(2, code)
+      assert.is_truthy(output:find(text, 1, true), output)
+    end
+  end)
+end)
+
+describe("files for catalog sink", function()
+  it("are taken once, and go on where they were left", function()
+    sinking.run(function(run)
+      local path = run.directory .. "/a.jsonl"
+      append(path, numbers(1, 3))
+      for _ = 1, 2 do
+        local output, code = run:pipe(":", path)
+        assert.equal(0, code, output)
+      end
+      append(path, numbers(4, 5))
+      os.rename(path, path .. ".old")
+      append(path, numbers(6, 7)) -- another file of that name
+      local output, code = run:pipe(":", ("%s.old %s"):format(path, path))
+      assert.equal(0, code, output)
+      run:send()
+      assert.equal(numbers(1, 7), run:sent())
+    end)
+  end)
+
+  it("may be pipes", function()
+    sinking.run(function(run)
+      local path = run.directory .. "/pipe"
+      shell.run("mkfifo " .. path)
+      local output, code = shell.run(("{ %s >%s & } ; %s %s %s; wait"):format(echo(1, 2), path,
+        command.environment(run.server), command.PROGRAM, run:words("--wait -q " .. path)))
+      assert.equal(0, code, output)
+      assert.equal(numbers(1, 2), run:sent())
+    end)
+  end)
+
+  it("are named when they are not there; what came before is kept", function()
+    sinking.run(function(run)
+      append(run.directory .. "/a", numbers(1, 2))
+      local output, code = run:pipe(":", ("%s/a %s/b"):format(run.directory, run.directory))
+      assert.equal(1, code)
+      assert.matches("cannot read .*/b: No such file or directory", output)
+      assert.equal(numbers(1, 2), run:waiting())
+    end)
+  end)
+end)
+
+describe("files that catalog sink follows", function()
+  it("are taken exactly once, over rotations, ends and kills", function()
+    sinking.run(function(run)
+      local path, last = run.directory .. "/app.jsonl", 0
+      local function add(count)
+        append(path, numbers(last + 1, last + count))
+        last = last + count
+      end
+      for round = 1, 6 do
+        local started <close> = run:start("--sync-seconds 10ms --follow " .. path)
+        add(500)
+        if round % 2 == 0 then
+          run:wait_for(function() return select(2, run:waiting():gsub("\n", "")) > last - 500 end)
+          os.rename(path, path .. "." .. round)
+        end
+        add(500)
+        if round == 3 then
+          started:signal "TERM"
+          assert.equal(0, select(2, started:finish()))
+        else
+          started:signal "KILL"
+          started:finish()
+        end
+        add(300)
+        if round == 5 then os.rename(path, path .. ".5") end
+        add(200)
+      end
+      local started <close> = run:start("--roll-seconds 1 --follow " .. path)
+      run:wait_for(function() return #run:waiting() + #run:sent() >= #numbers(1, last) end)
+      started:signal "INT"
+      assert.equal(0, select(2, started:finish()))
+      run:send()
+      assert.is_true(numbers(1, last) == run:sent())
+    end)
+  end)
+end)
+
+describe("catalog sink --confirm", function()
+  it("answers at the start, and each line once it is on disk", function()
+    sinking.run(function(run)
+      local output, code = run:pipe(("%s; echo bad"):format(echo(1, 2)), "-q --confirm", sinking.DOWN)
+      assert.equal(3, code)
+      assert.equal(4, select(2, output:gsub("OK\n", "")))
+      assert.equal(numbers(1, 2), run:waiting())
+    end)
+  end)
+
+  it("has on disk what it has answered, when it is killed then", function()
+    sinking.run(function(run)
+      shell.run("mkfifo " .. run.directory .. "/in")
+      local started <close> = run:start("-q --sync-seconds 1h --confirm", ("exec <>%s/in;"):format(run.directory))
+      local function next_answer()
+        repeat local line = started:line() until line == "OK" or not line
+        return assert(started.pid)
+      end
+      next_answer()
+      for i = 1, 3 do
+        shell.run(("%s >%s/in"):format(echo(i, i), run.directory))
+        next_answer()
+      end
+      started:signal "KILL"
+      started:finish()
+      assert.equal(numbers(1, 3), run:waiting())
+    end)
+  end)
+end)
+
+describe("a signal for catalog sink", function()
+  it("ends it with all on disk, also while the service is down", function()
+    for _, name in ipairs { "TERM", "INT" } do
+      sinking.run(function(run)
+        shell.run("mkfifo " .. run.directory .. "/in")
+        local started <close> = run:start("--sync-seconds 1h", ("exec <>%s/in;"):format(run.directory), sinking.DOWN)
+        shell.run(("%s >%s/in"):format(echo(1, 3), run.directory))
+        started:signal(name)
+        local output, code = started:finish()
+        assert.equal(0, code, output)
+        assert.matches("catalog: ended by SIG" .. name .. "; what was taken is on disk in .*/spool, and the next start", output)
+        assert.equal(numbers(1, 3), run:waiting())
+      end)
+    end
+  end)
+
+  it("says what has no end yet, and is not written", function()
+    sinking.run(function(run)
+      shell.run("mkfifo " .. run.directory .. "/in")
+      local started <close> = run:start("", ("exec <>%s/in;"):format(run.directory), sinking.DOWN)
+      shell.run(("printf '{\"n\":1}\\n{\"n\"' >%s/in"):format(run.directory))
+      started:signal "TERM"
+      local output, code = started:finish()
+      assert.equal(1, code, output)
+      assert.matches("1 record was read and not written", output)
+      assert.equal(numbers(1, 1), run:waiting())
+    end)
+  end)
+
+  it("reads credentials again, when it is SIGHUP", function()
+    sinking.run(function(run)
+      local token = run.directory .. "/token"
+      shell.write(token, "token")
+      shell.run("mkfifo " .. run.directory .. "/in")
+      local started <close> = run:start("-q --roll-records 1",
+        ("export AEP_ACCESS_TOKEN_FILE=%s; unset AEP_ACCESS_TOKEN; exec <>%s/in;"):format(token, run.directory))
+      shell.run(("%s >%s/in"):format(echo(1, 2), run.directory))
+      run:wait_for(function() return run:sent() ~= "" end)
+      os.remove(token) -- nobody has looked
+      started:signal "HUP"
+      shell.run(("%s >%s/in"):format(echo(3, 4), run.directory))
+      repeat local line = assert(started:line()) until line:find "AEP_ACCESS_TOKEN_FILE cannot be read"
+      shell.write(token, "token")
+      run:wait_for(function() return run:sent() == numbers(1, 3) end)
+      started:signal "TERM"
+      assert.equal(0, select(2, started:finish()))
+    end)
+  end)
+
+  it("ends it while the spool is full, and says what was not written", function()
+    sinking.run(function(run)
+      local full = "--file-bytes 100kB --record-bytes 1kB --limit-bytes 200kB --limit-free 1"
+      shell.run("mkfifo " .. run.directory .. "/in")
+      local started <close> = run:start(full, ("yes '{\"n\":1}' >%s/in & exec <%s/in;"):format(run.directory, run.directory),
+        sinking.DOWN)
+      repeat local line = assert(started:line()) until line:find "is full"
+      started:signal "TERM"
+      local output, code = started:finish()
+      assert.equal(1, code, output)
+      assert.matches("records were .*not written", output)
+    end)
+  end)
+end)
+
+describe("the progress of catalog sink", function()
+  it("is one line on a terminal", function()
+    if shell.run "command -v script" == "" then pending "script (util-linux) is not there" end
+    sinking.run(function(run)
+      local line = ("%s | %s %s %s"):format(echo(1, 5), command.environment(run.server), command.PROGRAM, run:words "--wait")
+      local output = shell.run(("script -qec %s /dev/null </dev/null"):format(shell.quote(line)))
+      assert.matches("\r5 records, %d+/s; spool [%d.]+ k?B; batches 1 sent", output)
+      assert.matches("catalog: batch %w+: success, 5 records", output)
+    end)
+  end)
+end)
