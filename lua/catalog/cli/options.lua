@@ -148,6 +148,17 @@ options.COMMANDS = {
     }, WAITING),
   },
   {
+    name = "spool", summary = "Show what is in a spool, send a batch that failed again, or print its records.",
+    options = {},
+    arguments = {
+      { name = "action", value = "ACTION", required = true, choices = { "status", "retry", "export" },
+        help = "One of these:" },
+      { name = "folder", value = "FOLDER", required = true, completes = "folders", help = "The spool." },
+      { name = "number", value = "N", kind = "whole", least = 1,
+        help = "The number of a batch, for retry and export; export without it: all that waits." },
+    },
+  },
+  {
     name = "serve", summary = "Take records by HTTP, and get them into batches.", arguments = {},
     options = joined({
       { name = "dataset", value = "ID[=NAME]", kind = "dataset", required = true, many = true,

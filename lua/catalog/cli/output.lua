@@ -17,6 +17,14 @@ function output.line(text)
   if not ok then fail(why, code) end
 end
 
+--- Prints a part of the result as it is.
+-- @tparam string bytes
+-- @raise as `line`
+function output.text(bytes)
+  local ok, why, code = io.stdout:write(bytes)
+  if not ok then fail(why, code) end
+end
+
 --- Lets go of all that was printed.
 -- @raise as `line`
 function output.flush()
