@@ -7,7 +7,9 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -80,11 +82,36 @@ static int system_same_secret(lua_State *L) {
     return 1;
 }
 
+/* Whether a descriptor was closed when the program began, and nothing has taken its number. */
+static bool is_closed(int descriptor) {
+    return fcntl(descriptor, F_GETFD) < 0 && errno == EBADF;
+}
+
+/*** Takes the descriptors of standard output and standard error where they are closed: else the
+ * next connection or file gets their numbers, and what is printed. Writing to them fails, as it
+ * did. For programs, before they open anything.
+ * @function reserve_output */
+static int system_reserve_output(lua_State *L) {
+    (void)L;
+    for (int wanted = STDOUT_FILENO; wanted <= STDERR_FILENO; wanted++) {
+        if (!is_closed(wanted)) {
+            continue;
+        }
+        int opened = open("/dev/null", O_RDONLY);
+        if (opened >= 0 && opened != wanted) {
+            dup2(opened, wanted); /* where it fails all stays as it was */
+            close(opened);
+        }
+    }
+    return 0;
+}
+
 int cat_system_open(lua_State *L) {
     static const luaL_Reg functions[] = {{"monotonic", system_monotonic},
                                          {"now", system_now},
                                          {"random", system_random},
                                          {"isatty", system_isatty},
+                                         {"reserve_output", system_reserve_output},
                                          {"raise_signals", cat_raise_signals},
                                          {"catch_signals", cat_catch_signals},
                                          {"notify", cat_notify},

@@ -173,4 +173,31 @@ describe("standard output", function()
       assert.is_true(output == "141\n" or output == "0\n", output) -- as soon as the reader leaves
     end)
   end)
+
+  it("that cannot be written does not hide which batch there is now", function()
+    with_files(function(server, directory)
+      local output, status = run(server, "create -q --dataset d >/dev/full")
+      assert.equal(1, status)
+      local id = assert(output:match("^catalog: standard output cannot be written: No space left on device\n"
+        .. "catalog: the batch (%w+) was created; catalog status %1 shows it\n$"), output)
+      assert.equal("loading\n", (run(server, "status -q " .. id)))
+      output, status = run(server, ("ingest -q --dataset d %s/a.json >/dev/full"):format(directory))
+      assert.equal(1, status)
+      assert.matches("catalog: the batch %w+ is completed, and goes on; catalog wait %w+ waits for it\n$", output)
+    end)
+  end)
+
+  it("or standard error that is closed is no other's", function()
+    shell.with_directory(function(kept)
+      with_files(function(server)
+        local id = created(server)
+        local output, status = run(server, ("status -q %s >&-"):format(id))
+        assert.same({ "catalog: standard output cannot be written: Bad file descriptor\n", 1 }, { output, status })
+        output, status = shell.run(("%s %s -q wait %s 2>&- >&- <&- & pid=$!; until [ $(grep -c '^GET' %s/log) -gt 1 ]; do"
+          .. " kill -0 $pid || break; sleep 0.02; done; readlink /proc/$pid/fd/1 /proc/$pid/fd/2; kill $pid; wait $pid"):format(
+          command.environment(server), command.PROGRAM, id, kept))
+        assert.same({ "/dev/null\n/dev/null\n", 143 }, { output, status })
+      end, { log = kept .. "/log" })
+    end)
+  end)
 end)

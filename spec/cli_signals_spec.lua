@@ -81,6 +81,10 @@ describe("the program, interrupted", function()
       output, status = interrupt(server, "wait " .. id, "TERM", ("[ $(grep -c '^GET' %s/log) -gt 4 ]"):format(directory))
       assert.equal(143, status, output)
       assert.matches(("the batch %s goes on; catalog wait %s waits for it again\n"):format(id, id), output, 1, true)
+      server:set_faults { { match = { method = "GET" }, action = { delay_ms = 60000 } } }
+      local before = select(2, shell.read(directory .. "/log"):gsub("\n", ""))
+      output, status = interrupt(server, "status " .. id, "INT", ("[ $(wc -l <%s/log) -gt %d ]"):format(directory, before))
+      assert.same({ "catalog: interrupted\n", 130 }, { output, status }) -- there was nothing to leave
     end)
   end)
 

@@ -43,15 +43,31 @@ local function load_argparse()
   output.note "catalog: the command line needs argparse (Debian: lua-argparse; LuaRocks: argparse)"
 end
 
--- Runs a command for which all is ready. What it was about when a signal came is told.
+-- Runs a command, and sees to it that its result has arrived.
+local function run_flushed(command, run)
+  local code, err = command.run(run)
+  if code then output.flush() end
+  return code, err
+end
+
+-- What ends a command from outside: a signal, or a standard output that cannot be written. nil: it is none of that.
+local function end_of(raised)
+  if type(raised) ~= "table" then return nil end
+  if raised.signal then return BY_SIGNAL + raised.signal, raised.message end
+  if raised.broken_pipe then return BROKEN_PIPE end
+  if raised.unwritten then return problem.FAILED, "standard output cannot be written: " .. raised.unwritten end
+end
+
+-- Runs a command for which all is ready. What it was about when it was ended is told; not to a reader who has left.
 local function run_command(command, run)
-  local fine, code, err = pcall(command.run, run)
+  local fine, code, err = pcall(run_flushed, command, run)
   if fine and code then return code end
   if fine then return run:fail(err) end
-  if type(code) ~= "table" or not code.signal then return run:fail(problem.raised(code)) end
-  output.note("catalog: " .. code.message)
-  run:tell_batches()
-  return BY_SIGNAL + code.signal
+  local ended, why = end_of(code)
+  if not ended then return run:fail(problem.raised(code)) end
+  if why then output.note("catalog: " .. why) end
+  if why and (code.signal or run.changed) then run:tell_batches() end
+  return ended
 end
 
 --- Runs a command.
@@ -87,17 +103,14 @@ end
 -- @tparam {string,...} words
 -- @treturn integer the exit code
 function program.main(words)
+  core.system.reserve_output()
   core.system.raise_signals()
   local fine, code = pcall(run_whole, words)
   if fine then return code end
-  if type(code) ~= "table" then error(code, 0) end
-  if code.broken_pipe then return BROKEN_PIPE end
-  if code.signal then
-    output.note("catalog: " .. code.message)
-    return BY_SIGNAL + code.signal
-  end
-  output.note("catalog: standard output cannot be written: " .. tostring(code.unwritten or code))
-  return problem.FAILED
+  local ended, why = end_of(code)
+  if not ended then error(code, 0) end
+  if why then output.note("catalog: " .. why) end
+  return ended
 end
 
 return program

@@ -69,22 +69,27 @@ end
 -- @tparam string id
 function Session:note_batch(id) self.ids[#self.ids + 1] = id end
 
--- What became of a batch that a run has left, and what can be done about it.
+local LOOKS <const> = { status = true, errors = true }
+
+-- What became of a batch that a run has left, and what can be done about it; nil: it was only looked at.
 local function fate_of(self, id)
+  if LOOKS[self.arguments.command] then return nil end
   local action = self.actions[id]
   if action == "ABORT" then return "is aborted; nothing of it is ingested" end
   if action == "COMPLETE" then return ("is completed, and goes on; catalog wait %s waits for it"):format(id) end
   if action == "REVERT" then return "is reverted" end
   if self.arguments.journal then return "is kept; the same command again goes on from here" end
   if self.arguments.command == "wait" then return ("goes on; catalog wait %s waits for it again"):format(id) end
-  if self.arguments.command == "upload" then return "is as it was; the same command again sends the files" end
+  if self.arguments.command == "upload" then return "takes files still; the same command again sends them" end
+  if self.arguments.command == "create" then return ("was created; catalog status %s shows it"):format(id) end
   return ("was left; catalog status %s shows its state"):format(id)
 end
 
 --- Says of each batch what became of it, to who has ended the run.
 function Session:tell_batches()
   for _, id in ipairs(self.ids) do
-    output.note(("catalog: the batch %s %s"):format(output.plain(id), fate_of(self, output.plain(id))))
+    local fate = fate_of(self, output.plain(id))
+    if fate then output.note(("catalog: the batch %s %s"):format(output.plain(id), fate)) end
   end
   if #self.ids == 0 and self.arguments.journal then output.note "catalog: the same command again goes on from here" end
 end
