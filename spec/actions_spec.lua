@@ -118,6 +118,11 @@ describe("a batch", function()
       assert.equal("timeout", err.kind)
       assert.matches("was still loaded after 0.05 seconds; it goes on", err.message, 1, true)
       assert.equal("loaded", assert(batch:get()).status)
+      batch = assert(client:create_batch { dataset = DATASET, format = "json" })
+      done, err = batch:wait { timeout = 1 }
+      assert.is_nil(done)
+      assert.matches("was still loading after 1 second; it goes on once it is completed, and can be waited for again$",
+        err.message)
     end)
   end)
 

@@ -86,7 +86,7 @@ describe("an ingest", function()
       assert.is_nil(first:find "already")
       local again, done = run(server, words .. " -v")
       assert.equal(0, done, again)
-      assert.matches("\nalready done on 20%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d UTC; without the journal it is ingested anew\n", again)
+      assert.matches("\nalready done on 20%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d UTC; to ingest it anew, remove %S+/j\n", again)
       assert.is_nil(again:find "PUT" or again:find "POST")
       assert.equal(first:match "batch (%w+)", again:match "batch (%w+)")
     end)
@@ -104,6 +104,17 @@ describe("an ingest", function()
     end)
   end)
 
+  it("for which nothing was created has no result", function()
+    with_files(function(server, directory)
+      local output, status = run(server, ("ingest --dataset d %s/a.json --external-id x 2>&1 >/dev/null"):format(directory))
+      assert.equal(0, status, output)
+      for _, option in ipairs { "", "--json", "-q" } do
+        output, status = run(server, ("ingest --dataset d %s/a.json --external-id x %s 2>/dev/null"):format(directory, option))
+        assert.same({ "", 1 }, { output, status })
+      end
+    end)
+  end)
+
   it("that fails says what became of its batch", function()
     with_files(function(server, directory)
       server:set_faults { { match = { method = "PUT" }, action = { status = 400 } } }
@@ -116,6 +127,16 @@ describe("an ingest", function()
 end)
 
 describe("a message", function()
+  it("says what to do where the emulator's port is another's", function()
+    with_files(function(server)
+      local port = server.url:match "%d+$"
+      local output, status = run(server, "emulator --port " .. port)
+      assert.equal(1, status)
+      assert.matches(("catalog: cannot listen on port %s: Address already in use; give another --port"):format(port),
+        output, 1, true)
+    end)
+  end)
+
   it("tells a port that nobody listens at once, once, and with what is tried", function()
     local output, status = run({ url = "http://127.0.0.1:1" }, "status id")
     assert.equal(75, status)
@@ -145,6 +166,14 @@ describe("a message", function()
       ["the batch b names no dataset; give it: client:batch(id, { dataset = ... })"] =
         "the batch b names no dataset; give it with --dataset",
       ["base_url is not a URL"] = "AEP_BASE_URL is not a URL",
+      ["a.json begins with [; give multiline = true [data]"] = "a.json begins with [; give --multiline [data]",
+      ["the ending of a says nothing; give format, which is json"] = "the ending of a says nothing; give --format, which is json",
+      ["use https (or say insecure = true)"] = "use https",
+      ["no way to the proxy; check proxy, and whether it runs"] = "no way to the proxy; check the proxy, and whether it runs",
+      ["proxy cannot be used: its scheme"] = "--proxy cannot be used: its scheme",
+      ["cannot send d: it is a directory"] = "cannot send d: it is a directory; name the files in it, or ingest it with --dir",
+      ["the batch b was still loading; it goes on once it is completed"] =
+        "the batch b was still loading; it goes on once it is completed (catalog complete b)",
     } do assert.equal(shown, problem.translate(text)) end
     with_files(function(server)
       local output, status = run(server, "create --dataset d", "AEP_ORG=")

@@ -48,15 +48,17 @@ describe("the program's usage", function()
 
   it("is an error where an option is given twice, or is none, or a value is missing or empty", function()
     for words, text in pairs {
-      ["create --dataset d --dataset e"] = "option '--dataset' must be used",
-      ["create --dataset d --multiline --multiline"] = "option '--multiline' must be used",
+      ["create --dataset d --dataset e"] = "option '--dataset' is given twice;",
+      ["create --dataset d --multiline --multiline"] = "option '--multiline' is given twice;",
+      ["ingest -d d"] = "unknown option '-d';",
       ["status id --timeout 5"] = "unknown option '--timeout'",
       ["status id other"] = "too many arguments",
       ["creat --dataset d"] = "unknown command 'creat'. Did you mean 'create'?",
       ["wait id --timeout"] = "option '--timeout' requires an argument",
       ["status ''"] = "ID: it is empty",
-      ["upload id"] = "missing argument 'files'",
-      ["completion fish"] = "argument 'shell' must be one of 'bash', 'zsh'",
+      ["upload id"] = "missing argument 'FILE'",
+      ["status"] = "missing argument 'ID'",
+      ["completion fish"] = "argument 'SHELL' must be one of 'bash', 'zsh'",
       ["help nothing"] = "unknown command 'nothing'",
     } do assert_usage(words, text) end
   end)

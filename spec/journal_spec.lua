@@ -177,7 +177,7 @@ describe("a journal", function()
         local report, err = run.client:ingest(run.given)
         assert.is_nil(report)
         assert.equal("data", err.kind)
-        assert.matches("is it the right file?", err.message, 1, true)
+        assert.matches("is it the right file? (give another path)", err.message, 1, true)
         assert.equal(text, shell.read(path))
       end
       for _, text in ipairs { "", '0a1b2c3d {"event":"run","base_url":"htt', '{"event":"run","base_url":"htt' } do

@@ -22,6 +22,12 @@ describe("ingest", function()
     end)
   end)
 
+  it("says that there is nothing in a directory", function()
+    with_files({}, function(client, _, directory)
+      assert_error("data", "there is no file in " .. directory, client:ingest { dataset = DATASET, dir = directory })
+    end)
+  end)
+
   it("leaves out what is no file in a directory, and nothing else", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/a.json", "{}\n")

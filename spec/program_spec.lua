@@ -63,7 +63,8 @@ describe("the program", function()
         local said
         said, code = run(server, words)
         assert.equal(3, code)
-        assert.matches("the journal has nothing more to go on with; without it all is ingested anew", said, 1, true)
+        assert.matches(("the journal has nothing more to go on with; to ingest all anew, remove %s/run.journal\n"):format(
+          directory), said, 1, true)
       end
     end)
   end)

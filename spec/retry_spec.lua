@@ -46,6 +46,13 @@ describe("a request", function()
     assert.equal(3, #server:stop())
   end)
 
+  it("says once what every try came to", function()
+    local client = service.client("http://127.0.0.1:1", { retry = { tries = 3, base = 0.001 } })
+    local _, err = client:create_batch { dataset = DATASET }
+    assert.matches(" (after 3 tries)", err.message, 1, true)
+    assert.equal(1, select(2, err.message:gsub("cannot connect", "")), err.message)
+  end)
+
   it("is not tried again when nothing would change", function()
     for _, status in ipairs { "400 Bad", "403 No", "404 None", "409 Conflict", "413 Large" } do
       local server <close> = raw.start { { refused(status, nil, '{"title":"No"}'), created "b1" } }

@@ -106,17 +106,20 @@ local function failed(fields)
   }
 end
 
+local function shown(seconds) return ("%g second%s"):format(seconds, seconds == 1 and "" or "s") end
+
 -- The time is over. What the last look-up failed for, if it did, is told. It is all there is to tell where none has
 -- succeeded, unless the catalog does not know the batch yet or has not answered.
 local function out_of_time(self, status, seconds, err)
   if err and not status and err.status ~= 404 and err.kind ~= "timeout" then
-    err.message = ("the batch %s could not be looked up in %g seconds: %s"):format(self.id, seconds, err.message)
+    err.message = ("the batch %s could not be looked up in %s: %s"):format(self.id, shown(seconds), err.message)
     return nil, err
   end
   return nil, core.failure.new {
     kind = "timeout", retryable = true,
-    message = ("the batch %s was still %s after %g seconds; it goes on, and can be waited for again%s"):format(self.id,
-      status or "unknown", seconds, err and "; the last look-up: " .. err.message or ""),
+    message = ("the batch %s was still %s after %s; it goes on%s, and can be waited for again%s"):format(self.id,
+      status or "unknown", shown(seconds), states.is_loading(status) and " once it is completed" or "",
+      err and err.kind ~= "timeout" and "; the last look-up: " .. err.message or ""),
   }
 end
 

@@ -52,15 +52,17 @@ local function tell_done(session, report)
   local only_looked = not session.changed and (session.changes or 0) <= #report.batches
   if not report.resumed or not only_looked or session.arguments.quiet then return end
   local moment = output.moment(report.batches[1].completed)
-  output.note("already done" .. (moment and " on " .. moment or "") .. "; without the journal it is ingested anew")
+  output.note(("already done%s; to ingest it anew, remove %s"):format(moment and " on " .. moment or "",
+    output.plain(session.arguments.journal)))
 end
 
 local function fail(session, err, partial)
-  if partial then session:show_report(partial) end
+  if partial and #partial.batches > 0 then session:show_report(partial) end
   local code = session:fail(err)
   if session.arguments.journal and partial then
-    local over = err.kind == "batch" and "the journal has nothing more to go on with; without it all is ingested anew"
-    output.note(over or "the same command again goes on from here")
+    local over = "the journal has nothing more to go on with; to ingest all anew, remove "
+      .. output.plain(session.arguments.journal)
+    output.note(err.kind == "batch" and over or "the same command again goes on from here")
   elseif partial and err.kind ~= "batch" then
     session:tell_batches()
   end

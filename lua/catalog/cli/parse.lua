@@ -26,7 +26,7 @@ local function add_option(parser, option)
 end
 
 local function add_argument(parser, argument)
-  local made = parser:argument(argument.name):convert(reader_of(argument, argument.value))
+  local made = parser:argument(argument.value):target(argument.name):convert(reader_of(argument, argument.value))
   if argument.choices then made:choices(argument.choices) end
   made:args(argument.many and (argument.required and "+" or "*") or argument.required and "1" or "?")
 end
@@ -51,6 +51,12 @@ local function add_defaults(arguments)
   return arguments
 end
 
+-- What argparse says, in our words. For one letter it proposes any other.
+local function plain(said)
+  said = said:gsub("\n", ". "):gsub("must be used .*1 time$", "is given twice")
+  return (said:gsub("^(unknown option '%-.')%. Did you mean.*", "%1"))
+end
+
 --- Parses.
 -- @function parse
 -- @tparam table argparse the module
@@ -60,6 +66,6 @@ end
 -- @treturn[2] string what is wrong
 return function(argparse, words)
   local fine, arguments = make_parser(argparse):pparse(words)
-  if not fine then return nil, (tostring(arguments):gsub("\n", ". ")) end
+  if not fine then return nil, plain(tostring(arguments)) end
   return add_defaults(arguments)
 end

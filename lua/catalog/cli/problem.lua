@@ -12,6 +12,14 @@ local TRANSLATIONS <const> = {
   { "set it in the client's table, or (AEP_[%u_]+) in the environment", "set %1 in the environment" },
   { "%f[%a][%a_]+ %((AEP_[%u_]+)%)", "%1" },
   { "split = true", "--split" },
+  { "multiline = true", "--multiline" },
+  { "; give format, ", "; give --format, " },
+  { " %(or say insecure = true%)", "" },
+  { "; check proxy, ", "; check the proxy, " },
+  { "; check proxy and ", "; check the proxy and " },
+  { "^proxy cannot be used", "--proxy cannot be used" },
+  { "(cannot send .*: it is a directory)", "%1; name the files in it, or ingest it with --dir" },
+  { "(cannot listen on port %d+: Address already in use)", "%1; give another --port, or 0 for any that is free" },
   { "format = '(%a+)'", "--format %1" },
   { "; give them names", "; send them one by one with --name, or from --dir" },
   { "give it: client:batch%(id, { dataset = %.%.%. }%)", "give it with --dataset" },
@@ -19,6 +27,7 @@ local TRANSLATIONS <const> = {
   { "or lower parallel", "or lower --parallel" },
   { "%f[%w]roll%.(%l+)", "--roll-%1" },
   { "%f[%w]limit%.(%l+)", "--limit-%1" },
+  { "the batch (%S+) (.*) once it is completed", "the batch %1 %2 once it is completed (catalog complete %1)" },
 }
 
 -- The names of Lua's that the rest may have: those of the options that have more than one word, or a fixed place.

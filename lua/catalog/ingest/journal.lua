@@ -13,6 +13,9 @@ local encode <const>, monotonic <const> = line.encode, core.system.monotonic
 -- How long the note of a part may stay in memory of the system only, in seconds. Were it lost, the part is sent again.
 local SYNC_EVERY <const> = 1
 
+-- What is said of a file that is somebody's, and no journal: nobody is told to remove it.
+local NO_JOURNAL <const> = "is not one of a journal's; is it the right file?"
+
 local function is_text(value) return type(value) == "string" and value ~= "" end
 
 local function is_count(value) return math.type(value) == "integer" and value >= 0 end
@@ -144,7 +147,7 @@ function journal.read(text)
       return failure("data", "line %d is not as it was written: the file was damaged, or edited", number + 1)
     end
     if not fields or not read_line(state, fields) then
-      return failure("data", "line %d is not one of a journal's; is it the right file?", number + 1)
+      return failure("data", "line %d " .. NO_JOURNAL, number + 1)
     end
     number, bytes, checked = number + 1, after - 1, has_sum
   end
@@ -240,7 +243,7 @@ local function start(self, text, torn, run, groups)
   local state, number, bytes = journal.read(text)
   if not state then return nil, number end
   if number == 0 and torn ~= "" and not line.is_beginning(torn) then
-    return failure("data", "its first line is not one of a journal's; is it the right file?")
+    return failure("data", "its first line " .. NO_JOURNAL)
   end
   self.file:keep(bytes)
   self.state, self.count, self.resumed, self.is_new = state, number, state.ready or false, number == 0
@@ -264,8 +267,9 @@ function journal.open(path, run, groups)
   if ok then return self end
   file:close()
   if err.kind == "data" then
-    err.message = ("the journal %s cannot be gone on with: %s (give another path, or remove it to ingest the files"
-      .. " anew)"):format(path, err.message)
+    local is_ours = not err.message:find(NO_JOURNAL, 1, true)
+    err.message = ("the journal %s cannot be gone on with: %s (give another path%s)"):format(path, err.message,
+      is_ours and ", or remove it to ingest the files anew" or "")
   end
   return nil, err
 end

@@ -81,7 +81,9 @@ local function measure(list, given)
       return nil, fingerprint -- the error; the third value says that it is there, and no regular file
     end
   end
-  if #files == 0 then return failure("data", "there is no file %s in %s", given.pattern or "*", given.dir) end
+  if #files == 0 then
+    return failure("data", "there is no file %sin %s", given.pattern and given.pattern .. " " or "", given.dir)
+  end
   return files, total
 end
 

@@ -53,6 +53,14 @@ local function check_text(text, call)
   if type(text) ~= "string" then error(("bad argument to %s (string expected, got %s)"):format(call, type(text)), 3) end
 end
 
+-- A line without what ends it. It may be long, and Lua's patterns are slow at that.
+local function without_end(text)
+  local last = #text
+  if text:byte(last) == 0x0A then last = last - 1 end
+  if text:byte(last) == 0x0D then last = last - 1 end
+  return last < #text and text:sub(1, last) or text
+end
+
 -- --- waiting for room ---
 
 local function full(self)
@@ -233,7 +241,7 @@ function Sink:write_line(text, name, position)
     return true, REPEATED
   end
   local deadline = deadline_of(self, true)
-  local line = text:match "^(.-)\r?\n?$"
+  local line = without_end(text)
   local ok, failed = write_one(self, "write_line", line, source, position, deadline)
   if ok then return taken(self, source, position, #text) end
   if failed.kind ~= "data" then return nil, failed end
@@ -267,7 +275,7 @@ local function take_lines(self, call, text, name, deadline)
     if fault == "room" then
       ok, err = wait_for_room(self, deadline)
     elseif fault then
-      ok, err = reject_line(self, call, text:sub(behind, next_line - 1):match "^(.-)\r?\n?$", fault, name, deadline)
+      ok, err = reject_line(self, call, without_end(text:sub(behind, next_line - 1)), fault, name, deadline)
       first = next_line
     end
     if not ok then return nil, err end
