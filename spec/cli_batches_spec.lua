@@ -34,6 +34,28 @@ describe("a batch", function()
     end)
   end)
 
+  it("takes all files that are named, or none", function()
+    with_files(function(server, directory, client)
+      local id = created(server)
+      local files = ("upload %s %s/a.json %s"):format(id, directory, directory)
+      for words, text in pairs {
+        [files .. "/none.json"] = "cannot read " .. directory .. "/none.json",
+        [files] = ("cannot send %s: it is a directory"):format(directory),
+        [files .. "/c.csv"] = ("the ending of c.csv says csv, and the batch %s is of the format json;"):format(id),
+      } do
+        shell.write(directory .. "/c.csv", "a\n1\n")
+        local output, status = run(server, words)
+        assert.equal(1, status, output)
+        assert.matches("^catalog: " .. text:gsub("%p", "%%%0"), output)
+        assert.is_nil(output:find("40 B", 1, true), output)
+      end
+      assert.same({ "c: 4 B\n", 0 }, { run(server, ("upload --name c %s %s/c.csv"):format(id, directory)) })
+      id = assert(client:create_batch { dataset = "d", format = "csv" }).id
+      assert.same({ "stdin.csv: 4 B\n", 0 }, { run(server, ("upload %s - <%s/c.csv"):format(id, directory)) })
+      assert.same({ "stdin.json: 4 B\n", 0 }, { run(server, ("upload %s --dataset d - <%s/c.csv"):format(id, directory)) })
+    end)
+  end)
+
   it("has its times shown as times, and how long its states lasted", function()
     with_files(function(server, directory)
       local id = created(server)

@@ -104,6 +104,52 @@ describe("standard input", function()
   end)
 end)
 
+describe("what comes through a pipe", function()
+  -- Tells what an ingest came to in the names of the batch's files and their format; or what it said.
+  local function sent(server, client, first, words)
+    local output, status = pipe(server, first, "--json ingest --dataset d " .. words)
+    if status ~= 0 then return output, status end
+    local report = output:match "{.*}"
+    return files_of(client, report)[1].name, assert(client:batch(core.json.decode(report).id):get()).inputFormat.format
+  end
+
+  it("is of the format that an ending says, or of JSON", function()
+    with_kept(function(server, directory, client)
+      assert.same({ "x.csv", "csv" }, { sent(server, client, "printf 'a,b\\n1,2\\n'", "--name x.csv -") })
+      assert.same({ "stdin.csv", "csv" }, { sent(server, client, "printf 'a,b\\n1,2\\n'", "--format csv -") })
+      assert.same({ "people", "json" }, { sent(server, client, "echo '{}'", "--name people -") })
+      shell.run("mkfifo " .. directory .. "/p.csv")
+      assert.same({ "p.csv", "csv" },
+        { sent(server, client, (": & printf 'a,b\\n1,2\\n' >%s/p.csv"):format(directory), directory .. "/p.csv") })
+    end)
+  end)
+
+  it("is looked at, with the files beside it, before anything is sent", function()
+    shell.with_directory(function(kept)
+      with_files(function(server, directory, client)
+        shell.write(directory .. "/c.csv", "a\n1\n")
+        shell.write(directory .. "/array.json", "[{}]")
+        for words, said in pairs {
+          ["- %s/c.csv"] = "catalog: the files are of more than one format: standard input is json, and %s/c.csv is csv; give"
+            .. " --format, or ingest them apart",
+          ["- %s/none.json"] = "catalog: cannot read %s/none.json: No such file or directory",
+          ["- %s"] = "catalog: cannot send %s: it is a directory",
+          ["- %s/array.json"] = "catalog: %s/array.json begins with [",
+        } do
+          local output, status = sent(server, client, "echo '{}'", words:format(directory))
+          assert.equal(1, status, output)
+          assert.matches(said:format(directory), output, 1, true)
+        end
+        local output, status = sent(server, client, "echo '[{}]'", "-")
+        assert.equal(1, status)
+        assert.matches("standard input begins with [, which makes it one JSON array and no lines of JSON; give --multiline",
+          output, 1, true)
+        assert.equal("", (shell.read(kept .. "/log")))
+      end, { log = kept .. "/log" })
+    end)
+  end)
+end)
+
 describe("a pipe that has a name", function()
   it("is read, as <(...) and as a file", function()
     with_kept(function(server, directory, client)

@@ -2,6 +2,7 @@
 -- @module catalog.cli.ingest
 local core = require "catalog.core"
 local create = require "catalog.cli.create"
+local format = require "catalog.ingest.format"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 local progress = require "catalog.cli.progress"
@@ -107,10 +108,21 @@ local function note_end(report, shown)
   }
 end
 
+-- What creates the batch. As the module's `ingest` does it, the format is that of the endings, and arrays are no lines.
+local function creation_of(session, list)
+  local given = create.options(session.arguments)
+  local chosen, err = format.choose(given, list)
+  if err then return nil, err end
+  given.once, given.format = true, given.format or chosen or "json"
+  sources.name_pipes(list, session.arguments, given.format)
+  local ok, unfit = format.check(given, list)
+  return ok and given, unfit
+end
+
 -- Creates a batch for what comes through pipes, and fills it. One that is not completed is aborted when it is left.
 local function send_pipes(session, list, report)
-  local given = create.options(session.arguments)
-  given.once, given.format = true, given.format or "json"
+  local given, unfit = creation_of(session, list)
+  if not given then return nil, unfit end
   local batch <close>, err = session.client:create_batch(given)
   if not batch then return nil, err end
   session:note_batch(batch.id)
@@ -123,7 +135,7 @@ end
 
 local function ingest_pipes(session, list)
   local began = core.system.monotonic()
-  local ready, unready = sources.open_all(list)
+  local ready, unready = sources.prepare(list)
   if not ready then return nil, unready end
   local report = { files = {}, batches = {}, bytes = 0 }
   local done, err = send_pipes(session, list, report)

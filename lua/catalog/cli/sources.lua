@@ -1,6 +1,8 @@
 --- What is to be sent, as it is named on the command line: files, standard input, pipes.
 -- @module catalog.cli.sources
 local core = require "catalog.core"
+local format = require "catalog.ingest.format"
+local failure = require "catalog.base.failure"
 local scheduler = require "catalog.scheduler.scheduler"
 
 local sources = {}
@@ -38,27 +40,31 @@ function sources.check(arguments)
   return check_pipes(arguments, pipes)
 end
 
--- The name of a pipe in a batch: that of a descriptor, as of <(...), has no ending.
-local function pipe_name(path, format)
-  local base = path == "-" and "stdin" or path:match "[^/]*$"
-  return base:find("%.%w+$") and base or base .. "." .. (format or "json")
-end
+local function base_name(path) return path == "-" and "stdin" or path:match "[^/]*$" end
 
 --- The files that were named.
 -- @tparam table arguments
--- @treturn {table,...} each `file` (a path), `name` in the batch, and `pipe` (true: it is read as it comes)
+-- @treturn {table,...} each `file` (a path), `name` in the batch, and `pipe` (true: it is read as it comes); a pipe's
+--   `default` format
 -- @treturn boolean whether there is a pipe among them
 function sources.list(arguments)
   local list, any = {}, false
   for i, path in ipairs(arguments.files) do
     local pipe = is_pipe(path) or nil
     any = any or pipe ~= nil
-    list[i] = {
-      file = path, pipe = pipe,
-      name = arguments.name or pipe and pipe_name(path, arguments.format) or path:match "[^/]*$",
-    }
+    list[i] = { file = path, pipe = pipe, default = pipe and "json", name = arguments.name or base_name(path) }
   end
   return list, any
+end
+
+--- Gives names an ending where they have none: that of a descriptor, as of <(...), is a number.
+-- @tparam {table,...} list
+-- @tparam table arguments
+-- @tparam string ending the format of the batch
+function sources.name_pipes(list, arguments, ending)
+  for _, item in ipairs(list) do
+    if item.pipe and not arguments.name and not item.name:find "%.%w+$" then item.name = item.name .. "." .. ending end
+  end
 end
 
 -- A function that gives what comes, and nil at the end. Meanwhile transfers go on.
@@ -76,38 +82,63 @@ local function reader_of(pipe, shown)
   end
 end
 
---- Opens a pipe, and waits for its first bytes: one that has none is a mistake, and nothing is sent.
--- @tparam table item of the list
--- @treturn[1] function a reader, as for `catalog.batch:upload`
--- @treturn[2] nil
--- @treturn[2] table error of kind `data`
-function sources.open(item)
+-- Opens a pipe, and waits for its first bytes: one that has none is a mistake, and nothing is sent.
+local function open_pipe(item)
+  if not item.pipe then return true end
   local shown = item.file == "-" and "standard input" or item.file
   local pipe, err = core.pipe.open(item.file ~= "-" and item.file or nil)
   if not pipe then return nil, err end
   local read = reader_of(pipe, shown)
   local first = read()
-  if not first then
-    return nil, core.failure.new { kind = "data", message = shown .. " is empty; nothing was sent" }
-  end
-  return function()
+  if not first then return failure("data", "%s is empty; nothing was sent", shown) end
+  item.file, item.is_array = shown, format.is_array(first)
+  item.reader = function()
     if not first then return read() end
     local chunk = first
     first = nil
     return chunk
   end
+  return true
 end
 
---- Opens all pipes of a list, before anything is sent.
+local function look_at_file(item)
+  if item.pipe then return true end
+  local bytes, err, beginning = core.file.look(item.file, false, true)
+  if not bytes then return nil, err end
+  item.is_array = format.is_array(beginning)
+  return true
+end
+
+--- Looks at all files of a list and opens all its pipes, before anything is sent. What is there already comes first: a
+-- pipe is waited for.
 -- @tparam {table,...} list
--- @treturn[1] boolean true; each pipe has its `reader`
+-- @treturn[1] boolean true; each has `is_array`, and a pipe its `reader`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
-function sources.open_all(list)
+function sources.prepare(list)
+  for _, make_ready in ipairs { look_at_file, open_pipe } do
+    for _, item in ipairs(list) do
+      local ok, err = make_ready(item)
+      if not ok then return nil, err end
+    end
+  end
+  return true
+end
+
+--- Checks that files are of the format of a batch, as far as the endings of their names tell.
+-- @tparam catalog.batch batch
+-- @tparam {table,...} list
+-- @tparam string wanted the format
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`
+function sources.check_format(batch, list, wanted)
   for _, item in ipairs(list) do
-    local err
-    if item.pipe then item.reader, err = sources.open(item) end
-    if err then return nil, err end
+    local found = format.of_path(item.name)
+    if found and found ~= wanted then
+      return failure("data", "the ending of %s says %s, and the batch %s is of the format %s; create one with"
+        .. " --format %s, or give it a --name that ends otherwise", item.name, found, batch.id, wanted, found)
+    end
   end
   return true
 end

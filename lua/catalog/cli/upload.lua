@@ -13,10 +13,30 @@ local function tell(session, sent)
   return true
 end
 
+-- The batch, looked up, which tells its format. Of one that the catalog does not know yet nothing is known.
+local function batch_of(session)
+  local batch = session:batch()
+  if session.arguments.dataset then return batch end
+  return batch:get()
+end
+
+-- Checks that a list fits a batch, and gives its pipes names.
+local function fit(session, batch, list)
+  local said = type(batch.inputFormat) == "table" and batch.inputFormat.format
+  local wanted = type(said) == "string" and said or nil
+  sources.name_pipes(list, session.arguments, wanted or "json")
+  if not wanted then return true end
+  return sources.check_format(batch, list, wanted)
+end
+
 function upload.run(session)
   local list = sources.list(session.arguments)
-  local batch, ready, err = session:batch(), sources.open_all(list)
-  if not ready then return nil, err end
+  local ready, unready = sources.prepare(list)
+  if not ready then return nil, unready end
+  local batch, err = batch_of(session)
+  if not batch then return nil, err end
+  local fits, unfit = fit(session, batch, list)
+  if not fits then return nil, unfit end
   for _, item in ipairs(list) do
     local sent, failed = sources.upload(batch, item, session.arguments)
     if sent then sent, failed = tell(session, sent) end

@@ -6,7 +6,10 @@ local format = {}
 
 local ENDINGS <const> = { json = "json", jsonl = "json", ndjson = "json", csv = "csv", parquet = "parquet" }
 
-local function of_path(path) return ENDINGS[(path:match "%.(%w+)$" or ""):lower()] end
+--- The format that the ending of a path says.
+-- @tparam string path
+-- @treturn ?string nil: it says none
+function format.of_path(path) return ENDINGS[(path:match "%.(%w+)$" or ""):lower()] end
 
 -- Whether something of the call says the format, by which the service's own default does not count either.
 local function is_said(given)
@@ -29,7 +32,7 @@ end
 
 --- Chooses the format where the call does not say it: by the endings of the files' paths, or of the names they get.
 -- @tparam table given the options of the ingest
--- @tparam {table,...} files each `name` and `file`
+-- @tparam {table,...} files each `name` and `file`; `default`, where it has one: what it is where no ending says it
 -- @treturn[1] ?string nil: the call says it, or leaves it to the service
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`: the endings do not say one
@@ -37,7 +40,7 @@ function format.choose(given, files)
   if is_said(given) then return nil end
   local chosen, by
   for _, item in ipairs(files) do
-    local found = of_path(item.file) or of_path(item.name)
+    local found = format.of_path(item.file) or format.of_path(item.name) or item.default
     if not found then
       return failure("data", "the ending of %s does not say its format (.json, .jsonl, .ndjson, .csv or .parquet"
         .. " would); give format, which is json, csv or parquet", item.file)
