@@ -57,7 +57,8 @@ local GIVEN <const> = 'local your_wait = function() end; local catalog = require
 
 -- The README's paths are in a directory of ours.
 local function moved(text, directory)
-  return (text:gsub("/data", directory .. "/data"):gsub("/var/lib/x", directory):gsub("/usr/local", directory .. "/usr"))
+  return (text:gsub("/data", directory .. "/data"):gsub("/var/lib/x", directory):gsub("/usr/local", directory .. "/usr")
+    :gsub("/var/spool/catalog", directory))
 end
 
 local function run_block(block, directory, url)
@@ -137,12 +138,13 @@ describe("the README", function()
     for title, call in pairs {
       ["Creating a batch"] = function() client:create_batch { [odd] = 1 } end,
       ["Configuration"] = function() catalog.client { [odd] = 1 } end,
+      ["Records without end"] = function() client:sink { [odd] = 1 } end,
     } do
       local _, said = pcall(call)
       local section = readme:match("\n## " .. title .. "\n(.-)\n## ")
       local count = 0
       for name in said:match "the options are ([%w_, ]+)":gmatch "[%w_]+" do
-        assert.matches("| [^|]*`" .. name .. "`[^|]* |", section)
+        assert.matches("| [^|]*`" .. name .. "[`(][^|]* |", section)
         count = count + 1
       end
       assert.is_true(count > 10)
