@@ -79,6 +79,7 @@ static void read_options(lua_State *L, cat_spool *spool) {
     spool->roll_files = option(L, "roll_files", INT64_MAX);
     spool->thread.limit_bytes = option(L, "limit_bytes", INT64_MAX);
     spool->thread.limit_free = option(L, "limit_free", 0);
+    spool->thread.limit_rejected = option(L, "limit_rejected", INT64_MAX);
     lua_getfield(L, 1, "sync_seconds");
     spool->thread.sync_after = cat_nanoseconds(luaL_optnumber(L, -1, 1));
     lua_pop(L, 1);
@@ -119,7 +120,7 @@ static void release(cat_spool *spool) {
 /*** Opens a spool, which is made where there is none, and begins its thread.
  * @function open
  * @tparam table options `path`; `file_bytes`, `record_bytes`, `roll_bytes`, `roll_records`,
- * `roll_files`, `limit_bytes`, `limit_free` (integers); `sync_seconds` (number)
+ * `roll_files`, `limit_bytes`, `limit_free`, `limit_rejected` (integers); `sync_seconds` (number)
  * @treturn[1] spool
  * @treturn[1] string what its journal says: an object
  * @treturn[2] nil

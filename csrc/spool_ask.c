@@ -432,7 +432,7 @@ static int spool_take(lua_State *L) {
     return pushed ? pushed : take_job(L, &spool->thread);
 }
 
-static const char *const FULL[] = {NULL, "bytes", "free"};
+static const char *const FULL[] = {NULL, "bytes", "free", "rejected"};
 
 static void push_open(lua_State *L, const cat_spool_status *status) {
     if (status->open_number == 0) {
@@ -450,7 +450,7 @@ static void push_open(lua_State *L, const cat_spool_status *status) {
  * @function spool:status
  * @treturn table `records`, `bytes`: put by this process; `durable_records`, `durable_bytes`: on
  * the disk of these; `ring_bytes`; `open`: the segment that is filled (`number`, `bytes`,
- * `records`, `since`); `disk_error`, `broken`: texts; `full`: `bytes` or `free`, the limit that is
+ * `records`, `since`); `disk_error`, `broken`: texts; `full`: `bytes`, `free` or `rejected`, the limit that is
  * reached; `spool_bytes`, `free_bytes` */
 static int spool_status(lua_State *L) {
     cat_spool *spool = cat_spool_usable(L);

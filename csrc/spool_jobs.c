@@ -55,8 +55,9 @@ static int64_t measure(int parent, const char *name, int depth) {
 
 void cat_spool_measure(cat_spool_thread *t) {
     struct statvfs disk;
-    t->others = measure(t->directory, "failed", 1) + measure(t->directory, "unknown", 1) +
-                measure(t->directory, "rejected", 0);
+    t->in_rejected = measure(t->directory, "rejected", 0);
+    t->others =
+        measure(t->directory, "failed", 1) + measure(t->directory, "unknown", 1) + t->in_rejected;
     if (fstatvfs(t->directory, &disk) == 0) {
         pthread_mutex_lock(&t->mutex);
         t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;

@@ -234,6 +234,7 @@ static bool add_rejected(cat_spool_thread *t, const cat_ring_item *item) {
         t->rejected->now.bytes += (int64_t)length;
         t->item_offset += length;
         t->others += (int64_t)length;
+        t->in_rejected += (int64_t)length;
     }
     t->rejected->now.records += item->records;
     return true;
@@ -362,9 +363,10 @@ static bool publish(cat_spool_thread *t) {
     t->status.open_records = open ? open->now.records : 0;
     t->status.open_since = open ? open->now.since : 0;
     pthread_mutex_unlock(&t->mutex);
-    atomic_store(&t->full, held >= t->limit_bytes ? CAT_FULL_BYTES
-                           : no_room              ? CAT_FULL_FREE
-                                                  : CAT_NOT_FULL);
+    atomic_store(&t->full, held >= t->limit_bytes                ? CAT_FULL_BYTES
+                           : no_room                             ? CAT_FULL_FREE
+                           : t->in_rejected >= t->limit_rejected ? CAT_FULL_REJECTED
+                                                                 : CAT_NOT_FULL);
     return has_begun;
 }
 

@@ -75,13 +75,13 @@ typedef struct {
     char broken[160];      /* empty: it is not */
 } cat_spool_status;
 
-typedef enum { CAT_NOT_FULL, CAT_FULL_BYTES, CAT_FULL_FREE } cat_spool_full;
+typedef enum { CAT_NOT_FULL, CAT_FULL_BYTES, CAT_FULL_FREE, CAT_FULL_REJECTED } cat_spool_full;
 
 typedef struct {
     /* set before the thread begins, and never changed */
     int directory, segments, rejected_directory, lock, event;
-    int64_t sync_after;              /* nanoseconds */
-    int64_t limit_bytes, limit_free; /* bytes */
+    int64_t sync_after;                              /* nanoseconds */
+    int64_t limit_bytes, limit_free, limit_rejected; /* bytes */
 
     /* shared: atomic, or under the mutex */
     cat_ring ring;
@@ -115,6 +115,7 @@ typedef struct {
     cat_job_list notes, syncs; /* that wait for a commit */
     int64_t retry_at;          /* when to try again after a fault of the disk; 0: there is none */
     int64_t held, others;      /* bytes of segments; of what lies for somebody to look at */
+    int64_t in_rejected;       /* of these, in rejected/ */
     int64_t measured_at;
     int64_t call_records, call_bytes;               /* of a call that goes on */
     int64_t uncommitted_records, uncommitted_bytes; /* of calls that have ended */

@@ -18,6 +18,7 @@ local LIMIT <const> = { bytes = "number", free = "number", timeout = "number" }
 local DEFAULTS <const> = {
   file_bytes = 64000000, sync_seconds = 1, record_bytes = 1000000, error_diagnostics = true, partial_ingestion = 5,
   after_failure = "continue", format = "json",
+  rejected_bytes = 1000000000, -- no option: so much in `rejected` is more than anybody looks at
 }
 local ROLL_DEFAULTS <const> = { seconds = 960, bytes = 10000000000, files = 1500 }
 local LIMIT_DEFAULTS <const> = { bytes = 50000000000, free = 2000000000 }

@@ -155,6 +155,7 @@ local function open_spool(self)
     path = settings.spool, file_bytes = settings.file_bytes, record_bytes = settings.record_bytes,
     sync_seconds = settings.sync_seconds, roll_bytes = settings.roll.bytes, roll_records = settings.roll.records,
     roll_files = settings.roll.files, limit_bytes = settings.limit.bytes, limit_free = settings.limit.free,
+    limit_rejected = settings.rejected_bytes,
   }, self.client.loop)
 end
 

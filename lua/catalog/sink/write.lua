@@ -63,12 +63,18 @@ end
 
 -- --- waiting for room ---
 
+-- By the limit that is reached.
+local FULL <const> = {
+  bytes = "limit.bytes is reached; what is in it goes to the platform first",
+  free = "the disk has less than limit.free left; make room",
+  rejected = "its directory `rejected` has a gigabyte: look at why so much was, and move it away",
+}
+
 local function full(self)
   local status = self.core:status()
-  local why = status.disk_error or status.full == "bytes" and "limit.bytes is reached"
-    or status.full == "free" and "the disk has less than limit.free left" or "the disk is slower than what is written"
-  local _, err = failure("limit", "the spool %s is full: %s; what is in it goes to the platform first",
-    self.settings.spool, why)
+  local why = status.disk_error or FULL[status.full]
+    or "the disk is slower than what is written; what is in it is written first"
+  local _, err = failure("limit", "the spool %s is full: %s", self.settings.spool, why)
   err.code, err.retryable = "full", true
   return nil, err
 end
