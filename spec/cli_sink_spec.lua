@@ -36,7 +36,7 @@ describe("catalog sink", function()
       assert.matches("catalog: 1 record rejected %(%-%-allow%-failed 0%); catalog spool status .*/spool shows", output)
       assert.equal(numbers(1, 2), run:sent())
       assert.equal(0, select(2, run:pipe("echo bad", "--allow-failed 1")))
-      assert.matches('"line":"bad"', shell.read(run.spool .. "/rejected/records.jsonl"))
+      assert.matches('"text":"bad"', shell.read(run.spool .. "/rejected/records.jsonl"))
     end)
   end)
 

@@ -108,6 +108,7 @@ describe("a host program", function()
   for what, expected in pairs {
     on_progress = { POST = 4, INITIALIZE = 2, PATCH = 6, COMPLETE = 3 }, handles = { POST = 6, PUT = 0, COMPLETE = 3 },
     tasks = { POST = 4, COMPLETE = 1 }, callbacks = { POST = 7 }, endings = { POST = 8 },
+    sink = { POST = 4, PUT = 1, COMPLETE = 1 },
   } do
     it("may fork in the middle of " .. what .. ": the child does nothing in its parent's place, and both go on", function()
       shell.with_directory(function(directory)

@@ -146,6 +146,26 @@ return function(url, path, what)
     return nil
   end
 
+  -- A sink, and what it writes, is the parent's.
+  function scenarios.sink()
+    local client = client_with()
+    local sink <close> = assert(client:sink { dataset = "parent", spool = path .. ".spool", limit = { free = 0 } })
+    assert(sink:write { n = 1 })
+    local child = fork()
+    if child == 0 then
+      assert_left(sink:write { n = 3 })
+      assert_left(sink:write_lines '{"n":3}')
+      assert_left(sink:sync())
+      assert_left(sink:seal())
+      assert_left(sink:close())
+      getmetatable(sink).__close(sink)
+      go_on(client)
+    end
+    assert(wait_for(child) == 0)
+    assert(sink:write { n = 2 })
+    assert(sink:flush())
+  end
+
   return function()
     local child = scenarios[what]()
     assert(child == nil or wait_for(child) == 0, "the child failed")
