@@ -26,7 +26,7 @@ static cat_spool *check_spool(lua_State *L) {
     return cat_handle_self(L, CAT_SPOOL);
 }
 
-cat_spool *cat_spool_usable(lua_State *L) {
+cat_spool *cat_spool_own(lua_State *L) {
     cat_spool *spool = check_spool(L);
     if (!spool->is_open) {
         cat_failure(L, "cancelled", "the spool is closed");
@@ -39,7 +39,12 @@ cat_spool *cat_spool_usable(lua_State *L) {
             "with it");
         return NULL;
     }
-    if (atomic_load(&spool->thread.is_broken)) {
+    return spool;
+}
+
+cat_spool *cat_spool_usable(lua_State *L) {
+    cat_spool *spool = cat_spool_own(L);
+    if (spool && atomic_load(&spool->thread.is_broken)) {
         cat_failure(L, "config", "the spool cannot go on: %s", spool->thread.status.broken);
         return NULL;
     }
@@ -178,7 +183,7 @@ static int spool_close(lua_State *L) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (!cat_spool_usable(L)) {
+    if (!cat_spool_own(L)) {
         return 2;
     }
     cat_spool_thread_stop(&spool->thread, STOP_WITHIN);

@@ -26,7 +26,11 @@ typedef struct {
     cat_spool_thread thread;
 } cat_spool;
 
-/* The spool that a method is called with, usable here. NULL: nil and an error were pushed. */
+/* The spool that a method is called with, if it is open, and this process's. NULL: nil and an error
+ * were pushed. */
+cat_spool *cat_spool_own(lua_State *L);
+
+/* The same, if it can go on. */
 cat_spool *cat_spool_usable(lua_State *L);
 
 /* spool_write.c: the methods by which records get in. */

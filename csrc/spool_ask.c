@@ -265,7 +265,7 @@ static void push_position(lua_State *L, int64_t position) {
  * @treturn ?integer what it was before the first record of those segments of which `take` has not
  * told yet; false: they have none of this source */
 static int spool_position(lua_State *L) {
-    cat_spool *spool = cat_spool_usable(L);
+    cat_spool *spool = cat_spool_own(L);
     if (!spool) {
         return 2;
     }
@@ -419,7 +419,7 @@ static int take_job(lua_State *L, cat_spool_thread *t) {
  * @return[3] its value, where it has one
  * @treturn[4] nil nothing more */
 static int spool_take(lua_State *L) {
-    cat_spool *spool = cat_spool_usable(L);
+    cat_spool *spool = cat_spool_own(L);
     uint64_t count;
     if (!spool) {
         return 0;
@@ -450,10 +450,10 @@ static void push_open(lua_State *L, const cat_spool_status *status) {
  * @function spool:status
  * @treturn table `records`, `bytes`: put by this process; `durable_records`, `durable_bytes`: on
  * the disk of these; `ring_bytes`; `open`: the segment that is filled (`number`, `bytes`,
- * `records`, `since`); `disk_error`, `broken`: texts; `full`: `bytes`, `free` or `rejected`, the limit that is
- * reached; `spool_bytes`, `free_bytes` */
+ * `records`, `since`); `disk_error`, `broken`: texts; `full`: `bytes`, `free` or `rejected`, the
+ * limit that is reached; `spool_bytes`, `free_bytes` */
 static int spool_status(lua_State *L) {
-    cat_spool *spool = cat_spool_usable(L);
+    cat_spool *spool = cat_spool_own(L);
     if (!spool) {
         return 2;
     }

@@ -169,6 +169,21 @@ static bool read_content(int descriptor, off_t size, content *into) {
     return true;
 }
 
+/* Whether a text has a good line within it, near a number: the newline before it may be damaged. */
+static bool has_good(const char *line, size_t length, int64_t generation, int64_t number) {
+    for (size_t i = 0; i + SUM_LENGTH < length; i++) {
+        if (line[i + 8] != ' ' || line[i + SUM_LENGTH] != '{') {
+            continue;
+        }
+        for (int64_t near = number - 1; near <= number + 1; near++) {
+            if (near > 1 && is_good(line + i, length - i, generation, near)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Whether a good line of a generation follows what is no good one: then that was written, and is
  * damaged. A flipped bit may have made two lines of one, or one of two. */
 static bool goes_on(const content *from, size_t at, int64_t generation, int64_t number) {
@@ -176,10 +191,8 @@ static bool goes_on(const content *from, size_t at, int64_t generation, int64_t 
     const char *line;
     for (; (line = line_at(from, at, &length)); number++) {
         at += length + 1;
-        for (int64_t near = number - 1; near <= number + 1; near++) {
-            if (near > 1 && is_good(line, length, generation, near)) {
-                return true;
-            }
+        if (has_good(line, length, generation, number)) {
+            return true;
         }
     }
     return false;

@@ -136,11 +136,8 @@ static bool seal(cat_spool_thread *t) {
     return true;
 }
 
-/* Takes a segment back to where the last call ended; false: there was none of it then. */
-static bool take_back(cat_segment *segment) {
-    if (!segment->journaled && segment->committed.bytes == 0) {
-        return false;
-    }
+/* Takes a segment back to where the last call ended. */
+static void take_back(cat_segment *segment) {
     segment->now = segment->committed;
     if (segment->flushed > segment->now.bytes) {
         segment->flushed = segment->hinted = segment->now.bytes;
@@ -149,7 +146,6 @@ static bool take_back(cat_segment *segment) {
             segment->flushed = segment->now.bytes; /* what is behind is no part of it */
         }
     }
-    return true;
 }
 
 static void discard(cat_spool_thread *t, cat_segment *segment) {
@@ -171,10 +167,11 @@ static bool roll_back(cat_spool_thread *t) {
     for (cat_segment *segment = t->first, *next; segment; segment = next) {
         next = segment->next;
         int64_t before = segment->now.bytes;
-        if (!take_back(segment)) {
+        if (segment->committed.bytes == 0) { /* there was none of it then */
             discard(t, segment);
             continue;
         }
+        take_back(segment);
         t->held -= before - segment->now.bytes;
         segment->next = NULL;
         *(kept ? &kept->next : &t->first) = segment;

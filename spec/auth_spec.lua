@@ -49,7 +49,7 @@ describe("a token that is fetched", function()
     assert.is_nil(err.ambiguous)
     assert.equal(2, told)
     assert.equal(3, #ims:stop())
-    assert.equal(1, select(2, err.message:gsub("tries; the first", "")))
+    assert.equal(1, select(2, err.message:gsub("after 3 tries", "")))
   end)
 
   it("is not asked for again where it was refused for good", function()

@@ -24,6 +24,13 @@ for theme, files in pairs {
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end
 end
 
+-- What is specified as a whole: the sink, and what of the core is its spool.
+for name in ("open write store spool settings rejected quarantine metrics"):gmatch "%S+" do
+  ELSEWHERE[("lua/catalog/sink/%s.lua"):format(name)] = "sink"
+end
+ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rules.lua"] = "sink", "roller"
+for name in ("ring segment settings text"):gmatch "%S+" do ELSEWHERE[("csrc/%s.c"):format(name)] = "spool" end
+
 local function lines_of(command)
   local list = {}
   for line in shell.run(command):gmatch "[^\n]+" do list[#list + 1] = line end
