@@ -60,7 +60,7 @@ describe("a batch", function()
     with_files(function(server, directory)
       local id = created(server)
       run(server, ("upload %s %s/a.json"):format(id, directory))
-      assert.is_nil(run(server, "status " .. id):find "lasted.*processing")
+      assert.matches("\n%(lasted%) +loading and staging [%d.]+ s so far\n$", (run(server, "status " .. id)))
       run(server, "complete " .. id)
       local output = run(server, "wait " .. id)
       for _, name in ipairs { "created", "started", "completed", "updated" } do
@@ -68,6 +68,10 @@ describe("a batch", function()
       end
       assert.matches("\n%(lasted%) +loading and staging [%d.]+ s, processing [%d.]+ s\n", output)
       assert.equal("integer", math.type(assert(core.json.decode((run(server, "status --json " .. id)))).created))
+      assert.equal(id, assert(core.json.decode((run(server, "status --json -q " .. id)))).id)
+      id = created(server)
+      run(server, "abort " .. id)
+      assert.matches("\n%(lasted%) +loading and staging [%d.]+ s\n$", (run(server, "status " .. id)))
     end, { stage_ms = 20 })
   end)
 
@@ -126,6 +130,20 @@ describe("an ingest", function()
     end)
   end)
 
+  it("takes what is below a directory, where it is told to", function()
+    with_files(function(server, directory, client)
+      shell.run(("mkdir -p %s/in/a/b && cp %s/a.json %s/in/a/b/x.json && cp %s/b.json %s/in/x.json"):format(directory, directory,
+        directory, directory, directory))
+      for option, names in pairs { [""] = "x.json", [" --recursive"] = "a/b/x.json x.json" } do
+        local id = run(server, ("ingest -q --dataset d --dir %s/in%s"):format(directory, option)):gsub("%s+$", "")
+        local found = {}
+        for i, file in ipairs(assert(client:batch(id):input_files())) do found[i] = file.name end
+        table.sort(found)
+        assert.equal(names, table.concat(found, " "))
+      end
+    end)
+  end)
+
   it("for which nothing was created has no result", function()
     with_files(function(server, directory)
       local output, status = run(server, ("ingest --dataset d %s/a.json --external-id x 2>&1 >/dev/null"):format(directory))
@@ -164,6 +182,8 @@ describe("a message", function()
     assert.equal(75, status)
     assert.matches("^catalog: GET http://127.0.0.1:1/.-cannot connect;.-; it is tried again, up to 5 times in all\n"
       .. "catalog: given up after 5 tries\n$", output)
+    local verbose = run({ url = "http://127.0.0.1:1" }, "-v -q status id")
+    assert.equal(5, select(2, verbose:gsub("GET http://%S+/batches/id %- [%d.]+ s cannot connect;", "")), verbose)
     local quiet = run({ url = "http://127.0.0.1:1" }, "-q status id")
     assert.equal(1, select(2, quiet:gsub("\n", "")))
   end)

@@ -29,6 +29,7 @@ describe("the program's usage", function()
       ["ingest --dataset d"] = "there is nothing to send: give files, - or --dir",
       ["ingest --dataset d --dir /tmp a.json"] = "give files or --dir, not both",
       ["ingest --dataset d --pattern '*.json' a.json"] = "--pattern is for --dir",
+      ["ingest --dataset d --recursive a.json"] = "--recursive is for --dir",
       ["ingest --dataset d --name n a.json b.json"] = "--name is for one file, and there are 2",
       ["ingest --dataset d --name n --dir /tmp"] = "--name is for one file, and not for --dir",
       ["ingest --dataset d --format csv --multiline a.csv"] = "--multiline is for --format json, and not for csv",
@@ -183,7 +184,7 @@ describe("the program's completion", function()
     assert.equal(0, status)
     assert.matches("^#compdef catalog\n", script)
     for _, text in ipairs {
-      "'--format[The format of the files.]:FORMAT:(json parquet csv)'",
+      "'--format[The format of the files; without it parquet.]:FORMAT:(json parquet csv)'",
       "'--dir[A directory, instead of files.]:FOLDER:_files -/'",
       "'*:FILE:_files'", "'-q[Print no progress", "'1:SHELL:(bash zsh)'",
     } do assert.matches(text, script, 1, true) end

@@ -18,6 +18,7 @@ function ingest.check(arguments)
   if arguments.dir and files > 0 then return "give files or --dir, not both" end
   if not arguments.dir and files == 0 then return "there is nothing to send: give files, - or --dir" end
   if arguments.pattern and not arguments.dir then return "--pattern is for --dir" end
+  if arguments.recursive and not arguments.dir then return "--recursive is for --dir" end
   if arguments.dir and arguments.name then return "--name is for one file, and not for --dir" end
   return create.check(arguments) or sources.check(arguments)
 end
@@ -33,7 +34,7 @@ end
 local function given_of(session, list)
   local arguments, given, seen = session.arguments, create.options(session.arguments), observers(session)
   for _, name in ipairs {
-    "dir", "pattern", "parallel", "part_size", "part_threshold", "timeout", "split", "journal",
+    "dir", "recursive", "pattern", "parallel", "part_size", "part_threshold", "timeout", "split", "journal",
   } do
     given[name] = arguments[name]
   end

@@ -43,14 +43,18 @@ local PARTIAL <const> = {
   name = "partial-ingestion", value = "PERCENT", kind = "percent", help = "The percentage of rows that may be bad.",
 }
 
-local CREATION <const> = {
-  { name = "dataset", value = "ID", required = true, help = "The id of the dataset." },
-  { name = "format", value = "FORMAT", choices = { "json", "parquet", "csv" }, help = "The format of the files." },
-  { name = "multiline", help = "JSON files are one array each, not a record a line." },
-  { name = "external-id", value = "ID", help = "An id of your own, unique in the organisation." },
-  { name = "error-diagnostics", help = "Ask the service to say which rows are bad." },
-  PARTIAL,
-}
+-- What creates a batch; `default_format` is what it has where nobody says one.
+local function creation(default_format)
+  return {
+    { name = "dataset", value = "ID", required = true, help = "The id of the dataset." },
+    { name = "format", value = "FORMAT", choices = { "json", "parquet", "csv" },
+      help = ("The format of the files; without it %s."):format(default_format) },
+    { name = "multiline", help = "JSON files are one array each, not a record a line." },
+    { name = "external-id", value = "ID", help = "An id of your own, unique in the organisation." },
+    { name = "error-diagnostics", help = "Ask the service to say which rows are bad." },
+    PARTIAL,
+  }
+end
 
 local TRANSFER <const> = {
   { name = "name", value = "NAME", help = "The name in the batch, where there is one file." },
@@ -111,15 +115,16 @@ end
 options.COMMANDS = {
   {
     name = "ingest", summary = "Create a batch, upload files, complete it, and wait.", arguments = { FILES },
-    options = joined(CREATION, TRANSFER, {
+    options = joined(creation "what their endings say", TRANSFER, {
       { name = "dir", value = "FOLDER", completes = "folders", help = "A directory, instead of files." },
+      { name = "recursive", help = "What is in the directories below it, too, by names such as a/x.json." },
       { name = "pattern", value = "PATTERN", help = "Which files of the directory, such as '*.json'." },
       { name = "journal", value = "FILE", completes = "files",
         help = "Notes what has been done: the same command again goes on from there." },
       { name = "split", help = "Use several batches where one would be too large." },
     }, WAITING),
   },
-  { name = "create", summary = "Create a batch.", arguments = {}, options = CREATION },
+  { name = "create", summary = "Create a batch.", arguments = {}, options = creation "parquet" },
   of_batch("upload", "Upload files into a batch.", {
     arguments = { {
       name = "files", value = "FILE", many = true, required = true, completes = "files", help = FILES.help,

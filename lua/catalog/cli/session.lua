@@ -2,9 +2,11 @@
 -- @module catalog.cli.session
 local Client = require "catalog.client.client"
 local catalog = require "catalog"
+local core = require "catalog.core"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 local problems = require "catalog.batch.problems"
+local states = require "catalog.batch.states"
 
 local Session = {}
 Session.__index = Session
@@ -112,17 +114,20 @@ local function since(from, to)
   return seconds and seconds >= 0 and output.duration(seconds) or nil
 end
 
+-- When a batch came to its last state, in the service's milliseconds; of one that has not, now.
+local function end_of(batch, has_ended)
+  if math.type(batch.completed) == "integer" then return batch.completed end
+  return has_ended and batch.updated or core.system.now()
+end
+
 -- How long the states of a batch lasted, as far as its fields tell.
 local function lasted(batch)
-  local parts = {}
-  local before, within = since(batch.created, batch.started), since(batch.started, batch.completed)
+  local has_ended = states.is_success(batch.status) or states.is_failure(batch.status)
+  local started, last, parts = math.type(batch.started) == "integer" and batch.started, end_of(batch, has_ended), {}
+  local before, within = since(batch.created, started or last), started and since(started, last)
   if before then parts[1] = "loading and staging " .. before end
   if within then parts[#parts + 1] = "processing " .. within end
-  local open = math.type(batch.completed) ~= "integer" and since(batch.started or batch.created, batch.updated)
-  if open and type(batch.status) == "string" then
-    parts[#parts + 1] = ("%s at least %s"):format(output.plain(batch.status), open)
-  end
-  return parts[1] and table.concat(parts, ", ")
+  return parts[1] and table.concat(parts, ", ") .. (has_ended and "" or " so far")
 end
 
 local function shown_field(name, value)
@@ -136,13 +141,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Session:show(batch, brief)
-  if self.arguments.quiet then
-    output.line(output.plain(batch[brief]))
-    return problem.OK
-  end
   if self.arguments.json then
     local ok, err = output.json(batch)
     return ok and problem.OK, err
+  end
+  if self.arguments.quiet then
+    output.line(output.plain(batch[brief]))
+    return problem.OK
   end
   local names = {}
   for name in pairs(batch) do names[#names + 1] = name end
@@ -150,8 +155,8 @@ function Session:show(batch, brief)
   for _, name in ipairs(names) do
     output.line(("%-16s %s"):format(output.plain(name), shown_field(name, batch[name])))
   end
-  local states = brief == "status" and lasted(batch)
-  if states then output.line(("%-16s %s"):format("(lasted)", states)) end
+  local times = brief == "status" and lasted(batch)
+  if times then output.line(("%-16s %s"):format("(lasted)", times)) end
   return problem.OK
 end
 

@@ -50,9 +50,11 @@ end
 -- @tparam table exchange as `on_request` gets it
 -- @treturn string
 function Client.describe(exchange)
-  return ("%s %s %s %.3f s%s%s"):format(exchange.method, exchange.url, exchange.status or "-", exchange.seconds,
-    exchange.request_id and " request " .. exchange.request_id or "",
-    exchange.error and " " .. exchange.error.message or "")
+  local about = exchange.method .. " " .. exchange.url
+  local why = exchange.error and exchange.error.message or ""
+  if why:sub(1, #about + 2) == about .. ": " then why = why:sub(#about + 3) end -- it is there already
+  return ("%s %s %.3f s%s%s"):format(about, exchange.status or "-", exchange.seconds,
+    exchange.request_id and " request " .. exchange.request_id or "", why ~= "" and " " .. why or "")
 end
 
 -- A host's observer that fails must not take the answer with it: the batch exists.
