@@ -61,6 +61,7 @@ describe("the program's usage", function()
       ["status"] = "missing argument 'ID'",
       ["completion fish"] = "argument 'SHELL' must be one of 'bash', 'zsh'",
       ["help nothing"] = "unknown command 'nothing'",
+      ["nothing --help"] = "unknown command 'nothing'",
     } do assert_usage(words, text) end
   end)
 

@@ -115,15 +115,15 @@ end
 -- @treturn ?table the command of which
 -- @treturn ?string a word in the place of a command that is none
 function help.asked(words)
-  if words[1] == "help" then
-    local command, topic = help.command(words, 2), words[2]
-    return true, command, not command and topic and topic:sub(1, 1) ~= "-" and topic or nil
-  end
+  local from, asked = 1, words[1] == "help"
+  if asked then from = 2 end
   for _, word in ipairs(words) do
     if word == "--" then break end
-    if word == "-h" or word == "--help" then return true, help.command(words) end
+    asked = asked or word == "-h" or word == "--help"
   end
-  return false
+  if not asked then return false end
+  local command, topic = help.command(words, from), words[from]
+  return true, command, not command and topic and topic:sub(1, 1) ~= "-" and topic or nil
 end
 
 return help
