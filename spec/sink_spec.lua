@@ -4,6 +4,7 @@ local cqueues = require "cqueues"
 local hosts = require "support.hosts"
 local service = require "support.service"
 local shell = require "support.shell"
+local sink_kills = require "support.sink_kills"
 local tasks = require "catalog.scheduler.tasks"
 
 local DATASET <const> = service.DATASET
@@ -187,6 +188,7 @@ describe("a sink", function()
       local sink <close> = run:open({ roll = { records = 50 } }, { retry = { tries = 4, base = 0.01, cap = 0.05 } })
       for i = 1, 400 do assert(sink:write { n = i }) end
       assert(sink:flush { timeout = 60 })
+      run.server:set_faults()
       assert.same(lines_of(1, 400), run:ingested())
     end)
   end)
@@ -236,6 +238,9 @@ describe("a sink", function()
       assert.same(lines_of(1, 500), run:ingested())
     end)
   end)
+
+  it("has each record in one batch, once, after kill -9 at any moment and under faults; make torture does so more often",
+    function() assert.is_true(sink_kills.run(6, { catalog_lag_ms = 50 }) > 0) end)
 
   it("is refused where its options contradict one another, or are none", function()
     with_sinks({}, function(run)

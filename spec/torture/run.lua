@@ -1,11 +1,12 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink]
 local emulator = require "catalog.emulator"
 local kills = require "support.kills"
 local random = require "torture.random"
 local shell = require "support.shell"
+local sink_kills = require "support.sink_kills"
 
-local KILLS <const>, REQUESTS <const>, SHARE <const> = 200, 10000, 0.2
+local KILLS <const>, SINK_KILLS <const>, REQUESTS <const>, SHARE <const> = 200, 300, 10000, 0.2
 local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
 
 local function say(format, ...)
@@ -19,6 +20,14 @@ function runs.kills()
   local trials, again = kills.run(KILLS)
   say("kills: killed %d times in %d ingests of 40 files; each ended as one batch, every byte right; %d pieces sent once more",
     KILLS, trials, again)
+end
+
+function runs.sink()
+  for _, options in ipairs { { unique_ids = false, catalog_lag_ms = 200 }, { unique_ids = true } } do
+    local spools = sink_kills.run(SINK_KILLS // 2, options)
+    say("sink: killed %d times over %d spools, 20%% of requests faulty; each record is in one batch, once",
+      SINK_KILLS // 2, spools)
+  end
 end
 
 function runs.random()
@@ -45,7 +54,7 @@ function runs.memory()
   end)
 end
 
-local names = #arg > 0 and arg or { "memory", "random", "kills" }
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink" }
 for _, name in ipairs(names) do
-  assert(runs[name], "kills, random and memory are known")()
+  assert(runs[name], "kills, random, memory and sink are known")()
 end
