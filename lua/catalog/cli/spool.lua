@@ -11,6 +11,9 @@ local trouble = require "catalog.sink.trouble"
 
 local spool = { offline = true }
 
+-- How often a journal is read at the most.
+local TRIES <const> = 5
+
 -- How much of a file that explains a batch is read, and how much of a file is copied at a time, bytes.
 local LARGEST_WHY <const>, PIECE <const> = 1048576, 262144
 
@@ -82,8 +85,18 @@ local function kept_of(folder, state, kind)
   return list
 end
 
+-- The journal. Where a sink writes it meanwhile, what is read of it may be of two moments: it is read again.
+local function read_journal(folder)
+  local text, err
+  for _ = 1, TRIES do
+    text, err = core.spool.look(folder)
+    if text or not owner_of(folder) then break end
+  end
+  return text, err
+end
+
 local function look(folder)
-  local text, err = core.spool.look(folder)
+  local text, err = read_journal(folder)
   if not text then return nil, err end
   local state, undecoded = core.json.decode(text)
   if not state then return nil, undecoded end
