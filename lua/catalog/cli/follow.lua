@@ -21,10 +21,14 @@ local function let_go(self, reader, is_copy)
   self.older[#self.older + 1] = reader
 end
 
--- Those that were rotated after a file, unseen.
+-- Those that were rotated after a file, unseen. Gives how many there are.
 local function add_between(self, list, last)
-  local readers = rotated.between(list, last, function(path) return open(self, path) end, self.note)
+  local seen = { [last.id or ""] = true }
+  for _, reader in ipairs(self.older) do seen[reader.id] = true end
+  local readers = rotated.between(list, last.changed, seen, function(path) return open(self, path) end, self.note)
   for _, reader in ipairs(readers) do let_go(self, reader) end
+  self.newest = list[#list] or last
+  return #readers
 end
 
 -- --- where to go on ---
@@ -79,6 +83,7 @@ local function begin(self)
     if last then add_between(self, list, last) elseif self.since then look_since(self, list) end
   end
   self.current, self.last, self.begun = current, not current and last or nil, true
+  self.newest = list[#list] or { changed = 0 }
   self.is_marked = not current or current.is_known
   return true
 end
@@ -121,6 +126,14 @@ local function replace_cut(self)
   end
   old:close()
   open_current(self)
+end
+
+-- As long as nothing was taken of a file nobody sees that it is cut: what was copied since the last look comes before
+-- it. Gives whether there is something.
+local function has_copies(self)
+  local current = self.current
+  if current.place > 0 or select(2, current.tail:look()) == 0 then return false end
+  return add_between(self, rotated.list(self.path), self.newest) > 0
 end
 
 -- Another file has the name. The one before is read to its end, and so is what was rotated since.
@@ -177,9 +190,12 @@ end
 local function next_of_current(self)
   if not self.current then return nil end
   if not self.is_marked then return mark(self) end
-  if not self.current:is_cut() then return self.current:next(false) end
-  replace_cut(self)
-  return false
+  if self.current:is_cut() then
+    replace_cut(self)
+    return false
+  end
+  if has_copies(self) then return false end
+  return self.current:next(false)
 end
 
 --- Reads on, in whatever has the name.
