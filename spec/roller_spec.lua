@@ -169,7 +169,7 @@ local function copy(plan)
   return noted
 end
 
--- The disk: what was noted of the plan, and where its segments ended.
+-- The disk: what was noted of the plan, and where its segments ended. `run.unnoted`: a state that is not noted.
 local function store_of(run, disk)
   local store = {}
 
@@ -177,7 +177,7 @@ local function store_of(run, disk)
     local when = choose(run, "noted", "crash before", "crash after", "fails")
     if when == "crash before" then error(CRASH, 0) end
     if when == "fails" then return nil, { kind = "config" } end
-    disk.plan = copy(plan)
+    if plan.state ~= run.unnoted then disk.plan = copy(plan) end
     if when == "crash after" then error(CRASH, 0) end
     return true
   end
@@ -224,6 +224,14 @@ local function times_ingested(service, segment)
   return count
 end
 
+-- Whether somebody else has completed a batch, be it who this spool was copied from.
+local function others_have_completed(service)
+  for _, one in ipairs(service.batches) do
+    if one.by_others then return true end
+  end
+  return false
+end
+
 -- What is wrong with the end of a run, or nil.
 local function wrong(service, disk)
   for _, segment in ipairs { 1, 2 } do
@@ -237,6 +245,9 @@ local function wrong(service, disk)
     if service.damaged == segment and ingested > 0 and ended ~= "unknown" then
       return ("segment %d is damaged, and was ingested"):format(segment)
     end
+    if ended == "unknown" and not others_have_completed(service) then
+      return ("segment %d is left to a human, and nobody else has acted"):format(segment)
+    end
   end
 end
 
@@ -244,17 +255,18 @@ end
 local function ingested_before()
   return {
     id = 1, external_id = "1-1", status = "processing", history = { "processing" }, files = { true, true }, is_old = true,
+    by_others = true,
   }
 end
 
 -- Goes through all runs. Gives how many there were, or nil, what is wrong with one of them, and its choices. `damaged`:
--- a segment that is; `restored`: whether the spool is a backup.
-local function explore(damaged, restored)
+-- a segment that is; `restored`: whether the spool is a backup; `unnoted`: a state of the plan that is not noted.
+local function explore(damaged, restored, unnoted)
   local path, count = {}, 0
   while path do
     local run, steps = new_run(path), { count = 0 }
     local service, disk = new_service(run), { ended = {} }
-    service.damaged = damaged
+    service.damaged, run.unnoted = damaged, unnoted
     service.batches[1] = restored and ingested_before() or nil
     disk.plan = { number = 1, state = "planned", attempt = 1, segments = { 1, 2 }, sent = {} }
     while disk.plan do live(run, service, disk, steps) end
@@ -315,5 +327,16 @@ describe("the roller", function()
           assert.is_string(fault)
         end)
       end)
+  end
+
+  for state, why in pairs {
+    created = "the id of a batch is on disk before the first file is sent",
+    completing = "COMPLETE is noted on disk before it is sent",
+  } do
+    it("finds what goes wrong without the rule that " .. why, function()
+      local count, fault = explore(nil, nil, state)
+      assert.is_nil(count)
+      assert.is_string(fault)
+    end)
   end
 end)
