@@ -130,6 +130,8 @@ describe("a batch of a sink", function()
       local ended = {}
       for _, report in ipairs(run.reports) do ended[report.state] = report.records end
       assert.same({ damaged = 2, success = 1 }, ended)
+      local why = core.json.decode(shell.read(run.spool .. "/failed/1/why.json"))
+      assert.same({ 1, 8, 1 }, { why.records, why.bytes, why.files })
       assert.equal('{"n":7}\n', shell.read(run.spool .. "/failed/1/0000000001.jsonl"))
       assert.matches("its checksum is", shell.read(run.spool .. "/failed/1/why.json"))
       local states = {}
@@ -153,6 +155,52 @@ describe("a batch of a sink", function()
       assert.equal(1, metrics.batches.planned)
       assert.is_true(metrics.oldest_seconds > 0)
       assert.is_true(metrics.retries > 0)
+    end)
+  end)
+
+  for what, fault in pairs {
+    ["whose token is refused for a long time"] = { status = 401, body = '{"error_code":"401013"}' },
+    ["when there are too many requests, whatever is asked for"] = { status = 429, headers = { ["retry-after"] = "0" } },
+    ["whose dataset does not exist"] = { status = 400, body = '{"title":"Dataset 5c8 was not found"}' },
+  } do
+    it("waits " .. what .. ", says so, and goes on as soon as that is over", function()
+      with_sink(function(run)
+        run.server:set_faults { { match = {}, action = fault } }
+        local sink <close> = run.open()
+        assert(sink:write { n = 1 })
+        assert(sink:seal())
+        while sink:metrics().retries < 3 do assert(sink:poll(0.02)) end
+        local metrics = sink:metrics()
+        assert.equal(fault.status, metrics.last_error.status)
+        assert.equal(1, metrics.batches.planned)
+        assert.equal(0, #run.reports)
+        run.server:set_faults()
+        assert(sink:flush { timeout = 60 })
+        assert.equal("success", run.reports[1].status)
+        assert.equal(1, run.reports[1].records)
+      end)
+    end)
+  end
+
+  it("is kept for the next start where the sink itself has a defect, which is told", function()
+    with_sink(function(run)
+      local told
+      local sink = run.open(nil, { on_error = function(err) told = err end })
+      sink.platform.create = function() error "out of order" end
+      assert(sink:write { n = 1 })
+      local done, err = sink:flush { timeout = 30 }
+      assert.is_nil(done)
+      assert.matches("a defect of its own.*out of order.*stack traceback", err.message)
+      assert.matches("out of order", sink:metrics().blocked)
+      assert(sink:write { n = 2 })
+      assert(sink:poll())
+      assert.equal(err, told)
+      assert(sink:close())
+      local again <close> = run.open()
+      assert(again:flush { timeout = 30 })
+      local records = 0
+      for _, report in ipairs(run.reports) do records = records + report.records end
+      assert.equal(2, records)
     end)
   end)
 

@@ -110,6 +110,21 @@ describe("a sink", function()
     end)
   end)
 
+  it("seals when the time of a batch is over, also when the calendar's clock is set back meanwhile", function()
+    with_sinks({}, function(run)
+      local sink <close> = run:open { roll = { seconds = 1 } }
+      assert(sink:write { n = 1 })
+      while not sink.seal_at do assert(sink:poll(0.01)) end
+      local now = core.system.now
+      core.system.now = function() return now() - 24 * 3600 * 1000 end
+      local back <close> = setmetatable({}, { __close = function() core.system.now = now end })
+      local until_then = core.system.monotonic() + 20
+      while sink:metrics().batches.success == 0 and core.system.monotonic() < until_then do assert(sink:poll(0.05)) end
+      assert.is_table(back)
+      assert.equal(1, sink:metrics().batches.success)
+    end)
+  end)
+
   it("rejects what is no record, keeps it with the reason, and takes the others", function()
     with_sinks({}, function(run)
       local told = {}

@@ -13,7 +13,8 @@ end
 
 -- Why nothing goes on, or nil.
 local function blocked(self, status)
-  return status.broken or status.disk_error or self.stopped and "a batch failed, and after_failure is \"stop\""
+  return status.broken or self.defect and self.defect.message or status.disk_error
+    or self.stopped and "a batch failed, and after_failure is \"stop\""
     or status.full and status.full ~= "ring" and ("the spool is full (%s)"):format(status.full) or nil
 end
 

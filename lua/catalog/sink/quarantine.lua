@@ -75,14 +75,25 @@ function quarantine.fetch_rows(store, plan, name)
   return true
 end
 
+-- How many records and bytes segments have.
+local function sums_of(store, segments)
+  local records, bytes = 0, 0
+  for _, number in ipairs(segments) do
+    local segment = store.segments[number]
+    records, bytes = records + segment.records, bytes + segment.bytes
+  end
+  return records, bytes
+end
+
 -- What somebody who looks has to know.
-local function explanation(plan, segments)
+local function explanation(store, plan, segments)
   local fields = plan.fields or {}
   local texts = {}
   for i, problem in ipairs(problems.list(fields.errors)) do texts[i] = problem.text end
+  local records, bytes = sums_of(store, segments)
   return {
     what_to_do = EXPLAINED[plan.state], batch = plan.id, status = fields.status, errors = core.json.array(texts),
-    files = #segments, records = plan.records, bytes = plan.bytes, at = os.date("!%Y-%m-%dT%H:%M:%SZ"),
+    files = #segments, records = records, bytes = bytes, at = os.date("!%Y-%m-%dT%H:%M:%SZ"),
     damage = plan.damage, rows_error = plan.rows_error,
   }
 end
@@ -108,12 +119,12 @@ function quarantine.move(store, plan, kind, segments)
     ok, err = quarantine.fetch_rows(store, plan, directory .. "/rows.jsonl")
     if not ok then return nil, err end
   end
-  local why = explanation(plan, segments)
+  local why = explanation(store, plan, segments)
   local text, unfit = core.json.encode(why)
   if not text then return nil, unfit end
   ok, err = spool:job("save", directory .. "/why.json", text .. "\n")
   if not ok then return nil, err end
-  return { segments = segments, records = plan.records, bytes = plan.bytes, batch = plan.id, at = why.at }
+  return { segments = segments, records = why.records, bytes = why.bytes, batch = plan.id, at = why.at }
 end
 
 return quarantine

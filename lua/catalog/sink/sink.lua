@@ -64,6 +64,17 @@ local function note_failure(self, err)
   call_later(self, self.settings.on_error, err)
 end
 
+-- Does what goes on by itself. A defect in it must not end the rest: what is written still goes to the disk, and who
+-- looks sees why nothing is sent.
+local function keep_going(self, body, ...)
+  local fine, raised = xpcall(body, debug.traceback, self, ...)
+  if fine or self.closed then return end
+  self.defect = select(2, failure("batch", "the sink makes no batches any more, which is a defect of its own; what is "
+    .. "written is kept, and the next start sends it: %s", raised))
+  note_failure(self, self.defect)
+  self.spool:announce()
+end
+
 -- What a batch came to.
 local function report_of(self, plan)
   local fields = plan.fields or {}
@@ -93,14 +104,20 @@ end
 
 local function carry(self, plan)
   if not self.roller:carry(plan) then return false end
-  scheduler.begin(self.group:new_task(follow, self, plan))
+  scheduler.begin(self.group:new_task(keep_going, self, follow, plan))
   return true
 end
 
--- How long the batch that is being filled may wait, in seconds; nil: there is none.
+-- How long the batch that is being filled may wait, in seconds; nil: there is none. The calendar's clock is looked at
+-- once a batch, since it may be set; what was written before a start has no other.
 local function time_left(self)
-  local since = self.store:oldest_unsealed()
-  return since and self.settings.roll.seconds - (core.system.now() - since) / 1000
+  local since, seconds = self.store:oldest_unsealed(), self.settings.roll.seconds
+  if not since then return nil end
+  if since ~= self.filled_since then
+    local age = (core.system.now() - since) / 1000
+    self.filled_since, self.seal_at = since, clock() + seconds - math.min(math.max(age, 0), seconds)
+  end
+  return self.seal_at - clock()
 end
 
 -- The next batch to be made, or nil when something has to happen before.
@@ -228,10 +245,9 @@ function Client:sink(given)
   sink.store.rows = function(plan) return sink.platform:rows(plan) end
   sink.roller = new_roller(sink)
   sink.group = Group.new "detached"
-  for _, body in ipairs {
-    function() spool:listen(sink.store) end, function() roll(sink) end, function() look_around(sink) end,
-  } do
-    scheduler.begin(sink.group:new_task(body))
+  scheduler.begin(sink.group:new_task(spool.listen, spool, sink.store))
+  for _, body in ipairs { roll, look_around } do
+    scheduler.begin(sink.group:new_task(keep_going, sink, body))
   end
   warn_of_fixed_token(sink)
   return sink
@@ -328,6 +344,7 @@ function Sink:flush(given)
   if not ok then return nil, err end
   local last = self.store.last
   while self.store.first <= last do
+    if self.defect then return nil, self.defect end
     ok, err = self:wait(deadline)
     if not ok then
       if err then return nil, err end

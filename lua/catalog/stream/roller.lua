@@ -7,6 +7,7 @@
 -- was created, and what belongs to its store.
 -- @module catalog.stream.roller
 local core = require "catalog.core"
+local retry = require "catalog.client.retry"
 local rules = require "catalog.stream.rules"
 
 -- Pauses between tries, in seconds: the first, the longest, and how they grow.
@@ -141,7 +142,7 @@ local function pause(self, seconds, err)
     self.host.failed(err)
   end
   -- jittered, so that many do not ask at once
-  return self.host.pause(math.max(seconds * (0.5 + math.random() / 2), err and err.retry_after or 0))
+  return self.host.pause(math.max(seconds * (0.5 + math.random() / 2), err and retry.asked(err) or 0))
 end
 
 local function longer(seconds) return math.min(LONGEST, seconds * GROWTH) end
