@@ -195,7 +195,7 @@ test: deps-test
 	@$(MAKE) -s specs
 
 SPECS ?= spec
-specs: all host-c $(BUILD)/host
+specs: all host-c $(BUILD)/host $(BUILD)/disk.so
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
@@ -204,6 +204,12 @@ $(BUILD)/host: spec/scripts/host.c Makefile
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) -o $@ $< \
 	    $(shell pkg-config --libs $(LUA_PKG)) $(CURL_LIB) -Wl,-E
+
+# What stands before libc in a program whose disk is to fail, or to be slow.
+$(BUILD)/disk.so: spec/scripts/disk.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LDFLAGS) $(SHARED) -o $@ $< -ldl
 
 # BENCH='--quick sequential' chooses.
 BARE := $(BUILD)/bench/bare.so
@@ -277,7 +283,7 @@ $(BUILD)/harness: spec/fuzz/fuzz.c Makefile
 
 # Prints what it has measured.
 torture: deps-dev
-	@$(MAKE) -s all $(BUILD)/host
+	@$(MAKE) -s all $(BUILD)/host $(BUILD)/disk.so
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(LUA) spec/torture/run.lua
 
 # What takes too long for each change. Each script ends with a line of `ok`, of `failed`, or of `pending` and

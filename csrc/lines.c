@@ -5,6 +5,7 @@
 #include "lines.h"
 
 #include "lines_array.h"
+#include "lines_check.h"
 #include "plain.h"
 #include "utf8.h"
 
@@ -333,5 +334,6 @@ int cat_lines_open(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"fault", lines_fault}, {"split_array", lines_split_array}, {NULL, NULL}};
     luaL_newlib(L, functions);
+    luaL_setfuncs(L, cat_lines_check, 0);
     return 1;
 }

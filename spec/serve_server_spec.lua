@@ -1,5 +1,6 @@
 -- How the server listens, how many requests are under way at once, and how it ends.
 local exchange = require "support.exchange"
+local readable = require "support.poll"
 local serving = require "support.serving"
 local shell = require "support.shell"
 local socket = require "cqueues.socket"
@@ -35,22 +36,35 @@ local function read_answer(connection)
   return tonumber(status), length and tonumber(length) > 0 and connection:read(tonumber(length)) or ""
 end
 
+-- Calls `body(server, set_disk)` with a server whose disk does what is set.
+local function with_disk(body)
+  shell.with_directory(function(directory)
+    local path = directory .. "/disk"
+    serving.run("", function(server)
+      body(server, function(text) shell.write(path, text) end)
+    end, serving.disk(path))
+  end)
+end
+
 describe("catalog serve", function()
   it("answers requests that wait for the disk together, and others meanwhile", function()
-    serving.run("", function(server)
+    with_disk(function(server, set_disk)
       local connections = {}
+      set_disk "hang"
       for i = 1, 8 do
         connections[i] = connect(server.port)
         send(connections[i], post(RECORD))
       end
+      server:wait_for(function() return server:metric "catalog_sink_records_total" == 8 end)
       assert.equal(200, (server:request("GET", "/health")))
-      assert.equal(200, (server:request("GET", "/metrics"))) -- those have not been answered
+      for _, connection in ipairs(connections) do assert.is_false(readable(connection:pollfd(), 0.01)) end
+      set_disk ""
       for _, connection in ipairs(connections) do
         assert.equal(200, (read_answer(connection)))
         connection:close()
       end
       assert.equal(RECORD:rep(8), server:taken())
-    end, "export SYNC=0.3;")
+    end)
   end)
 
   it("takes one request after another on a connection, and those that are sent at once", function()
@@ -128,14 +142,14 @@ describe("catalog serve", function()
       assert.equal("", exchange.raw(server.port, "nonsense\r\n\r\n"))
       local output, status = server:stop()
       assert.same({ "", 0 }, { output, status })
-    end, "export SYNC=0.1;")
+    end)
   end)
 end)
 
 describe("catalog serve listens", function()
   local function refused(words, before)
     return shell.with_directory(function(directory)
-      local server <close> = serving.start(directory, words, before)
+      local server <close> = serving.start(directory, words, { before = before })
       local output, status = server.program:finish()
       assert.equal(1, status, output)
       return (server.said:gsub(" %[config%]$", ""))
@@ -147,7 +161,7 @@ describe("catalog serve listens", function()
       local path = directory .. "/socket"
       local words = "--listen unix:" .. path
       for _ = 1, 2 do
-        local server <close> = serving.start(directory, words, "umask 0;")
+        local server <close> = serving.start(directory, words, { before = "umask 0;" })
         assert.equal("catalog: takes records at unix:" .. path, server.said)
         assert.equal("srw-------", shell.run("ls -l " .. path):match "^%S+")
         local connection = connect(path)
@@ -187,10 +201,12 @@ describe("catalog serve listens", function()
     shell.with_directory(function(directory)
       local path = directory .. "/socket"
       local by = ("systemd-socket-activate -l %s"):format(path)
-      for _, name in ipairs { "LUA_PATH", "LUA_CPATH", "AEP_ORG", "AEP_API_KEY", "AEP_ACCESS_TOKEN" } do
+      for _, name in ipairs {
+        "LUA_PATH", "LUA_CPATH", "AEP_BASE_URL", "AEP_IMS_URL", "AEP_ORG", "AEP_API_KEY", "AEP_ACCESS_TOKEN_FILE",
+      } do
         by = by .. " -E " .. name
       end
-      local server <close> = serving.start(directory, "--listen fd", nil, by .. " env")
+      local server <close> = serving.start(directory, "--listen fd", { by = by .. " env" })
       assert.equal(("Listening on %s as 3."):format(path), server.said)
       local connection = connect(path)
       send(connection, post(RECORD))
@@ -212,18 +228,35 @@ end)
 
 describe("catalog serve, ended", function()
   it("answers what it has, and takes no more", function()
-    serving.run("", function(server)
+    with_disk(function(server, set_disk)
       local connection, idle = connect(server.port), connect(server.port)
+      set_disk "hang"
       send(idle, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n{")
       send(connection, post(RECORD))
-      assert.equal(200, (server:request("GET", "/health")))
-      local output, status = server:stop()
-      assert.same({ "", 0 }, { output, status })
+      server:wait_for(function() return server:metric "catalog_sink_records_total" == 1 end)
+      server.program:signal "TERM"
+      set_disk ""
+      assert.same({ "", 0 }, { server.program:finish() })
       assert.equal(200, (read_answer(connection)))
       connection:close()
       idle:close()
       assert.equal(RECORD, server:taken())
-    end, "export SYNC=0.2;")
+    end)
+  end)
+
+  it("says how many records the disk has not taken, and fails", function()
+    with_disk(function(server, set_disk)
+      assert.equal(200, (server:post(RECORD)))
+      local connection = connect(server.port)
+      set_disk "fail"
+      send(connection, post(RECORD:rep(3)))
+      server:wait_for(function() return server:metric "catalog_sink_blocked" == 1 end)
+      local output, status = server:stop()
+      assert.same({ 1, "catalog: 3 records were not written to the spool: Input/output error [config]\n" },
+        { status, output })
+      assert.equal(503, (read_answer(connection)))
+      connection:close()
+    end)
   end)
 
   it("goes on after SIGHUP, which lets it read its token again", function()
@@ -249,7 +282,7 @@ describe("catalog serve, ended", function()
       local manager = assert(socket.listen { path = path, type = socket.SOCK_DGRAM })
       manager:setmode("b", "bn")
       manager:settimeout(10)
-      local server <close> = serving.start(directory, "", ("export NOTIFY_SOCKET=%s;"):format(path))
+      local server <close> = serving.start(directory, "", { before = ("export NOTIFY_SOCKET=%s;"):format(path) })
       assert.equal("READY=1", (manager:recv(7)))
       server:stop()
       assert.equal("STOPPING=1", (manager:recv(10)))

@@ -1,16 +1,17 @@
 -- Commands and temporary directories.
 local shell = {}
 
--- A sanitizer is preloaded for the interpreter's sake; curl hangs under it, and others need it as little.
-local PRELOADED <const> = os.getenv "LD_PRELOAD"
+--- The sanitizers' library, or "": it is preloaded for the interpreter's sake; curl hangs under it, and others need it as
+-- little.
+shell.PRELOADED = os.getenv "LD_PRELOAD" or ""
 
-local INTERPRETER <const> = os.getenv "LUA" or "lua5.4"
+shell.INTERPRETER = os.getenv "LUA" or "lua5.4"
 
 --- What stands before a command that loads the module: the sanitizers' library, where they are on.
-shell.PRELOAD = PRELOADED and "LD_PRELOAD=" .. PRELOADED .. " " or ""
+shell.PRELOAD = shell.PRELOADED ~= "" and "LD_PRELOAD=" .. shell.PRELOADED .. " " or ""
 
 --- The interpreter, as words of a command.
-shell.LUA = shell.PRELOAD .. INTERPRETER
+shell.LUA = shell.PRELOAD .. shell.INTERPRETER
 
 --- A word, quoted for sh.
 function shell.quote(word)

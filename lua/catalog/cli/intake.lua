@@ -46,7 +46,7 @@ local function write(run, lines, source, position, shown, before)
     if taken then
       run:show_full(nil)
       if rejected ~= "repeated" and rejected > 0 then tell_rejected(run, faults, rejected, shown, before) end
-      if before.lines and rejected ~= "repeated" then before.lines = before.lines + taken + rejected end
+      if before.lines then before.lines = before.lines + core.lines.count(lines, 1, #lines + 1) end
       return true
     end
     if rejected.code ~= "full" then return nil, rejected end

@@ -1,10 +1,9 @@
 --- `catalog serve`: records that others send by HTTP.
 -- @module catalog.cli.serve
-local Routes = require "catalog.serve.routes"
-local Server = require "catalog.serve.server"
-local Token = require "catalog.serve.token"
+local Group = require "catalog.scheduler.group"
 local core = require "catalog.core"
-local load_httpd = require "catalog.serve.httpd"
+local intake = require "catalog.serve.intake"
+local listening = require "catalog.cli.listening"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 local scheduler = require "catalog.scheduler.scheduler"
@@ -12,9 +11,9 @@ local sinks = require "catalog.cli.sinks"
 
 local serve = {}
 
--- How long a request waits for room in the spool before its sender is told to come again; and how long the end may
--- take, for requests and for the disk, in seconds.
-local ROOM_TIMEOUT <const>, DRAIN_TIMEOUT <const>, CLOSE_TIMEOUT <const> = 5, 0.5, 1
+-- How long a request waits for a disk that is slow before its sender is told to come again; how long the end may take,
+-- for requests and for the disk; and how often sinks are looked after; in seconds.
+local ROOM_TIMEOUT <const>, DRAIN_TIMEOUT <const>, CLOSE_TIMEOUT <const>, LOOK <const> = 5, 0.5, 1, 1
 
 local RESERVED <const> = { health = true, ready = true, metrics = true }
 
@@ -69,14 +68,52 @@ local function open_sinks(session, streams)
   return true
 end
 
+-- Closes a sink; what fails is noted in its stream.
+local function close_sink(stream)
+  local ok, err = stream.sink:close { timeout = CLOSE_TIMEOUT }
+  stream.lost = not ok and err or nil
+end
+
+-- Closes all of them at once: a slow disk is waited for once.
 local function close_sinks(streams)
-  local first
+  local group = Group.new "detached"
   for _, stream in ipairs(streams) do
-    local ok, err = true, nil
-    if stream.sink then ok, err = stream.sink:close { timeout = CLOSE_TIMEOUT } end
-    first = first or not ok and err or nil
+    if stream.sink then scheduler.begin(group:new_task(close_sink, stream)) end
   end
-  return first
+  group:wait()
+  local lost
+  for _, stream in ipairs(streams) do
+    if lost and stream.lost then problem.tell(lost) end -- the last one is told by who called
+    lost = stream.lost or lost
+  end
+  return lost
+end
+
+-- --- what goes on without requests ---
+
+-- Says what a sink does not go on for, once until it is something else.
+local function tell_obstacle(stream)
+  local why = intake.obstacle(stream.sink)
+  if why and why ~= stream.told then output.note("catalog: " .. problem.translate(why)) end
+  stream.told = why
+end
+
+-- Looks each second what the disk and the platform say, so that it is known before a request comes.
+local function look_after(stream)
+  repeat
+    stream.sink:sync()
+    stream.sink:poll()
+    tell_obstacle(stream)
+  until not scheduler.sleep(LOOK)
+end
+
+local function begin_to_look(streams)
+  local group = Group.new "detached"
+  for _, stream in ipairs(streams) do scheduler.begin(group:new_task(look_after, stream)) end
+  return setmetatable({}, { __close = function()
+    group:cancel()
+    group:abandon()
+  end })
 end
 
 -- --- from the start to the end ---
@@ -84,13 +121,6 @@ end
 local function tell_manager(text)
   local told, err = core.system.notify(text)
   if told == nil then problem.tell(err) end
-end
-
-local function read_again(session, token)
-  local ok, err = true, nil
-  if token then ok, err = token:read() end
-  if not ok then problem.tell(err) end
-  session:read_credentials()
 end
 
 -- Waits for a signal that ends the program.
@@ -109,43 +139,35 @@ local function wait_for_end(signals, on_hangup)
   end
 end
 
-local function run(session, server, routes, token)
-  local streams, signals <close> = routes.streams, assert(core.system.catch_signals())
+-- From when the sinks are open to the signal.
+local function take_requests(session, server, streams, signals)
+  local _ <close> = begin_to_look(streams)
+  server:open()
+  tell_manager "READY=1"
+  if not session.arguments.quiet then output.note("catalog: takes records at " .. server.url) end
+  wait_for_end(signals, function()
+    server:read_again()
+    session:read_credentials()
+  end)
+  tell_manager "STOPPING=1"
+  server:drain(DRAIN_TIMEOUT)
+end
+
+local function run(session, server, streams)
+  local signals <close> = assert(core.system.catch_signals())
   local opened, err = open_sinks(session, streams)
-  if opened then
-    routes.state = "running"
-    tell_manager "READY=1"
-    if not session.arguments.quiet then output.note("catalog: takes records at " .. server.url) end
-    wait_for_end(signals, function() read_again(session, token) end)
-    routes.state = "ending"
-    tell_manager "STOPPING=1"
-    server:drain(DRAIN_TIMEOUT)
-  end
+  if opened then take_requests(session, server, streams, signals) end
   local lost = close_sinks(streams)
   if not opened or lost then return nil, err or lost end
   return problem.OK
 end
 
-local function token_of(arguments)
-  if not arguments.listen_token_file then return nil end
-  return Token.new(arguments.listen_token_file)
-end
-
 function serve.run(session)
   local arguments = session.arguments
-  local httpd, missing = load_httpd "catalog serve"
-  if not httpd then return nil, missing end
-  local token, unread = token_of(arguments)
-  if unread then return nil, unread end
-  local routes = Routes.new(streams_of(arguments), {
-    token = token, body_bytes = arguments.body_bytes, codings = httpd.codings,
-  })
-  local server <close>, err = Server.start(arguments.listen, routes, {
-    body_bytes = arguments.body_bytes, beyond = token ~= nil,
-  })
+  local streams = streams_of(arguments)
+  local server <close>, err = listening.start("catalog serve", arguments.listen, arguments, streams)
   if not server then return nil, err end
-  routes.answered = server.answered
-  return run(session, server, routes, token)
+  return run(session, server, streams)
 end
 
 return serve

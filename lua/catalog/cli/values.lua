@@ -39,7 +39,7 @@ end
 function KINDS.size(text, option)
   local bytes = measured(text, SIZES)
   if not bytes then return nil, ("'%s' is no size, such as 16MiB"):format(text) end
-  return check_range(math.tointeger(bytes // 1) or math.maxinteger, text, option, 1)
+  return check_range(math.tointeger(bytes // 1) or math.maxinteger, text, option, option.least or 1)
 end
 
 function KINDS.time(text, option)

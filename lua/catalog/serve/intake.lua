@@ -8,9 +8,6 @@ local core = require "catalog.core"
 
 local intake = {}
 
--- How many bad lines are told, as a sink does.
-local TOLD <const> = 10
-
 -- After how many seconds the sender is to try again: when the spool is full, and when there are too many bodies.
 local WHEN_FULL <const>, WHEN_CROWDED <const> = "10", "1"
 
@@ -47,37 +44,6 @@ local function lines_of(body)
   return nil, "the array cannot be read: " .. fault
 end
 
--- --- whether it can be used ---
-
-local function fault_of(line, longest)
-  if #line > longest then return ("the record has %d bytes, and %d are the most"):format(#line, longest) end
-  return core.lines.fault(line)
-end
-
--- Looks at lines until `ends` says that it is enough: it is called with what is wrong with a line, or nil.
-local function look_at(lines, longest, ends)
-  for line in lines:gmatch "[^\n]+" do
-    line = line:gsub("\r$", "")
-    if line ~= "" and ends(fault_of(line, longest)) then return end
-  end
-end
-
--- How many lines there are until it is clear that something can be used, and what is wrong with them. All is looked at
--- where all has to be good.
-local function check(lines, longest, is_strict)
-  local count, bad, faults, usable = 0, 0, {}, false
-  look_at(lines, longest, function(fault)
-    count = count + 1
-    if not fault then
-      usable = true
-      return not is_strict
-    end
-    bad = bad + 1
-    if #faults < TOLD then faults[#faults + 1] = { line = count, reason = fault } end
-  end)
-  return bad > 0 and (is_strict or not usable), bad, faults
-end
-
 -- --- what the sender is told ---
 
 local function outcome(status, accepted, rejected, faults, more)
@@ -87,9 +53,19 @@ local function outcome(status, accepted, rejected, faults, more)
 end
 
 -- A sink that cannot go on: the sender keeps what it has, and tries again.
-local function refusal(err)
-  if err.kind == "limit" then return answers.problem(429, err.message, { ["retry-after"] = WHEN_FULL }) end
-  return answers.problem(503, err.message, { ["retry-after"] = WHEN_FULL })
+local function refusal(sink, err, explain)
+  local status, text = 503, intake.obstacle(sink) or err.message
+  if err.kind == "limit" then status, text = 429, err.message end
+  return answers.problem(status, explain(text), { ["retry-after"] = WHEN_FULL })
+end
+
+--- Why a sink does not go on.
+-- @tparam catalog.sink sink
+-- @treturn ?string nil: it does
+function intake.obstacle(sink)
+  local full, numbers, closed = sink:limit_reached(), sink:metrics()
+  if full or closed then return (full or closed).message end
+  return numbers.blocked and ("the spool %s: %s"):format(sink.settings.spool, numbers.blocked)
 end
 
 local function unread(request, body_bytes)
@@ -113,25 +89,37 @@ local function is_strict(request)
   return ("&" .. request.query .. "&"):find("&strict=1&", 1, true) ~= nil
 end
 
+-- Writes lines, and waits until they are on disk. Nil and an error as of the sink.
+local function write(sink, lines, source, position)
+  local full = sink:limit_reached() -- else it would wait for room, which may take hours
+  if full then return nil, full end
+  local taken, rejected, told = sink:write_lines(lines, source, position)
+  if not taken then return nil, rejected end
+  local ok, err = sink:sync()
+  if not ok then return nil, err end
+  return taken, rejected, told
+end
+
 --- Puts the records of a request into a sink. It returns when they are on disk.
 -- @tparam catalog.sink sink
 -- @tparam table request
--- @tparam integer body_bytes the largest body
+-- @tparam table given `body_bytes` (the largest body), `explain(text)` (what the sink says, for the sender)
 -- @treturn table answer
-function intake.take(sink, request, body_bytes)
-  local refused = unread(request, body_bytes)
+function intake.take(sink, request, given)
+  local refused = unread(request, given.body_bytes)
   if refused then return refused end
   local source, position = intake.origin(request.headers)
   if source == false then return answers.problem(400, position) end
   local lines, unreadable = lines_of(request.body)
   if not lines then return answers.problem(400, unreadable) end
   request.body = nil
-  local is_useless, bad, faults = check(lines, sink.settings.record_bytes, is_strict(request))
-  if is_useless then return outcome(400, 0, bad, faults, { error = "nothing of this request was taken" }) end
-  local taken, rejected, told = sink:write_lines(lines, source, position)
-  if not taken then return refusal(rejected) end
-  local ok, err = sink:sync()
-  if not ok then return refusal(err) end
+  local all = is_strict(request)
+  local is_usable, bad, faults = core.lines.check(lines, sink.settings.record_bytes, all)
+  if bad > 0 and (all or not is_usable) then
+    return outcome(400, 0, bad, faults, { error = "nothing of this request was taken" })
+  end
+  local taken, rejected, told = write(sink, lines, source, position)
+  if not taken then return refusal(sink, rejected, given.explain) end
   if rejected == "repeated" then return outcome(200, 0, 0, {}, { repeated = true }) end
   return outcome(200, taken, rejected, told)
 end

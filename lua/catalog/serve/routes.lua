@@ -19,13 +19,14 @@ local VIEWS <const> = {}
 
 --- What leads to sinks, and to what is known of them.
 -- @tparam {table,...} streams each `dataset` and, where there are several, `name`; and `sink` once it is open
--- @tparam table given `token` (of `catalog.serve.token`, or nil); `codings` (a list) and `body_bytes` (the largest
---   body), or `reads_only` (true: no records are taken)
+-- @tparam table given `token` (of `catalog.serve.token`, or nil); `explain(text)` (default: what sinks say is told as it
+--   is); `codings` (a list) and `body_bytes` (the largest body), or `reads_only` (true: no records are taken)
 -- @treturn table `state`: `starting`, `running` or `ending`; `answered`, what a server has answered
 function Routes.new(streams, given)
   local self = setmetatable({
     streams = streams, posts = {}, state = "starting", token = given.token, body_bytes = given.body_bytes,
     codings = {}, coding_names = table.concat(given.codings or {}, ", "), answered = nil,
+    explain = given.explain or function(text) return text end,
   }, Routes)
   for _, coding in ipairs(given.codings or {}) do self.codings[coding] = coding end
   if given.reads_only then return self end
@@ -113,8 +114,8 @@ VIEWS["/health"] = function() return answers.text(200, "alive\n") end
 
 VIEWS["/ready"] = function(self)
   local why = CLOSED[self.state]
-  for _, stream in ipairs(self.streams) do why = why or stream.sink:metrics().blocked end
-  if why then return answers.text(503, core.failure.line(tostring(why)) .. "\n") end
+  for _, stream in ipairs(self.streams) do why = why or intake.obstacle(stream.sink) end
+  if why then return answers.text(503, core.failure.line(self.explain(why)) .. "\n") end
   return answers.text(200, "ready\n")
 end
 
@@ -134,7 +135,7 @@ function Routes:answer(request)
   local view = VIEWS[request.path]
   if view then return view(self) end
   local refused = closed(self)
-  return refused or intake.take(self.posts[request.path].sink, request, self.body_bytes)
+  return refused or intake.take(self.posts[request.path].sink, request, self)
 end
 
 return Routes

@@ -96,12 +96,13 @@ end
 -- @tparam table place `{ address, port }`, `{ path }` of a socket, or `{ inherited = true }`
 -- @tparam table routes `admit(self, request)` is called when the headers are there, and gives an answer where the body
 --   need not come, or nil and the coding of the body; `answer(self, request)` gives the answer, in a task of its own
--- @tparam table given `body_bytes` (the largest body); `beyond` (true: other machines may reach it)
+-- @tparam table given `name` (begins what is said on stderr); `body_bytes` (the largest body); `beyond` (true: other
+--   machines may reach it)
 -- @treturn[1] table `answered` (status -> how many), `url`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
 function Server.start(place, routes, given)
-  local module, missing = load_httpd "catalog serve"
+  local module, missing = load_httpd(given.name)
   if not module then return nil, missing end
   local where, unplaced = placed(place)
   if not where then return nil, unplaced end
@@ -110,7 +111,7 @@ function Server.start(place, routes, given)
   }, Server)
   local httpd, why = module.start {
     address = where.address, port = where.port, path = where.path, descriptor = where.descriptor,
-    beyond = given.beyond, name = "catalog serve", strict = true, connections = CONNECTIONS,
+    beyond = given.beyond, name = given.name, strict = true, connections = CONNECTIONS,
     max_body = given.body_bytes, max_bodies = LARGEST_BODIES * math.max(given.body_bytes, LARGE),
     open = function(request) return open(self, request) end,
     handle = function(request, reply) return handle(self, request, reply) end,

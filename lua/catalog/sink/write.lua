@@ -79,6 +79,12 @@ local function full(self)
   return nil, err
 end
 
+--- Whether one of the limits is reached, so that a write would wait.
+-- @treturn ?table error of kind `limit` with code `full`; nil: there is room
+function Sink:limit_reached()
+  if not self:unusable() and FULL[self.core:status().full] then return select(2, full(self)) end
+end
+
 -- When a call that begins now has to have room; 0: it does not wait.
 local function deadline_of(self, waits)
   if not waits then return 0 end
@@ -256,9 +262,8 @@ end
 
 -- --- many lines ---
 
--- Rejects one line of many.
+-- Rejects one line of many. Its number is that of an editor: empty ones count.
 local function reject_line(self, call, text, reason, name, deadline)
-  call.line = call.line + 1
   local where = { source = name, line = call.line }
   local ok, err = step(self, deadline, "reject", rejected.of_text(text, reason, where))
   if not ok then return nil, err end
@@ -276,11 +281,13 @@ local function take_lines(self, call, text, name, deadline)
   while first <= #text do
     local behind, count, fault, next_line = self.core:write_lines(text, first)
     if not behind then return nil, count end
-    call.taken, call.line, first = call.taken + count, call.line + count, behind
+    call.taken, first = call.taken + count, behind
+    if count > 0 then deadline = deadline_of(self, true) end -- a long call goes on as long as there is room
     local ok, err = true, nil
     if fault == "room" then
       ok, err = wait_for_room(self, deadline)
     elseif fault then
+      call.line, call.counted = call.line + core.lines.count(text, call.counted, behind), behind
       ok, err = reject_line(self, call, without_end(text:sub(behind, next_line - 1)), fault, name, deadline)
       first = next_line
     end
@@ -314,7 +321,8 @@ function Sink:write_lines(text, name, position)
     local made <close>, busy = begin(self, deadline)
     if not made then return nil, busy end
     call = made
-    call.taken, call.rejected, call.line, call.faults, call.told = 0, 0, 0, {}, {}
+    call.taken, call.rejected, call.faults, call.told = 0, 0, {}, {}
+    call.line, call.counted = 1, 1 -- the number of the line that begins at a byte
     ok, err = take_lines(self, call, text, name, deadline)
     if ok then ok, err = commit(self, call, source, position, deadline) end
     if not ok then return nil, err end
