@@ -27,9 +27,14 @@ function serving.start(directory, words, given)
     ("lua/catalog/cli/main.lua serve --spool %s/spool %s%s"):format(directory,
       words:find "--dataset" and "" or "--dataset d ", words:find "--listen " and words or "--listen 127.0.0.1:0 " .. words),
     before, given.by)
-  local line = started:line()
+  local said, line = {}, nil
+  repeat
+    said[#said + 1], line = line, started:line()
+  until not line or line:find "takes records at" or line:find "^Listening on"
+  said[#said + 1] = line
   return setmetatable({
-    program = started, directory = directory, said = line, port = math.tointeger(tonumber((line or ""):match ":(%d+)$")),
+    program = started, directory = directory, said = table.concat(said, "\n"),
+    port = math.tointeger(tonumber((line or ""):match ":(%d+)$")),
   }, Serving)
 end
 
@@ -38,7 +43,7 @@ function serving.run(words, body, before)
   shell.with_directory(function(directory)
     local service <close> = assert(emulator.start { data_dir = directory .. "/data" })
     local server <close> = serving.start(directory, words, { url = service.url, before = before })
-    assert(server.said:find "^catalog: takes records at ", server.said)
+    assert(server.said:find "catalog: takes records at ", server.said)
     server.service = service
     body(server)
   end)
