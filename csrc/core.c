@@ -9,7 +9,7 @@
 #include "fs.h"
 #include "journal.h"
 #include "json.h"
-#include "lines.h"
+#include "lines_module.h"
 #include "listener.h"
 #include "pipe.h"
 #include "spool.h"

@@ -1,15 +1,10 @@
-/*** JSON lines: one JSON object a line, as it is written to files and sent.
- *
- * The check goes over each byte once, and eight bytes at a time over what is plain in strings.
- * @module catalog.core.lines */
+/* Whether a line is one JSON object. The check goes over each byte once, and eight bytes at a time
+ * over what is plain in strings. */
 #include "lines.h"
 
-#include "lines_array.h"
-#include "lines_check.h"
 #include "plain.h"
 #include "utf8.h"
 
-#include <lauxlib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -290,50 +285,4 @@ const char *cat_line_fault(const char *text, size_t length) {
         }
     }
     return s.fault;
-}
-
-/* --- what Lua sees --- */
-
-/*** Checks whether a text is one JSON object on one line.
- * @function fault
- * @tparam string text without the line break at its end
- * @treturn[1] nil it is
- * @treturn[2] string why it is not, as a clause: `there is no colon behind a name in it` */
-static int lines_fault(lua_State *L) {
-    size_t length;
-    const char *text = luaL_checklstring(L, 1, &length);
-    lua_pushstring(L, cat_line_fault(text, length));
-    return 1;
-}
-
-/*** Makes lines of a JSON array: each element is one, whatever it is and however it was laid out.
- * Whether a line is an object `fault` knows.
- * @function split_array
- * @tparam string text the array
- * @treturn[1] string the lines, each with a line break behind it
- * @treturn[1] integer how many there are
- * @treturn[2] nil
- * @treturn[2] string why it is no array, or its elements cannot be told apart */
-static int lines_split_array(lua_State *L) {
-    size_t length, written = 0, count = 0;
-    const char *text = luaL_checklstring(L, 1, &length);
-    luaL_Buffer lines;
-    char *room = luaL_buffinitsize(L, &lines, length);
-    const char *fault = cat_array_lines(text, length, room, &written, &count);
-    if (fault) {
-        lua_pushnil(L);
-        lua_pushstring(L, fault);
-        return 2;
-    }
-    luaL_pushresultsize(&lines, written);
-    lua_pushinteger(L, (lua_Integer)count);
-    return 2;
-}
-
-int cat_lines_open(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"fault", lines_fault}, {"split_array", lines_split_array}, {NULL, NULL}};
-    luaL_newlib(L, functions);
-    luaL_setfuncs(L, cat_lines_check, 0);
-    return 1;
 }

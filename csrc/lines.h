@@ -2,7 +2,6 @@
 #ifndef CAT_LINES_H
 #define CAT_LINES_H
 
-#include <lua.h>
 #include <stddef.h>
 
 /* NULL when the bytes are one JSON object (RFC 8259) on one line, blanks around it or not. Else why
@@ -10,8 +9,5 @@
  * long as the program does. A line break is one wherever it stands, at the end too, be it \n or \r:
  * some readers end a line at either. It takes no memory, and no text is too long for it. */
 const char *cat_line_fault(const char *text, size_t length);
-
-/* Pushes the table of functions that Lua sees as core.lines; returns 1. */
-int cat_lines_open(lua_State *L);
 
 #endif

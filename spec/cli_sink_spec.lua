@@ -1,5 +1,6 @@
 -- `catalog sink`: where its records come from, what is told, and how it ends.
 local command = require "support.command"
+local exchange = require "support.exchange"
 local shell = require "support.shell"
 local sinking = require "support.sinking"
 
@@ -257,5 +258,32 @@ describe("the progress of catalog sink", function()
       assert.matches("\r5 records, %d+/s; spool [%d.]+ k?B; batches 1 sent", output)
       assert.matches("catalog: batch %w+: success, 5 records", output)
     end)
+  end)
+
+  it("shows its numbers by HTTP", function()
+    sinking.run(function(run)
+      shell.write(run.directory .. "/token", "s3cret\n")
+      shell.run(("mkfifo %s/pipe"):format(run.directory))
+      local started <close> = run:start(("--metrics-listen 127.0.0.1:0 --listen-token-file %s/token %s/pipe"):format(
+        run.directory, run.directory))
+      local pipe <close> = assert(io.open(run.directory .. "/pipe", "w"))
+      pipe:write(numbers(1, 3), "none\n")
+      pipe:flush()
+      local said
+      repeat said = started:line() until not said or said:find "shows its numbers"
+      local port = math.tointeger(tonumber(said:match "^catalog: shows its numbers at http://127%.0%.0%.1:(%d+)$"))
+      local headers = { Authorization = "Bearer s3cret" }
+      run:wait_for(function()
+        local status, text = exchange.request(port, "GET", "/metrics", headers)
+        return status == 200 and text:find('\ncatalog_sink_records_total{dataset="d"} 3\n', 1, true)
+          and text:find('\ncatalog_sink_rejected_total{dataset="d"} 1\n', 1, true)
+      end)
+      local status, text = exchange.request(port, "GET", "/ready")
+      assert.same({ 200, "ready\n" }, { status, text })
+      assert.equal(401, (exchange.request(port, "GET", "/metrics")))
+      assert.equal(404, (exchange.request(port, "POST", "/", headers, "{}")))
+    end)
+    assert.matches("%-%-listen%-token%-file is for %-%-metrics%-listen", (command.run(sinking.DOWN,
+      "sink --dataset d --spool /nowhere --listen-token-file x </dev/null")))
   end)
 end)

@@ -264,3 +264,28 @@ describe("an array", function()
     end
   end)
 end)
+
+describe("lines of a text", function()
+  local check, count = core.lines.check, core.lines.count
+
+  it("are looked at up to the first that can be used, or all of them", function()
+    assert.same({ true, 0, {} }, { check('{"n":1}\nnone\n', 10, false) })
+    assert.same({ true, 1, { { line = 2, reason = "it is no JSON object" } } }, { check('{"n":1}\nnone\n', 10, true) })
+    assert.same({ true, 1, { { line = 3, reason = "it is no JSON object" } } }, { check('\r\n\nnone\n{}\nnone', 10, false) })
+    assert.same({ false, 2, { { line = 1, reason = "it is longer than record_bytes" }, { line = 2, reason = "it ends too early" } } },
+      { check('{"n":12345}\r\n{"n":\r', 10, false) })
+    assert.same({ true, 0, {} }, { check('{"n":1234}\r\n', 10, true) })
+    for _, text in ipairs { "", "\n", "\r\n\n" } do assert.same({ false, 0, {} }, { check(text, 10, true) }) end
+    local usable, bad, faults = check(("none\n"):rep(50), 10, true)
+    assert.same({ false, 50, 10, 10 }, { usable, bad, #faults, faults[10].line })
+  end)
+
+  it("are counted by their ends", function()
+    local text = "a\nb\n\nc"
+    assert.same({ 3, 0, 1, 2, 0 }, { count(text, 1, #text + 1), count(text, 1, 1), count(text, 1, 3), count(text, 3, 6),
+      count("", 1, 1) })
+    for _, bad in ipairs { { 0, 1 }, { 1, #text + 2 }, { 3, 2 }, { #text + 2, #text + 2 } } do
+      assert.has_error(function() count(text, bad[1], bad[2]) end)
+    end
+  end)
+end)

@@ -92,6 +92,11 @@ local SINK <const> = {
   { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000, help = "How many files go at a time." },
 }
 
+local LISTEN_TOKEN <const> = {
+  name = "listen-token-file", value = "FILE", completes = "files",
+  help = "A file with the token that requests need: Authorization: Bearer.",
+}
+
 local function joined(...)
   local all = {}
   for _, list in ipairs { ... } do table.move(list, 1, #list, #all + 1, all) end
@@ -151,6 +156,9 @@ options.COMMANDS = {
       { name = "follow", help = "Follow the files by their names, as tail -F does, over rotations." },
       { name = "confirm", help = "Answer OK at the start, and to each line once it is on disk." },
       { name = "wait", help = "At the end of the input, wait until all is in the platform." },
+      { name = "metrics-listen", value = "WHERE", kind = "listen",
+        help = "ADDRESS:PORT or unix:PATH, where GET /metrics, /ready and /health show how it goes." },
+      LISTEN_TOKEN,
     }, WAITING),
   },
   {
@@ -172,8 +180,7 @@ options.COMMANDS = {
     }, SINK, {
       { name = "listen", value = "WHERE", kind = "listen", required = true,
         help = "ADDRESS:PORT, or unix:PATH, or fd: the socket that systemd has opened." },
-      { name = "listen-token-file", value = "FILE", completes = "files",
-        help = "A file with the token that requests need: Authorization: Bearer." },
+      LISTEN_TOKEN,
       { name = "body-bytes", value = "SIZE", kind = "size", default = 67108864, most = 1 << 30,
         help = "The largest body, decoded." },
     }),

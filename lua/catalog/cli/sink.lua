@@ -5,6 +5,7 @@ local Watch = require "catalog.cli.watch"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local intake = require "catalog.cli.intake"
+local listening = require "catalog.cli.listening"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 local sinks = require "catalog.cli.sinks"
@@ -42,6 +43,9 @@ end
 function sink.check(arguments)
   local fault, reads_input = fault_of_files(arguments)
   if fault then return fault end
+  if arguments.listen_token_file and not arguments.metrics_listen then
+    return "--listen-token-file is for --metrics-listen"
+  end
   if arguments.wait and (arguments.follow or arguments.confirm) then
     return "--wait is for what has an end: standard input or files"
   end
@@ -197,9 +201,7 @@ local function finish(run)
   return judge(run, metrics)
 end
 
-local function run_all(session, watch)
-  local run, err = open(session, watch)
-  if not run then return nil, err end
+local function run_all(run)
   local ok, failed = take(run)
   if ok then ok, failed = seal(run) end
   local code, unwritten = finish(run)
@@ -207,10 +209,30 @@ local function run_all(session, watch)
   return code, unwritten
 end
 
+-- What shows the numbers of a stream by HTTP; false where nobody wants that.
+local function start_server(arguments, stream)
+  if not arguments.metrics_listen then return false end
+  return listening.start("catalog sink --metrics-listen", arguments.metrics_listen,
+    { listen_token_file = arguments.listen_token_file }, { stream })
+end
+
 function sink.run(session)
-  local watch <close>, err = Watch.new(function() session:read_credentials() end)
-  if not watch then return nil, err end
-  return run_all(session, watch)
+  local stream = { dataset = session.arguments.dataset }
+  local server <close>, err = start_server(session.arguments, stream)
+  if err then return nil, err end
+  local watch <close>, unwatched = Watch.new(function()
+    session:read_credentials()
+    if server then server:read_again() end
+  end)
+  if not watch then return nil, unwatched end
+  local run, unopened = open(session, watch)
+  if not run then return nil, unopened end
+  stream.sink = run.sink
+  if server then
+    server:open()
+    if not session.arguments.quiet then run:note("catalog: shows its numbers at " .. server.url) end
+  end
+  return run_all(run)
 end
 
 return sink

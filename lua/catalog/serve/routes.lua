@@ -19,8 +19,8 @@ local VIEWS <const> = {}
 
 --- What leads to sinks, and to what is known of them.
 -- @tparam {table,...} streams each `dataset` and, where there are several, `name`; and `sink` once it is open
--- @tparam table given `token` (of `catalog.serve.token`, or nil); `explain(text)` (default: what sinks say is told as it
---   is); `codings` (a list) and `body_bytes` (the largest body), or `reads_only` (true: no records are taken)
+-- @tparam table given `token` (of `catalog.serve.token`, or nil); `explain(text)` (default: what sinks say is told as
+--   it is); `codings` (a list) and `body_bytes` (the largest body), or `reads_only` (true: no records are taken)
 -- @treturn table `state`: `starting`, `running` or `ending`; `answered`, what a server has answered
 function Routes.new(streams, given)
   local self = setmetatable({

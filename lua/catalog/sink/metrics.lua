@@ -19,9 +19,9 @@ local function blocked(self, status)
 end
 
 --- The numbers of the sink.
--- @treturn[1] table `records`, `bytes` (taken by this process), `rejected` (records not taken), `refused` (rows that the
---   service has not taken), `repeated`; `spool_bytes`, `free_bytes`; `oldest_seconds` (the age of the oldest record of
---   which nothing is decided; nil: there is none); `batches` by state; `retries`; `blocked` (a text; nil: nothing
+-- @treturn[1] table `records`, `bytes` (taken by this process), `rejected` (records not taken), `refused` (rows that
+--   the service has not taken), `repeated`; `spool_bytes`, `free_bytes`; `oldest_seconds` (the age of the oldest record
+--   of which nothing is decided; nil: there is none); `batches` by state; `retries`; `blocked` (a text; nil: nothing
 --   blocks); `last_error`, and `last_error_at` (milliseconds since the epoch)
 -- @treturn[2] nil
 -- @treturn[2] table error: the sink is closed, or another process's

@@ -1,13 +1,55 @@
-/* Many JSON lines in one text: whether they can be used, and where they are. */
-#include "lines_check.h"
+/*** JSON lines: one JSON object a line, as it is written to files and sent.
+ * @module catalog.core.lines */
+#include "lines_module.h"
 
 #include "lines.h"
+#include "lines_array.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
 
 #define TOLD 10 /* so many bad lines are told */
+
+/* --- one line, and an array --- */
+
+/*** Checks whether a text is one JSON object on one line.
+ * @function fault
+ * @tparam string text without the line break at its end
+ * @treturn[1] nil it is
+ * @treturn[2] string why it is not, as a clause: `there is no colon behind a name in it` */
+static int lines_fault(lua_State *L) {
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_pushstring(L, cat_line_fault(text, length));
+    return 1;
+}
+
+/*** Makes lines of a JSON array: each element is one, whatever it is and however it was laid out.
+ * Whether a line is an object `fault` knows.
+ * @function split_array
+ * @tparam string text the array
+ * @treturn[1] string the lines, each with a line break behind it
+ * @treturn[1] integer how many there are
+ * @treturn[2] nil
+ * @treturn[2] string why it is no array, or its elements cannot be told apart */
+static int lines_split_array(lua_State *L) {
+    size_t length, written = 0, count = 0;
+    const char *text = luaL_checklstring(L, 1, &length);
+    luaL_Buffer lines;
+    char *room = luaL_buffinitsize(L, &lines, length);
+    const char *fault = cat_array_lines(text, length, room, &written, &count);
+    if (fault) {
+        lua_pushnil(L);
+        lua_pushstring(L, fault);
+        return 2;
+    }
+    luaL_pushresultsize(&lines, written);
+    lua_pushinteger(L, (lua_Integer)count);
+    return 2;
+}
+
+/* --- many lines --- */
 
 /* Where a text is looked at, and what was found. */
 typedef struct {
@@ -91,4 +133,12 @@ static int lines_count(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg cat_lines_check[] = {{"check", lines_check}, {"count", lines_count}, {NULL, NULL}};
+int cat_lines_open(lua_State *L) {
+    static const luaL_Reg functions[] = {{"fault", lines_fault},
+                                         {"split_array", lines_split_array},
+                                         {"check", lines_check},
+                                         {"count", lines_count},
+                                         {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}
