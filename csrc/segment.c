@@ -68,10 +68,13 @@ static bool copy(int from, int to, int64_t bytes, int64_t unsummed, uint32_t *su
         int64_t end = at < unsummed ? unsummed : bytes; /* a piece is summed whole, or not at all */
         size_t wanted = end - at < PIECE ? (size_t)(end - at) : PIECE;
         ssize_t count = pread(from, piece, wanted, (off_t)at);
-        if (count == 0) {
-            errno = EBADMSG;
+        if (count <= 0) {
+            errno = EBADMSG; /* what cannot be read is lost, and no second try brings it back */
+            return false;
         }
-        if (count <= 0 || pwrite(to, piece, (size_t)count, (off_t)at) != count) {
+        ssize_t written = pwrite(to, piece, (size_t)count, (off_t)at);
+        if (written != count) {
+            errno = written < 0 ? errno : ENOSPC;
             return false;
         }
         *sum = at < unsummed ? 0 : cat_crc32c(*sum, piece, (size_t)count);
@@ -109,13 +112,34 @@ static bool repair(cat_segment *segment, int directory, const char *name) {
     return true;
 }
 
+void cat_segment_cut(cat_segment *segment, int64_t bytes) {
+    segment->flushed = segment->hinted = bytes;
+    segment->synced = segment->synced < bytes ? segment->synced : bytes;
+    segment->cut = true;
+    if (ftruncate(segment->descriptor, (off_t)bytes) != 0) {
+        return; /* the sync does it again */
+    }
+}
+
+/* A cut that is not on the disk may be undone by the loss of power, and then the file is longer
+ * than the journal says: fsync, since what fdatasync does of a size is what reading needs. */
+static bool sync_file(const cat_segment *segment) {
+    if (!segment->cut) {
+        return fdatasync(segment->descriptor) == 0;
+    }
+    return ftruncate(segment->descriptor, (off_t)segment->flushed) == 0 &&
+           fsync(segment->descriptor) == 0;
+}
+
 bool cat_segment_sync(cat_segment *segment, int directory, const char *name) {
-    if (segment->synced == segment->flushed) {
+    if (segment->synced == segment->flushed && !segment->cut && !segment->suspect) {
         return true;
     }
-    if (fdatasync(segment->descriptor) != 0 && !repair(segment, directory, name)) {
+    segment->suspect = segment->suspect || !sync_file(segment);
+    if (segment->suspect && !repair(segment, directory, name)) {
         return false;
     }
+    segment->suspect = segment->cut = false;
     segment->synced = segment->flushed;
     return true;
 }

@@ -32,6 +32,8 @@ typedef struct cat_segment {
     int64_t synced;                   /* bytes that are on the disk */
     int64_t unsummed;                 /* bytes at its beginning that `sum` is not of */
     bool journaled;                   /* its file is known to the journal */
+    bool cut;                         /* the file may be longer on the disk than it is to be */
+    bool suspect;                     /* a sync has failed: what the next one says means nothing */
     cat_from *from;
     size_t from_capacity;
 } cat_segment;
@@ -46,9 +48,13 @@ cat_segment *cat_segment_new(int directory, int64_t number);
 /* Writes bytes behind what was flushed. False with errno set: then nothing was. */
 bool cat_segment_flush(cat_segment *segment, const char *bytes, size_t length);
 
-/* Puts what was flushed on the disk. After a disk has failed what is in the file is compared with
- * what was written, and copied into a new file of the same name. False with errno set; EBADMSG: it
- * is not what was written. */
+/* Cuts what was flushed behind so many bytes off. That it is gone is on the disk after the next
+ * sync. */
+void cat_segment_cut(cat_segment *segment, int64_t bytes);
+
+/* Puts what was flushed on the disk, and that nothing is behind it. After a disk has failed what is
+ * in the file is compared with what was written, and copied into a new file of the same name. False
+ * with errno set; EBADMSG: it is not what was written, or cannot be read. */
 bool cat_segment_sync(cat_segment *segment, int directory, const char *name);
 
 /* Notes where a source stood before. False when there is no memory. */

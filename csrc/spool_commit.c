@@ -31,6 +31,19 @@ static bool sync_segment(cat_spool_thread *t, cat_segment *segment, int director
     return false;
 }
 
+/* Puts the names of new segments on the disk. When that fails, a second try means nothing: each is
+ * made again, under a name that is written again. */
+static bool sync_names(cat_spool_thread *t) {
+    if (fsync(t->segments) == 0) {
+        return true;
+    }
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        segment->suspect = segment->suspect || !segment->journaled;
+    }
+    cat_spool_fault(t, "fsync");
+    return false;
+}
+
 /* Puts all that the next line is about on the disk. */
 static bool sync_data(cat_spool_thread *t) {
     bool is_new = false;
@@ -45,8 +58,7 @@ static bool sync_data(cat_spool_thread *t) {
         }
         is_new = is_new || !segment->journaled;
     }
-    if (is_new && fsync(t->segments) != 0) {
-        cat_spool_fault(t, "fsync");
+    if (is_new && !sync_names(t)) {
         return false;
     }
     return is_noted(t->rejected) ||

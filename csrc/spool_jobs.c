@@ -168,9 +168,22 @@ static int do_save(cat_spool_thread *t, const cat_job *job) {
     return error;
 }
 
+/* Cuts off what a try that has failed has written. */
+static void cut_back(cat_spool_thread *t, const char *name, int64_t bytes) {
+    int file = openat(t->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file >= 0) {
+        int ignored = ftruncate(file, (off_t)bytes);
+        (void)ignored;
+        close(file);
+    }
+}
+
 static int do_append(cat_spool_thread *t, const cat_job *job) {
     int64_t before = size_of(t->directory, job->name);
     int error = write_file(t, job->name, O_APPEND, job);
+    if (error != 0) {
+        cut_back(t, job->name, before); /* so that the same may be tried again */
+    }
     t->others += size_of(t->directory, job->name) - before;
     return error;
 }

@@ -234,8 +234,11 @@ static bool seal(cat_spool_thread *t, cat_setting *one, const segment_entry *ent
     if (file < 0) {
         return errno == ENOENT; /* that is told when it is to be sent */
     }
-    bool good = fstat(file, &is) == 0 &&
-                (is.st_size <= entry->bytes || ftruncate(file, (off_t)entry->bytes) == 0);
+    /* on the disk before the journal says that it is sealed: then it is not cut again */
+    bool good =
+        fstat(file, &is) == 0 &&
+        (is.st_size <= entry->bytes ||
+         (ftruncate(file, (off_t)entry->bytes) == 0 && fsync(file) == 0));
     close(file);
     return good;
 }
@@ -308,7 +311,8 @@ static bool open_rejected(cat_spool_thread *t) {
     }
     /* somebody may have taken it away; what is behind belongs to a call that has not ended */
     bytes = bytes < found.st_size ? bytes : (long long)found.st_size;
-    if (ftruncate(rejected->descriptor, (off_t)bytes) != 0) {
+    if (bytes < found.st_size && (ftruncate(rejected->descriptor, (off_t)bytes) != 0 ||
+                                  fsync(rejected->descriptor) != 0)) {
         return false;
     }
     rejected->unsummed = rejected->now.bytes = rejected->flushed = rejected->hinted =

@@ -140,11 +140,7 @@ static bool seal(cat_spool_thread *t) {
 static void take_back(cat_segment *segment) {
     segment->now = segment->committed;
     if (segment->flushed > segment->now.bytes) {
-        segment->flushed = segment->hinted = segment->now.bytes;
-        segment->synced = segment->synced < segment->flushed ? segment->synced : segment->flushed;
-        if (ftruncate(segment->descriptor, (off_t)segment->flushed) != 0) {
-            segment->flushed = segment->now.bytes; /* what is behind is no part of it */
-        }
+        cat_segment_cut(segment, segment->now.bytes);
     }
 }
 
