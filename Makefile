@@ -195,7 +195,7 @@ test: deps-test
 	@$(MAKE) -s specs
 
 SPECS ?= spec
-specs: all host-c $(BUILD)/host $(BUILD)/disk.so
+specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
@@ -205,11 +205,17 @@ $(BUILD)/host: spec/scripts/host.c Makefile
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) -o $@ $< \
 	    $(shell pkg-config --libs $(LUA_PKG)) $(CURL_LIB) -Wl,-E
 
-# What stands before libc in a program whose disk is to fail, or to be slow.
+# A disk that is slow when a file says so, for programs that specs start.
+$(BUILD)/slow_disk.so: spec/scripts/slow_disk.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LDFLAGS) -shared -o $@ $< -ldl
+
+# A disk that fails when it is told to, for specs to preload; without the sanitizers, which have its calls as well.
 $(BUILD)/disk.so: spec/scripts/disk.c Makefile
 	@mkdir -p $(@D)
 	@echo "  ld $@"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LDFLAGS) $(SHARED) -o $@ $< -ldl
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -shared -o $@ $< -ldl
 
 # BENCH='--quick sequential' chooses.
 BARE := $(BUILD)/bench/bare.so

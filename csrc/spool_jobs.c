@@ -100,10 +100,14 @@ static int do_rename(cat_spool_thread *t, const cat_job *job) {
     if (renameat(t->directory, job->name, t->directory, job->other) != 0) {
         return errno;
     }
+    int error = sync_parent(t, job->other);
+    error = error ? error : sync_parent(t, job->name);
+    if (error && renameat(t->directory, job->other, t->directory, job->name) == 0) {
+        return error; /* whoever tries again finds it where it was, and what is synced is new */
+    }
     *(is_segment(job->name) ? &t->held : &t->others) -= bytes;
     *(is_segment(job->other) ? &t->held : &t->others) += bytes;
-    int error = sync_parent(t, job->other);
-    return error ? error : sync_parent(t, job->name);
+    return error;
 }
 
 /* Writes a text at the end of a file, durably. */
@@ -189,10 +193,15 @@ static int do_append(cat_spool_thread *t, const cat_job *job) {
 }
 
 static int do_mkdir(cat_spool_thread *t, const cat_job *job) {
-    if (mkdirat(t->directory, job->name, 0700) != 0 && errno != EEXIST) {
+    bool is_made = mkdirat(t->directory, job->name, 0700) == 0;
+    if (!is_made && errno != EEXIST) {
         return errno;
     }
-    return sync_parent(t, job->name);
+    int error = sync_parent(t, job->name);
+    if (error && is_made) {
+        unlinkat(t->directory, job->name, AT_REMOVEDIR); /* so that it is made again, and synced */
+    }
+    return error;
 }
 
 static int do_open(cat_spool_thread *t, cat_job *job) {

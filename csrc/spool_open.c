@@ -61,9 +61,21 @@ static bool is_remote(int descriptor) {
            type == NCP_SUPER_MAGIC;
 }
 
+/* Puts the name of a spool that was made on the disk. */
+static bool sync_path(int directory) {
+    int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0) {
+        return errno == EACCES; /* it may not be read: then it cannot be synced */
+    }
+    bool good = fsync(parent) == 0;
+    close(parent);
+    return good;
+}
+
 /* Returns as cat_spool_open_directory. */
 static int open_path(lua_State *L, cat_spool_thread *t, const char *path) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+    bool is_made = mkdir(path, 0700) == 0;
+    if (!is_made && errno != EEXIST) {
         return errno == ENOENT
                    ? cat_failure(L, "config",
                                  "the spool %s cannot be made: there is no directory it could be "
@@ -72,7 +84,7 @@ static int open_path(lua_State *L, cat_spool_thread *t, const char *path) {
                    : fail(L, path, errno);
     }
     t->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (t->directory < 0) {
+    if (t->directory < 0 || (is_made && !sync_path(t->directory))) {
         return fail(L, path, errno);
     }
     if (is_remote(t->directory)) {
@@ -236,9 +248,8 @@ static bool seal(cat_spool_thread *t, cat_setting *one, const segment_entry *ent
     }
     /* on the disk before the journal says that it is sealed: then it is not cut again */
     bool good =
-        fstat(file, &is) == 0 &&
-        (is.st_size <= entry->bytes ||
-         (ftruncate(file, (off_t)entry->bytes) == 0 && fsync(file) == 0));
+        fstat(file, &is) == 0 && (is.st_size <= entry->bytes ||
+                                  (ftruncate(file, (off_t)entry->bytes) == 0 && fsync(file) == 0));
     close(file);
     return good;
 }
@@ -311,8 +322,8 @@ static bool open_rejected(cat_spool_thread *t) {
     }
     /* somebody may have taken it away; what is behind belongs to a call that has not ended */
     bytes = bytes < found.st_size ? bytes : (long long)found.st_size;
-    if (bytes < found.st_size && (ftruncate(rejected->descriptor, (off_t)bytes) != 0 ||
-                                  fsync(rejected->descriptor) != 0)) {
+    if (bytes < found.st_size &&
+        (ftruncate(rejected->descriptor, (off_t)bytes) != 0 || fsync(rejected->descriptor) != 0)) {
         return false;
     }
     rejected->unsummed = rejected->now.bytes = rejected->flushed = rejected->hinted =

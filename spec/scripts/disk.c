@@ -1,37 +1,446 @@
-/* A disk that does what a file says, for a program that loads this before libc: the file of the
- * environment's DISK has `hang` or `fail`, or is not there. */
+/* A disk that fails when it is told to, and that remembers what it was told: preloaded, it stands
+ * before the C library's calls on files; as a Lua module, it says which of them fail:
+ *
+ *     local disk = package.loadlib(os.getenv "DISK", "luaopen_disk")()
+ *     disk.fail(directory, "fdatasync", "EIO", 3, 1) -- the third from now on, once; 0: for ever
+ *     disk.mend(directory)                           -- no call fails any more
+ *     disk.failed(directory)                         -- how many have failed
+ *     disk.trace(directory, file, 100)               -- writes down what is done, and kills this
+ *                                                       process before the hundredth call; 0: never
+ *
+ * Errors are those of errno, and two more: SHORT writes a half of it, SPOIL reads another byte. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-/* Whether the file says a word now. */
-static bool says(const char *word) {
-    char text[16] = "";
-    const char *path = getenv("DISK");
-    FILE *file = path ? fopen(path, "re") : NULL;
-    if (!file) {
-        return false;
+#define LONGEST     512
+#define DESCRIPTORS 4096
+#define SHORT       10001
+#define SPOIL       10002
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The C library's own. */
+#define NEXT(name, symbol) ((__typeof__(&name))dlsym(RTLD_NEXT, symbol))
+
+/* --- which calls fail --- */
+
+typedef struct {
+    char directory[LONGEST], call[24];
+    int error;
+    long before, count; /* calls that succeed before; that fail, 0: all */
+    long failed;
+    bool is_off;
+} rule;
+
+static rule rules[1024];
+static size_t rule_count;
+
+static bool is_within(const char *path, const char *directory) {
+    size_t length = strlen(directory);
+    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* The errno with which a call on a path is to fail; 0: with none. */
+static int fault_of(const char *call, const char *path) {
+    for (size_t i = 0; *path && i < rule_count; i++) {
+        rule *one = &rules[i];
+        if (one->is_off || strcmp(one->call, call) != 0 || !is_within(path, one->directory)) {
+            continue;
+        }
+        if (one->before > 0) {
+            one->before--;
+        } else if (one->count == 0 || one->failed < one->count) {
+            one->failed++;
+            return one->error;
+        }
     }
-    bool found = fgets(text, sizeof text, file) && strncmp(text, word, strlen(word)) == 0;
-    fclose(file);
+    return 0;
+}
+
+/* --- what is done --- */
+
+/* What a descriptor is of: a file of a number, or a directory, whose number is 0. */
+typedef struct {
+    char path[LONGEST];
+    long number;
+} opened;
+
+static opened descriptors[DESCRIPTORS];
+
+static char traced[LONGEST]; /* empty: no directory is */
+static int trace = -1;
+static long calls_left;
+
+static bool is_traced(const char *path) {
+    return *traced && is_within(path, traced);
+}
+
+/* Before a call on a path. */
+static void count_call(const char *path) {
+    if (is_traced(path) && calls_left > 0 && --calls_left == 0) {
+        raise(SIGKILL);
+    }
+}
+
+/* A line, and bytes that follow it. */
+static void note(const char *path, const void *bytes, size_t length, const char *format, ...) {
+    char line[2 * LONGEST];
+    va_list arguments;
+    if (!is_traced(path)) {
+        return;
+    }
+    int why = errno;
+    va_start(arguments, format);
+    int count = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    struct iovec parts[3] = {{line, (size_t)count}, {(void *)bytes, length}, {"\n", 1}};
+    if (writev(trace, parts, 3) < 0) {
+        abort();
+    }
+    errno = why;
+}
+
+/* A path as the trace has it: within the directory. */
+static const char *within(const char *path) {
+    const char *rest = path + strlen(traced);
+    return *rest == '/' ? rest + 1 : rest;
+}
+
+static opened *of(int descriptor) {
+    static opened none;
+    return descriptor >= 0 && descriptor < DESCRIPTORS ? &descriptors[descriptor] : &none;
+}
+
+/* The path of a name in a directory; empty: of no interest. */
+static void resolve(char *path, int directory, const char *name) {
+    bool is_whole = directory == AT_FDCWD || strcmp(name, ".") == 0;
+    const char *parent = directory == AT_FDCWD ? name : of(directory)->path;
+    *path = '\0';
+    if (*parent && strlen(parent) + strlen(name) + 2 <= LONGEST) {
+        strcpy(path, parent);
+        strcat(path, is_whole ? "" : "/");
+        strcat(path, is_whole ? "" : name);
+    }
+}
+
+/* --- opening and closing --- */
+
+static struct {
+    ino_t inode;
+    long number;
+} files[65536];
+static long file_count;
+
+/* The number of the file that was opened, and a line for the trace where that is new. */
+static long number_of(const char *path, ino_t inode, bool is_made) {
+    long found = 0;
+    for (long i = file_count; i > 0 && !is_made && !found; i--) {
+        found = files[i].inode == inode ? files[i].number : 0;
+    }
+    if (!found && file_count < 65535) {
+        found = ++file_count;
+        files[found].inode = inode;
+        files[found].number = found;
+        note(path, "", 0, "%s %ld %s", is_made ? "create" : "open", found, within(path));
+    }
     return found;
 }
 
+static void take_note_of(int descriptor, const char *path, int flags, bool is_made) {
+    struct stat found;
+    opened *one = of(descriptor);
+    if (descriptor < 0 || descriptor >= DESCRIPTORS || fstat(descriptor, &found) != 0) {
+        return;
+    }
+    snprintf(one->path, sizeof one->path, "%s", path);
+    one->number = 0;
+    if (S_ISREG(found.st_mode) && is_traced(path)) {
+        one->number = number_of(path, found.st_ino, is_made);
+        if (flags & O_TRUNC) {
+            note(path, "", 0, "cut %ld 0", one->number);
+        }
+    }
+}
+
+static int open_at(int directory, const char *name, int flags, mode_t mode) {
+    char path[LONGEST];
+    pthread_mutex_lock(&lock);
+    resolve(path, directory, name);
+    count_call(path);
+    int why = fault_of("openat", path);
+    bool is_made = (flags & O_CREAT) && faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+    int made = why ? -1 : NEXT(openat, "openat64")(directory, name, flags, mode);
+    errno = why ? why : errno;
+    if (*path) {
+        take_note_of(made, path, flags, is_made);
+    }
+    pthread_mutex_unlock(&lock);
+    return made;
+}
+
+static mode_t mode_of(int flags, va_list arguments) {
+    return flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
+}
+
+int openat(int directory, const char *name, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_of(flags, arguments);
+    va_end(arguments);
+    return open_at(directory, name, flags, mode);
+}
+
+int open(const char *name, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_of(flags, arguments);
+    va_end(arguments);
+    return open_at(AT_FDCWD, name, flags, mode);
+}
+
+int close(int descriptor) {
+    pthread_mutex_lock(&lock);
+    if (descriptor >= 0 && descriptor < DESCRIPTORS) {
+        descriptors[descriptor].path[0] = '\0';
+    }
+    pthread_mutex_unlock(&lock);
+    return NEXT(close, "close")(descriptor);
+}
+
+/* --- reading and writing --- */
+
+static void note_write(const opened *one, const char *bytes, size_t length, off_t at) {
+    bool is_blank = length > 0 && *bytes == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+    note(one->path, bytes, is_blank ? 0 : length,
+         is_blank ? "zeros %ld %lld %zu" : "write %ld %lld %zu\n", one->number, (long long)at,
+         length);
+}
+
+ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t at) {
+    pthread_mutex_lock(&lock);
+    const opened *one = of(descriptor);
+    count_call(one->path);
+    int why = fault_of("pwrite", one->path);
+    size = why == SHORT ? (size + 1) / 2 : size;
+    why = why == SHORT ? 0 : why;
+    ssize_t count = why ? -1 : NEXT(pwrite, "pwrite64")(descriptor, bytes, size, at);
+    errno = why ? why : errno;
+    if (count > 0) {
+        note_write(one, bytes, (size_t)count, at);
+    }
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+/* Only what is written at the end of a file is written so. */
+ssize_t write(int descriptor, const void *bytes, size_t size) {
+    struct stat found;
+    pthread_mutex_lock(&lock);
+    const opened *one = of(descriptor);
+    count_call(one->path);
+    int why = fault_of("write", one->path);
+    off_t at = *one->path && fstat(descriptor, &found) == 0 ? found.st_size : 0;
+    ssize_t count = why ? -1 : NEXT(write, "write")(descriptor, bytes, size);
+    errno = why ? why : errno;
+    if (count > 0) {
+        note_write(one, bytes, (size_t)count, at);
+    }
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+ssize_t pread(int descriptor, void *bytes, size_t size, off_t at) {
+    pthread_mutex_lock(&lock);
+    int why = fault_of("pread", of(descriptor)->path);
+    pthread_mutex_unlock(&lock);
+    ssize_t count = why && why != SPOIL ? -1 : NEXT(pread, "pread64")(descriptor, bytes, size, at);
+    errno = why ? why : errno;
+    if (why == SPOIL && count > 0) {
+        *(char *)bytes ^= 1;
+    }
+    return count;
+}
+
+/* --- syncs --- */
+
+typedef int sync_call(int descriptor);
+
+static int sync_by(int descriptor, const char *call, sync_call *next) {
+    pthread_mutex_lock(&lock);
+    const opened *one = of(descriptor);
+    count_call(one->path);
+    int why = fault_of(call, one->path);
+    int result = why ? -1 : next(descriptor);
+    errno = why ? why : errno;
+    if (one->number) {
+        note(one->path, "", 0, "%s %ld", result == 0 ? "sync" : "lost", one->number);
+    } else if (result == 0) {
+        note(one->path, "", 0, "syncdir %s", within(one->path));
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
 int fdatasync(int descriptor) {
-    union {
-        void *address;
-        int (*call)(int);
-    } next = {.address = dlsym(RTLD_NEXT, "fdatasync")};
-    while (says("hang")) {
-        usleep(5000);
+    return sync_by(descriptor, "fdatasync", NEXT(fdatasync, "fdatasync"));
+}
+
+int fsync(int descriptor) {
+    return sync_by(descriptor, "fsync", NEXT(fsync, "fsync"));
+}
+
+int sync_file_range(int descriptor, off_t at, off_t length, unsigned int flags) {
+    pthread_mutex_lock(&lock);
+    int why = fault_of("sync_file_range", of(descriptor)->path);
+    pthread_mutex_unlock(&lock);
+    int result = why ? -1 : NEXT(sync_file_range, "sync_file_range")(descriptor, at, length, flags);
+    errno = why ? why : errno;
+    return result;
+}
+
+/* --- sizes and names --- */
+
+int ftruncate(int descriptor, off_t length) {
+    pthread_mutex_lock(&lock);
+    const opened *one = of(descriptor);
+    count_call(one->path);
+    int why = fault_of("ftruncate", one->path);
+    int result = why ? -1 : NEXT(ftruncate, "ftruncate64")(descriptor, length);
+    errno = why ? why : errno;
+    if (result == 0) {
+        note(one->path, "", 0, "cut %ld %lld", one->number, (long long)length);
     }
-    if (says("fail")) {
-        errno = EIO;
-        return -1;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int unlinkat(int directory, const char *name, int flags) {
+    char path[LONGEST];
+    pthread_mutex_lock(&lock);
+    resolve(path, directory, name);
+    count_call(path);
+    int why = fault_of("unlinkat", path);
+    int result = why ? -1 : NEXT(unlinkat, "unlinkat")(directory, name, flags);
+    errno = why ? why : errno;
+    if (result == 0) {
+        note(path, "", 0, "unlink %s", within(path));
     }
-    return next.call(descriptor);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int renameat(int directory, const char *name, int other, const char *now) {
+    char path[LONGEST], into[LONGEST];
+    pthread_mutex_lock(&lock);
+    resolve(path, directory, name);
+    resolve(into, other, now);
+    count_call(path);
+    int why = fault_of("renameat", path);
+    int result = why ? -1 : NEXT(renameat, "renameat")(directory, name, other, now);
+    errno = why ? why : errno;
+    if (result == 0) {
+        note(path, "", 0, "rename %s %s", within(path), within(into));
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int mkdirat(int directory, const char *name, mode_t mode) {
+    char path[LONGEST];
+    pthread_mutex_lock(&lock);
+    resolve(path, directory, name);
+    count_call(path);
+    int why = fault_of("mkdirat", path);
+    int result = why ? -1 : NEXT(mkdirat, "mkdirat")(directory, name, mode);
+    errno = why ? why : errno;
+    if (result == 0) {
+        note(path, "", 0, "mkdir %s", within(path));
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+/* --- for Lua --- */
+
+static int error_of(lua_State *L, int index) {
+    static const char *const names[] = {"ENOSPC", "EIO", "EROFS", "ENOENT", "SHORT", "SPOIL", NULL};
+    static const int errors[] = {ENOSPC, EIO, EROFS, ENOENT, SHORT, SPOIL};
+    return errors[luaL_checkoption(L, index, NULL, names)];
+}
+
+static int disk_fail(lua_State *L) {
+    rule made = {.error = error_of(L, 3)};
+    snprintf(made.directory, sizeof made.directory, "%s", luaL_checkstring(L, 1));
+    snprintf(made.call, sizeof made.call, "%s", luaL_checkstring(L, 2));
+    made.before = (long)luaL_checkinteger(L, 4) - 1;
+    made.count = (long)luaL_checkinteger(L, 5);
+    pthread_mutex_lock(&lock);
+    bool fits = rule_count < sizeof rules / sizeof *rules;
+    if (fits) {
+        rules[rule_count++] = made;
+    }
+    pthread_mutex_unlock(&lock);
+    return fits ? 0 : luaL_error(L, "too many rules");
+}
+
+/* Counts the calls that have failed in a directory and, to mend it, ends its rules. */
+static long look_at(const char *directory, bool is_mended) {
+    long failed = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < rule_count; i++) {
+        if (strcmp(rules[i].directory, directory) == 0) {
+            failed += rules[i].failed;
+            rules[i].is_off = rules[i].is_off || is_mended;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return failed;
+}
+
+static int disk_mend(lua_State *L) {
+    look_at(luaL_checkstring(L, 1), true);
+    return 0;
+}
+
+static int disk_failed(lua_State *L) {
+    lua_pushinteger(L, look_at(luaL_checkstring(L, 1), false));
+    return 1;
+}
+
+static int disk_trace(lua_State *L) {
+    const char *directory = luaL_checkstring(L, 1), *file = luaL_checkstring(L, 2);
+    long calls = (long)luaL_checkinteger(L, 3);
+    int made = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (made < 0) {
+        return luaL_error(L, "%s: %s", file, strerror(errno));
+    }
+    pthread_mutex_lock(&lock);
+    snprintf(traced, sizeof traced, "%s", directory);
+    trace = made;
+    calls_left = calls;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+int luaopen_disk(lua_State *L);
+int luaopen_disk(lua_State *L) {
+    static const luaL_Reg functions[] = {{"fail", disk_fail},
+                                         {"mend", disk_mend},
+                                         {"failed", disk_failed},
+                                         {"trace", disk_trace},
+                                         {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
 }

@@ -14,7 +14,7 @@ local serving = {}
 
 --- What stands before a command whose disk is `spec/scripts/disk.c`: it does what a file says.
 function serving.disk(path)
-  return ("export DISK=%s DISK_LIBRARY=%s/disk.so;"):format(shell.quote(path), BUILD)
+  return ("export DISK=%s DISK_LIBRARY=%s/slow_disk.so;"):format(shell.quote(path), BUILD)
 end
 
 --- Starts it, with a spool in a directory; `words` are more of its options. Of `given`: `url`, that of the service, which
