@@ -8,14 +8,6 @@ local run, with_files = command.run, command.with_files
 local function created(server) return (run(server, "create --quiet --dataset d --format json"):gsub("\n$", "")) end
 
 describe("a batch", function()
-  it("is reached by way of the environment's proxy", function()
-    local said, status = command.run({ url = "https://aep.invalid" }, "status b",
-      "NO_PROXY= no_proxy= https_proxy=http://127.0.0.1:1")
-    assert.equal(75, status)
-    assert.matches("cannot connect to the proxy", said, 1, true)
-    assert.matches("(http://127.0.0.1:1 of https_proxy: ", said, 1, true)
-  end)
-
   it("is created, filled, completed, waited for, and taken back", function()
     with_files(function(server, directory)
       local id = created(server)
@@ -174,27 +166,6 @@ describe("a message", function()
       assert.equal(1, status)
       assert.matches(("catalog: cannot listen on port %s: Address already in use; give another --port"):format(port),
         output, 1, true)
-    end)
-  end)
-
-  it("tells a port that nobody listens at once, once, and with what is tried", function()
-    local output, status = run({ url = "http://127.0.0.1:1" }, "status id")
-    assert.equal(75, status)
-    assert.matches("^catalog: GET http://127.0.0.1:1/.-cannot connect;.-; it is tried again, up to 5 times in all\n"
-      .. "catalog: given up after 5 tries\n$", output)
-    local verbose = run({ url = "http://127.0.0.1:1" }, "-v -q status id")
-    assert.equal(5, select(2, verbose:gsub("GET http://%S+/batches/id %- [%d.]+ s cannot connect;", "")), verbose)
-    local quiet = run({ url = "http://127.0.0.1:1" }, "-q status id")
-    assert.equal(1, select(2, quiet:gsub("\n", "")))
-  end)
-
-  it("is of the proxy and of the authorities that were given", function()
-    with_files(function(server, directory)
-      local output = run(server, ("status id --ca-file %s/a.json"):format(directory))
-      assert.matches("^catalog: %-%-ca%-file has no certificate in it", output)
-      output = run({ url = "https://platform.invalid" }, "-q status id --proxy http://127.0.0.1:1")
-      assert.matches("127.0.0.1", output, 1, true)
-      assert.matches("proxy", output, 1, true)
     end)
   end)
 

@@ -18,6 +18,7 @@ local ELSEWHERE <const> = {
 for theme, files in pairs {
   program = "program", cli_pipes = "ingest sources", cli_usage = "options parse values help man completion",
   cli_batches = "create upload complete wait status errors abort action revert session output problem", progress = "progress",
+  cli_faults = "retries",
   emulator = "emulator", serve_server = "serve sinks listening",
   follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress", cli_spool = "spool",
 } do

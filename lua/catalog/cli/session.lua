@@ -6,6 +6,7 @@ local core = require "catalog.core"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 local problems = require "catalog.batch.problems"
+local retries = require "catalog.cli.retries"
 local states = require "catalog.batch.states"
 
 local Session = {}
@@ -18,12 +19,20 @@ local session = {}
 -- @treturn table `arguments`; `client`, once it is connected; `changed` (boolean): something was sent that changes a
 --   batch; `actions` (id -> the last action that succeeded, such as `COMPLETE`)
 function session.new(arguments)
-  return setmetatable({ arguments = arguments, ids = {}, actions = {}, changed = false }, Session)
+  return setmetatable({ arguments = arguments, ids = {}, actions = {}, changed = false, retries = retries.new() },
+    Session)
+end
+
+-- Whether a request looks up a batch that is waited for, and goes on whatever becomes of the request.
+local function is_waiting(self, method, url)
+  local id = method == "GET" and url:match "/catalog/batches/([^/?]+)$"
+  return id and (self.arguments.command == "wait" or self.actions[id] == "COMPLETE") or false
 end
 
 -- Takes note of what was done to batches.
 local function observe(self, exchange)
   if self.arguments.verbose then output.note(Client.describe(exchange)) end
+  self.retries:observe(exchange.error, is_waiting(self, exchange.method, exchange.url))
   local path = exchange.url:match "/data/foundation/import(/.*)"
   if exchange.error or exchange.method == "GET" or not path then return end
   self.changed = true
@@ -31,13 +40,8 @@ local function observe(self, exchange)
   if id then self.actions[id] = action end
 end
 
--- A fault that passes is told when it is met first, with what is done about it.
-local function tell_retry(self, retry)
-  local message = problem.text(retry.error, true)
-  if self.told == message then return end
-  self.told = message
-  output.note(("catalog: %s; it is tried again, up to %s in all"):format(message,
-    output.count(self.client.policy.tries, "time")))
+local function tell_retry(self, err)
+  self.retries:tell(err, self.client.policy.tries, is_waiting(self, err.method or "", err.url or ""))
 end
 
 --- Makes the client.
@@ -48,7 +52,7 @@ function Session:connect()
   self.client, err = catalog.client {
     proxy = self.arguments.proxy or true, ca_file = self.arguments.ca_file,
     on_request = function(exchange) observe(self, exchange) end,
-    on_retry = not quiet and function(retry) tell_retry(self, retry) end or nil,
+    on_retry = not quiet and function(again) tell_retry(self, again.error) end or nil,
   }
   return err
 end
@@ -100,10 +104,7 @@ end
 -- @tparam table err
 -- @treturn integer the exit code
 function Session:fail(err)
-  if self.told and err.first and problem.text(err.first, true) == self.told and err.attempts then
-    output.note(("catalog: given up after %d tries"):format(err.attempts)) -- there was a first that is not the last
-    return problem.code(err)
-  end
+  if self.retries:give_up(err) then return problem.code(err) end
   return problem.tell(err)
 end
 

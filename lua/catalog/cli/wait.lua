@@ -4,7 +4,12 @@ local wait = {}
 
 function wait.run(session)
   local batch, err = session:batch():wait { timeout = session.arguments.timeout }
-  if not batch then return nil, err end
+  if not batch then
+    local code = session:fail(err)
+    -- where the time was over, the error says so itself
+    if err.retryable and err.kind ~= "timeout" then session:tell_batches() end
+    return code
+  end
   local code, unwritten = session:show(batch, "status")
   if not code then return nil, unwritten end
   return session:judge { batch }

@@ -57,8 +57,10 @@ local function pause_of(policy, attempt, err)
   return math.max(retry.asked(err), math.random() * limit)
 end
 
--- What happened, without how long it took.
-local function without_times(message) return (message:gsub("after %d+ ms", "")) end
+--- What happened, without how long it took.
+-- @tparam string message
+-- @treturn string
+function retry.without_times(message) return (message:gsub("after %d+ ms", "")) end
 
 --- Ends the tries of a call. A refusal after a try whose answer was lost may be for the very reason that it was done:
 -- that stays open.
@@ -72,7 +74,7 @@ function retry.finished(tries, err)
   if tries.first and tries.first ~= err then
     err.first = tries.first
     local first = tries.first.message
-    local same = without_times(first) == without_times(err.message)
+    local same = retry.without_times(first) == retry.without_times(err.message)
     err.message = ("%s (after %d tries%s)"):format(err.message, tries.attempt, same and "" or "; the first: " .. first)
   end
   return nil, err
