@@ -163,5 +163,10 @@ describe("the authorities to trust", function()
       assert.matches("config: " .. words, create_with(("%s SSL_CERT_FILE=%s"):format(secure, path)), 1, true)
       assert.matches("^network: ", create_with(("%s SSL_CERT_FILE=%s"):format(plain, path)))
     end
+    for _, path in ipairs { "/nonexistent", "/dev/null", "/nonexistent:/etc/hostname" } do
+      assert.matches(("config: SSL_CERT_DIR is no directory: %s; "):format(path),
+        create_with(("%s SSL_CERT_FILE= SSL_CERT_DIR=%s"):format(secure, path)), 1, true)
+      assert.matches("^network: ", create_with(("%s SSL_CERT_FILE= SSL_CERT_DIR=%s"):format(plain, path)))
+    end
   end)
 end)

@@ -103,6 +103,17 @@ describe("ingest", function()
     end)
   end)
 
+  it("says which time is none", function()
+    with_files({ 1 }, function(client, paths)
+      for _, name in ipairs { "timeout", "upload_timeout" } do
+        local report, err = client:ingest { dataset = DATASET, format = "json", files = paths, [name] = -1 }
+        assert.is_nil(report)
+        assert.equal("config: timeout must be more than 0", ("%s: %s"):format(err.kind, err.message))
+      end
+      assert.same({}, statuses(client))
+    end)
+  end)
+
   it("raises for an unknown option", function()
     service.run({}, function(_, client)
       local ok, message = pcall(function() client:ingest { dataset = DATASET, fiels = {} } end)

@@ -103,10 +103,10 @@ describe("ingest", function()
   end)
 
   it("advises and enforces what the service does", function()
-    with_files({ 0 }, function(_, paths, directory)
+    with_files({ 1 }, function(_, paths, directory)
       local client = service.client "http://127.0.0.1:1"
       local function ingest(bytes, count)
-        assert(os.execute(("truncate -s %d %s/sparse"):format(bytes, directory)))
+        assert(os.execute(("truncate -s %d %s/sparse"):format(bytes - 8 * (count - 1), directory)))
         local files, warned = { directory .. "/sparse" }, {}
         for i = 2, count do files[i] = { name = tostring(i), file = paths[1] } end
         local report, err = client:ingest {

@@ -39,7 +39,7 @@ function parts.check_options(given, timeout)
     local value = given[name]
     if value and (value < 1 or value > most) then return failure("config", "%s is from 1 to %d", name, most) end
   end
-  return not timeout or batch.check_timeout(timeout)
+  return batch.check_timeout(timeout)
 end
 
 -- Looks the dataset of a batch up.

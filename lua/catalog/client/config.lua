@@ -125,11 +125,22 @@ local function check_certificates(path, name)
   return true
 end
 
+-- OpenSSL takes several, and passes over those that are not there; where none is, nobody would be told.
+local function check_directories(paths, name)
+  for path in paths:gmatch "[^:]+" do
+    if core.fs.kind(path) == "directory" then return true end
+  end
+  return failure("config", "%s is no directory: %s; it is one of certificates, as openssl rehash makes it", name, paths)
+end
+
 -- What the environment says to all programs does not matter to one that has no use for it.
 local function check_authorities(settings)
+  local file, directory = settings.system_ca_file, settings.system_ca_directory
   if settings.ca_file then return check_certificates(settings.ca_file, "ca_file") end
-  if not settings.system_ca_file or not uses_tls(settings) then return true end
-  return check_certificates(settings.system_ca_file, ENVIRONMENT.system_ca_file)
+  if not uses_tls(settings) then return true end
+  if file then return check_certificates(file, ENVIRONMENT.system_ca_file) end
+  if not directory then return true end
+  return check_directories(directory, ENVIRONMENT.system_ca_directory)
 end
 
 local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_authorities }

@@ -16,18 +16,40 @@ local function is_said(given)
   return given.format or given.csv or given.multiline or given.extra and given.extra.inputFormat
 end
 
---- Whether files may be sent as lines of JSON.
+-- Whether files may be JSON, as far as the options tell.
+local function may_be_json(given) return (given.format or "json") == "json" and not given.csv end
+
+--- Whether it matters how files begin.
 -- @tparam table given the options of the ingest
 -- @treturn boolean
-function format.may_be_lines(given)
-  return (given.format or "json") == "json" and not given.csv and not given.multiline
+format.needs_look = may_be_json
+
+-- Byte-order marks, which are no JSON (RFC 8259, 8.1); the longer ones first.
+local MARKS <const> = {
+  { "\0\0\xFE\xFF", "UTF-32" }, { "\xFF\xFE\0\0", "UTF-32" }, { "\xFE\xFF", "UTF-16" }, { "\xFF\xFE", "UTF-16" },
+  { "\u{FEFF}", "UTF-8" },
+}
+
+local function mark_of(beginning)
+  for _, mark in ipairs(MARKS) do
+    if beginning:sub(1, #mark[1]) == mark[1] then return mark[2] end
+  end
 end
 
---- Whether a file is one JSON array, and no lines. Blanks may come first, but not for ever.
--- @tparam string beginning how it begins
--- @treturn boolean
-function format.is_array(beginning)
-  return beginning:gsub("^\u{FEFF}", ""):find "^%s*%[" ~= nil
+--- Takes note of how a file begins: whether it is one JSON array, and no lines (blanks may come first, but not for
+-- ever); and the encoding that a byte-order mark says.
+-- @tparam table item gets `is_array`, `mark`
+-- @tparam string beginning
+function format.look(item, beginning)
+  item.mark, item.is_array = mark_of(beginning), beginning:gsub("^\u{FEFF}", ""):find "^%s*%[" ~= nil
+end
+
+--- Says that a file is empty.
+-- @tparam string shown what it is called
+-- @treturn nil
+-- @treturn table error of kind `data`
+function format.empty(shown)
+  return failure("data", "%s is empty, and the service fails a batch with an empty file in it; nothing was sent", shown)
 end
 
 --- Chooses the format where the call does not say it: by the endings of the files' paths, or of the names they get.
@@ -54,16 +76,24 @@ function format.choose(given, files)
   return chosen
 end
 
---- Checks that files that go as lines of JSON are no arrays.
+-- The error of a file with a byte-order mark.
+local function marked(item)
+  return failure("data", "%s, line 1: it begins with a byte-order mark of %s, which is no JSON; %s", item.file,
+    item.mark, item.mark == "UTF-8" and "take its first 3 bytes away (tail -c +4)"
+      or ("convert it to UTF-8 without one (iconv -f %s -t UTF-8)"):format(item.mark))
+end
+
+--- Checks that files that go as JSON have no byte-order marks, and that those that go as lines of it are no arrays.
 -- @tparam table given the options of the ingest, with the format
--- @tparam {table,...} files each `file`, and `is_array`
+-- @tparam {table,...} files each `file`, and what `look` noted
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 function format.check(given, files)
-  if given.format ~= "json" or not format.may_be_lines(given) then return true end
+  if given.format ~= "json" or not may_be_json(given) then return true end
   for _, item in ipairs(files) do
-    if item.is_array then
+    if item.mark then return marked(item) end
+    if item.is_array and not given.multiline then
       return failure("data", "%s begins with [, which makes it one JSON array and no lines of JSON;"
         .. " give multiline = true", item.file)
     end

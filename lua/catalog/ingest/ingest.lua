@@ -82,7 +82,7 @@ function Run:done(job, count)
   local item = job.source
   item.bytes, item.seconds = job.total, core.system.monotonic() - job.began
   self.bytes, self.files_done = self.bytes + count, self.files_done + 1
-  return not self.journal or self.journal:note("done", { name = item.name })
+  return self:note("done", { name = item.name })
 end
 
 -- A job for each file of all batches: it sends the next one, unless that is there.
@@ -203,7 +203,7 @@ local function check_values(given)
   for _, name in ipairs { "pattern", "recursive" } do
     if given[name] and not given.dir then return failure("data", "%s goes with dir, and not with files", name) end
   end
-  return not given.timeout or batch.check_timeout(given.timeout)
+  return batch.check_timeout(given.timeout)
 end
 
 -- The options with the format of the files in them.

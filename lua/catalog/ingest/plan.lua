@@ -16,7 +16,7 @@ local function plain(path) return (path:gsub("/+%./", "/"):gsub("/+", "/"):gsub(
 
 -- A file of the plan, with room for what will be known of it.
 local function item_of(name, path)
-  return { name = name, file = path, bytes = nil, fingerprint = nil, seconds = nil, is_array = nil }
+  return { name = name, file = path, bytes = nil, fingerprint = nil, seconds = nil, is_array = nil, mark = nil }
 end
 
 -- Adds what is in a directory and fits the pattern, and with `recursive` what is in those below it, to the files. Links
@@ -64,18 +64,21 @@ local function named_files(given)
 end
 
 -- Every file is looked at before anything is created: its size and, where there is a journal, what tells that it was
--- not changed. Two of one name would replace each other. A pattern means files only; what is named must be one.
+-- not changed. Two of one name would replace each other, and an empty one fails its batch. A pattern means files only;
+-- what is named must be one.
 local function measure(list, given)
-  local files, seen, total, closely, lines = {}, {}, 0, given.journal ~= nil, format.may_be_lines(given)
+  local files, seen, total, closely, begins = {}, {}, 0, given.journal ~= nil, format.needs_look(given)
   for _, item in ipairs(list) do
     local name, path = item.name, item.file
     if seen[name] then
       return failure("data", "%s and %s would both be %s in the batch; give them names", seen[name], path, name)
     end
     seen[name] = path
-    local bytes, fingerprint, third = core.file.look(path, closely, lines)
+    local bytes, fingerprint, third = core.file.look(path, closely, begins)
+    if bytes == 0 then return format.empty(path) end
     if bytes then
-      item.bytes, item.fingerprint, item.is_array = bytes, fingerprint, lines and format.is_array(third)
+      item.bytes, item.fingerprint = bytes, fingerprint
+      if begins then format.look(item, third) end
       files[#files + 1], total = item, total + bytes
     elseif not (third and given.dir) then
       return nil, fingerprint -- the error; the third value says that it is there, and no regular file
