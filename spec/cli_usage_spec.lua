@@ -5,10 +5,10 @@ local shell = require "support.shell"
 local PROGRAM <const> = shell.LUA .. " lua/catalog/cli/main.lua "
 
 -- Runs the program where no service is; what it prints as its result is told from what it says.
-local function run(words, before)
+local function run(words, before, url)
   local directory = shell.run("mktemp -d"):gsub("%s+$", "")
-  local said, status = shell.run(("%s AEP_BASE_URL=http://127.0.0.1:1 AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t %s%s >%s/out")
-    :format(before or "", PROGRAM, words, directory))
+  local said, status = shell.run(("AEP_BASE_URL=%s %s AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t %s%s >%s/out")
+    :format(url or "http://127.0.0.1:1", before or "", PROGRAM, words, directory))
   local printed = shell.read(directory .. "/out")
   shell.run("rm -rf " .. directory)
   return status, printed, said
@@ -90,6 +90,32 @@ describe("the program's usage", function()
     assert.equal(2, status)
     assert.equal("", printed)
     assert.equal(select(2, run "--help"), said)
+  end)
+end)
+
+describe("a proxy, or a file of authorities, that is none", function()
+  it("is a mistake, and is told before anything is sent or printed", function()
+    local proxy <const>, file <const> = "--proxy cannot be used: its scheme is none of http,", "--ca-file cannot be read: "
+    for words, text in pairs {
+      ["status id --proxy foo://127.0.0.1:1"] = proxy, ["create --dataset d --proxy foo://127.0.0.1:1"] = proxy,
+      ["status id --proxy 'http://a b'"] = "--proxy is not a URL such as http://127.0.0.1:3128",
+      ["status id --ca-file /nonexistent"] = file .. "/nonexistent: No such file or directory",
+      ["wait id --ca-file /"] = file .. "/: it is a directory",
+      ["ingest --dataset d README.md --format json --ca-file README.md"] = "--ca-file has no certificate in it: README.md",
+    } do assert_usage(words, text) end
+  end)
+
+  it("is an error of the configuration where it is the environment's", function()
+    for before, text in pairs {
+      ["SSL_CERT_FILE=/nonexistent"] = "SSL_CERT_FILE cannot be read: /nonexistent: No such file or directory [config]",
+      ["SSL_CERT_FILE= SSL_CERT_DIR=/nonexistent"] = "SSL_CERT_DIR is no directory: /nonexistent; ",
+      ["NO_PROXY= no_proxy= https_proxy=foo://127.0.0.1"] = "https_proxy cannot be used: its scheme is none of ",
+    } do
+      local status, printed, said = run("status id", before, "https://aep.invalid")
+      assert.equal(1, status, said)
+      assert.equal("", printed)
+      assert.equal("catalog: " .. text, said:sub(1, #text + 9))
+    end
   end)
 end)
 

@@ -20,6 +20,7 @@ function ingest.check(arguments)
   if arguments.pattern and not arguments.dir then return "--pattern is for --dir" end
   if arguments.recursive and not arguments.dir then return "--recursive is for --dir" end
   if arguments.dir and arguments.name then return "--name is for one file, and not for --dir" end
+  if arguments.dir and arguments.relative then return "--relative is for files, and not for --dir" end
   return create.check(arguments) or sources.check(arguments)
 end
 
@@ -49,11 +50,20 @@ local function given_of(session, list)
   return given
 end
 
+-- When the last of the batches was done, in the service's milliseconds; nil: it does not say.
+local function last_of(batches)
+  local last
+  for _, one in ipairs(batches) do
+    if math.type(one.completed) == "integer" then last = math.max(last or 0, one.completed) end
+  end
+  return last
+end
+
 -- A run that found nothing to do: all was done before.
 local function tell_done(session, report)
   local only_looked = not session.changed and (session.changes or 0) <= #report.batches
   if not report.resumed or not only_looked or session.arguments.quiet then return end
-  local moment = output.moment(report.batches[1].completed)
+  local moment = output.moment(last_of(report.batches))
   output.note(("already done%s; to ingest it anew, remove %s"):format(moment and " on " .. moment or "",
     output.plain(session.arguments.journal)))
 end
@@ -115,8 +125,8 @@ local function creation_of(session, list)
   local chosen, err = format.choose(given, list)
   if err then return nil, err end
   given.once, given.format = true, given.format or chosen or "json"
-  sources.name_pipes(list, session.arguments, given.format)
-  local ok, unfit = format.check(given, list)
+  local ok, unfit = sources.name_pipes(list, session.arguments, given.format)
+  if ok then ok, unfit = format.check(given, list) end
   return ok and given, unfit
 end
 

@@ -58,6 +58,7 @@ end
 
 local TRANSFER <const> = {
   { name = "name", value = "NAME", help = "The name in the batch, where there is one file." },
+  { name = "relative", help = "Names are the paths as they are given, such as a/x.json; without it their last parts." },
   { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000, help = "How many requests are in flight." },
   { name = "part-size", value = "SIZE", kind = "size", most = limits.LARGEST_PART,
     help = "The size of the parts of large files, such as 16MiB." },

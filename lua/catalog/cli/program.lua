@@ -70,6 +70,14 @@ local function run_command(command, run)
   return ended
 end
 
+-- Makes the client. Gives the exit code where that fails; an option whose value is of no use is a mistake in typing.
+local function connect(run, words)
+  local err = run:connect()
+  if not err then return nil end
+  local said = problem.text(err, true)
+  return said:find "^%-%-" and problem.usage(said, help.command(words)) or run:fail(err)
+end
+
 --- Runs a command.
 -- @tparam {string,...} words the arguments, without the program's name
 -- @treturn integer the exit code
@@ -85,11 +93,8 @@ function program.run(words)
   local wrong = command.check and command.check(arguments)
   if wrong then return problem.usage(wrong, help.command(words)) end
   local run = session.new(arguments)
-  if not command.offline then
-    local err = run:connect()
-    if err then return run:fail(err) end
-  end
-  return run_command(command, run)
+  local failed = not command.offline and connect(run, words)
+  return failed or run_command(command, run)
 end
 
 -- Runs a command, and sees to it that what was printed has arrived.

@@ -28,19 +28,48 @@ local function check_pipes(arguments, pipes)
   if arguments.split then return ("--split needs files whose size is known, and %s has none"):format(shown) end
 end
 
+local function base_name(path) return path == "-" and "stdin" or path:match "[^/]*$" end
+
+-- A path as a name: without what makes no difference, and without the slash at its beginning.
+local function relative_name(path) return (path:gsub("/+%./", "/"):gsub("/+", "/"):gsub("^%./", ""):gsub("^/", "")) end
+
+-- The name in the batch of what was named on the command line.
+local function name_of(arguments, path)
+  if arguments.name then return arguments.name end
+  return arguments.relative and path ~= "-" and relative_name(path) or base_name(path)
+end
+
+-- What can be done about two of one name.
+local TWO_WAYS <const> = "give --relative, by which they keep their directories, or send them one by one with --name"
+
+-- Two of one name, which would replace each other; nil: there are none.
+local function check_names(arguments)
+  local seen = {}
+  for _, path in ipairs(arguments.files) do
+    local name = name_of(arguments, path)
+    if arguments.relative and ("/" .. name .. "/"):find "/%.%./" then
+      return ("--relative: %s has .. in it, which no name may have"):format(path)
+    end
+    if seen[name] then
+      return ("%s and %s would both be %s in the batch; %s"):format(seen[name], path, name,
+        arguments.relative and "name each once" or TWO_WAYS)
+    end
+    seen[name] = path
+  end
+end
+
 --- What is wrong with the files that were named.
 -- @tparam table arguments
 -- @treturn ?string
 function sources.check(arguments)
   local files, pipes = arguments.files, {}
   if arguments.name and #files ~= 1 then return ("--name is for one file, and there are %d"):format(#files) end
+  if arguments.name and arguments.relative then return "give --name or --relative, not both" end
   for _, path in ipairs(files) do
     if is_pipe(path) then pipes[#pipes + 1] = path end
   end
-  return check_pipes(arguments, pipes)
+  return check_pipes(arguments, pipes) or check_names(arguments)
 end
-
-local function base_name(path) return path == "-" and "stdin" or path:match "[^/]*$" end
 
 --- The files that were named.
 -- @tparam table arguments
@@ -52,7 +81,7 @@ function sources.list(arguments)
   for i, path in ipairs(arguments.files) do
     local pipe = is_pipe(path) or nil
     any = any or pipe ~= nil
-    list[i] = { file = path, pipe = pipe, default = pipe and "json", name = arguments.name or base_name(path) }
+    list[i] = { file = path, pipe = pipe, default = pipe and "json", name = name_of(arguments, path) }
   end
   return list, any
 end
@@ -61,10 +90,20 @@ end
 -- @tparam {table,...} list
 -- @tparam table arguments
 -- @tparam string ending the format of the batch
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`: two have one name now
 function sources.name_pipes(list, arguments, ending)
+  local seen = {}
   for _, item in ipairs(list) do
     if item.pipe and not arguments.name and not item.name:find "%.%w+$" then item.name = item.name .. "." .. ending end
+    if seen[item.name] then
+      return failure("data", "%s and %s would both be %s in the batch; nothing was sent", seen[item.name], item.file,
+        item.name)
+    end
+    seen[item.name] = item.file
   end
+  return true
 end
 
 -- A function that gives what comes, and nil at the end. Meanwhile transfers go on.
@@ -91,7 +130,8 @@ local function open_pipe(item)
   local read = reader_of(pipe, shown)
   local first = read()
   if not first then return failure("data", "%s is empty; nothing was sent", shown) end
-  item.file, item.is_array = shown, format.is_array(first)
+  item.file = shown
+  format.look(item, first)
   item.reader = function()
     if not first then return read() end
     local chunk = first
@@ -105,14 +145,15 @@ local function look_at_file(item)
   if item.pipe then return true end
   local bytes, err, beginning = core.file.look(item.file, false, true)
   if not bytes then return nil, err end
-  item.is_array = format.is_array(beginning)
+  if bytes == 0 then return format.empty(item.file) end
+  format.look(item, beginning)
   return true
 end
 
 --- Looks at all files of a list and opens all its pipes, before anything is sent. What is there already comes first: a
 -- pipe is waited for.
 -- @tparam {table,...} list
--- @treturn[1] boolean true; each has `is_array`, and a pipe its `reader`
+-- @treturn[1] boolean true; each was looked at (`catalog.ingest.format`), and a pipe has its `reader`
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 function sources.prepare(list)
@@ -125,14 +166,8 @@ function sources.prepare(list)
   return true
 end
 
---- Checks that files are of the format of a batch, as far as the endings of their names tell.
--- @tparam catalog.batch batch
--- @tparam {table,...} list
--- @tparam string wanted the format
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] table error of kind `data`
-function sources.check_format(batch, list, wanted)
+-- Whether the endings of the names say a batch's format, or none.
+local function check_endings(batch, list, wanted)
   for _, item in ipairs(list) do
     local found = format.of_path(item.name)
     if found and found ~= wanted then
@@ -141,6 +176,21 @@ function sources.check_format(batch, list, wanted)
     end
   end
   return true
+end
+
+--- Checks that files fit a batch, as far as the endings of their names and how they begin tell.
+-- @tparam catalog.batch batch as the catalog shows it
+-- @tparam {table,...} list
+-- @tparam table input the `inputFormat` of the batch
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`
+function sources.check_format(batch, list, input)
+  local ok, unfit = check_endings(batch, list, input.format)
+  if not ok then return nil, unfit end
+  ok, unfit = format.check({ format = input.format, multiline = input.isMultiLineJson == true }, list)
+  if not ok then unfit.message = unfit.message:gsub("; give multiline", "; create a batch with multiline") end
+  return ok, unfit
 end
 
 --- Uploads one of a list.

@@ -22,11 +22,11 @@ end
 
 -- Checks that a list fits a batch, and gives its pipes names.
 local function fit(session, batch, list)
-  local said = type(batch.inputFormat) == "table" and batch.inputFormat.format
-  local wanted = type(said) == "string" and said or nil
-  sources.name_pipes(list, session.arguments, wanted or "json")
-  if not wanted then return true end
-  return sources.check_format(batch, list, wanted)
+  local input = type(batch.inputFormat) == "table" and type(batch.inputFormat.format) == "string" and batch.inputFormat
+  local named, twice = sources.name_pipes(list, session.arguments, input and input.format or "json")
+  if not named then return nil, twice end
+  if not input then return true end
+  return sources.check_format(batch, list, input)
 end
 
 function upload.run(session)
