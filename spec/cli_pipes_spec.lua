@@ -41,6 +41,21 @@ describe("standard input", function()
     end)
   end)
 
+  it("may have a line of a gigabyte, which is in memory only in parts", function()
+    with_kept(function(server, directory, client)
+      local batch = assert(client:create_batch { dataset = "d", format = "json" })
+      -- what it prints last is how much memory it had at most
+      shell.write(directory .. "/measured.lua", [[
+        local code = require("catalog.cli.program").main(arg)
+        for line in io.lines "/proc/self/status" do print(code, line:match "^VmHWM:%s*(%d+) kB") end]])
+      local output = shell.run(([[{ printf '{"s":"'; head -c 1G /dev/zero | tr '\0' x; printf '"}\n'; } |
+        %s %s %s/measured.lua upload %s -]]):format(command.environment(server), shell.LUA, directory, batch.id))
+      assert.equal("stdin.json: 1.07 GB", output:match "^[^\n]*")
+      local kilobytes = tonumber(output:match "\n0\t(%d+)\n")
+      assert.is_true(kilobytes < 300000, output)
+    end)
+  end)
+
   it("that is empty, closed or a directory is an error, and nothing is sent", function()
     shell.with_directory(function(kept)
       with_files(function(server)
