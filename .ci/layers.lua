@@ -4,8 +4,8 @@
 -- From the top to the ground. A file that stands in no folder of a layer is named.
 local LUA_LAYERS <const> = {
   "catalog/cli/", "catalog/emulator%.lua", "catalog/emulator/", "catalog/serve/", "catalog%.lua", "catalog/sink/",
-  "catalog/stream/", "catalog/ingest/", "catalog/batch/", "catalog/client/", "catalog/loop/", "catalog/scheduler/",
-  "catalog/base/",
+  "catalog/stream/", "catalog/ingest/", "catalog/query/", "catalog/batch/", "catalog/client/", "catalog/loop/",
+  "catalog/scheduler/", "catalog/base/",
 }
 -- What csrc/ has in folders is above what lies in it.
 local C_LAYERS <const> = { "httpd/", "" }

@@ -15,12 +15,14 @@ later.methods(batch.methods, "catalog.batch.actions", { "complete", "abort", "fa
 later.methods(batch.methods, "catalog.batch.rows", { "input_files", "failed_rows" })
 later.methods(batch.methods, "catalog.batch.upload", { "upload" })
 later.methods(batch.methods, "catalog.batch.writer", { "writer" })
+later.methods(Client, "catalog.query.batches", { "batches" })
+later.methods(Client, "catalog.query.names", { "dataset_id" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 later.methods(Client, "catalog.sink.open", { "sink" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
-  "ingest.resume", "scheduler.group", "scheduler.tasks",
+  "ingest.resume", "query.filters", "query.moment", "query.pages", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end
@@ -116,6 +118,16 @@ function catalog.sink(options)
   local client, err = default_client()
   if not client then return nil, err end
   return client:sink(options)
+end
+
+--- Goes through batches with the default client.
+-- @tparam table options as in `catalog.client:batches`
+-- @treturn function an iterator of batches
+-- @raise an option is unknown or has a wrong type; nothing narrows the listing down; the error table, in the loop, or at
+--   once where there can be no default client
+-- @usage for batch in catalog.batches { status = "failed", since = "24h" } do print(batch.id) end
+function catalog.batches(options)
+  return assert(default_client()):batches(options)
 end
 
 --- Attaches to an existing batch with the default client, without a call.

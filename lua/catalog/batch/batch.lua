@@ -176,6 +176,16 @@ function batch.attach(client, id, sandbox, dataset)
   return attached
 end
 
+--- What makes batches of the entries of a listing, as those of the process that asks for it.
+-- @tparam catalog.client client
+-- @tparam ?string sandbox the client's when nil
+-- @treturn function makes the fields of an entry, `id` among them, a batch: the same table
+function batch.listed(client, sandbox)
+  local kind = new_type(client, sandbox or client.sandbox)
+  kind.process = scheduler.process()
+  return function(fields) return typed(fields, kind) end
+end
+
 -- Reads the catalog's answer to a look-up: an object with the batch under its id.
 local function look_up(id, body)
   local found, err = core.json.decode(body)

@@ -1,0 +1,85 @@
+--- Batches of the catalog, page by page.
+-- @module catalog.query.batches
+local Client = require "catalog.client.client"
+local batch = require "catalog.batch.batch"
+local filters = require "catalog.query.filters"
+local options = require "catalog.base.options"
+local pages = require "catalog.query.pages"
+
+local PATH <const> = "/data/foundation/catalog/batches"
+
+local SCHEMA <const> = {
+  dataset = "string|table", status = "string|table", since = "string|number", created_after = "string|number",
+  created_before = "string|number", tags = "string|table", external_id = "string|table", properties = "string|table",
+  order_by = "string|table", sandbox = "string",
+}
+
+-- What narrows a listing down.
+local FILTERS <const> = { "dataset", "status", "since", "created_after", "created_before", "tags", "external_id" }
+
+local UNFILTERED <const> = "batches are not listed without a filter, since answers to that have reached 3 GB; give"
+  .. " since, dataset, status, created_after, created_before, tags or external_id"
+
+local function is_filtered(given)
+  for _, name in ipairs(FILTERS) do
+    if given[name] ~= nil then return true end
+  end
+  return false
+end
+
+-- What narrows a listing down at the service, by the option.
+local MAKERS <const> = {
+  { "status", filters.status }, { "tags", filters.tags },
+  { "external_id", function(given) return filters.any_of("externalId", given, "external_id") end },
+  { "dataset", function(given) return filters.any_of("dataSet", given, "dataset") end },
+}
+
+-- Completes a listing with what was asked for, before its first page.
+local function complete(listing, given)
+  local times, no_time = filters.times(given)
+  if not times then return nil, no_time end
+  local order, order_text = filters.order(given.order_by)
+  if not order then return nil, order_text end
+  local properties, unfit = filters.properties(given.properties, order)
+  if unfit then return nil, unfit end
+  local query = { order_text, properties }
+  local values = { status = given.status, tags = given.tags, external_id = given.external_id }
+  if given.dataset then
+    local id, unknown = listing.client:dataset_id(given.dataset, given.sandbox)
+    if not id then return nil, unknown end
+    values.dataset = id
+  end
+  for _, maker in ipairs(MAKERS) do
+    local option, make = table.unpack(maker)
+    local text, err
+    if values[option] then text, err = make(values[option]) end
+    if err then return nil, err end
+    query[#query + 1] = text
+  end
+  listing.query, listing.order, listing.after, listing.before = query, order, times.after, times.before
+  listing.by_time = #order == 1 and order[1].name == "created"
+  return true
+end
+
+--- Goes through the batches that fit, the newest first. The service filters; a page of 100 is held at a time, and the
+-- loop may be left at any time. Batches that are created meanwhile do not put the listing out of step, in the order of
+-- their creation.
+-- @function catalog.client:batches
+-- @tparam table given `dataset` (an id, a data set, or `{ name = ... }`); `status` (a state or a list of them; `failed`
+--   finds those that the service calls `failure`, too); `since` (that moment and later: `24h` or `7d`, an ISO date in
+--   UTC, or milliseconds since 1970) or `created_after`; `created_before`; `tags` (name to value, in which `*` is any
+--   text, or to a list of values: all of them); `external_id` (one or a list); `properties` (a list of the fields that
+--   are wanted; `created` comes along); `order_by` (`asc:created`, `desc:updated`; default `desc:created`); `sandbox`.
+--   At least one of them has to narrow the listing down
+-- @treturn function an iterator of batches, each with the fields that the service sends
+-- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when
+--   a value cannot be used or a page cannot be had
+-- @usage for batch in client:batches { status = "failed", since = "24h" } do print(batch.id) end
+function Client:batches(given)
+  local checked = options.check(given, SCHEMA, "batches", 2)
+  if not is_filtered(checked) then error(UNFILTERED, 2) end
+  return pages.each {
+    client = self, sandbox = checked.sandbox, path = PATH, each = batch.listed(self, checked.sandbox),
+    begin = function(listing) return complete(listing, checked) end,
+  }
+end

@@ -1,0 +1,150 @@
+--- Listings of the catalog, page by page: one page is held at a time.
+-- @module catalog.query.pages
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local scheduler = require "catalog.scheduler.scheduler"
+
+local PAGE <const> = 100
+
+local pages = {}
+
+-- nil comes first, and what cannot be compared is the same.
+local function compare(a, b)
+  if a == b then return 0 end
+  if a == nil or b == nil then return a == nil and -1 or 1 end
+  local fits = type(a) == type(b) and (type(a) == "number" or type(a) == "string")
+  return not fits and 0 or a < b and -1 or 1
+end
+
+-- The entries of an answer in the order that was asked for: the answer is an object, and has none.
+local function sorted(answer, order)
+  local list = {}
+  for id, fields in pairs(answer) do
+    if type(id) ~= "string" or type(fields) ~= "table" or #fields > 0 then
+      return failure("protocol", "the reply is no listing: an entry is no object")
+    end
+    if fields.id == nil or fields.id == core.json.null then fields.id = id end
+    if fields.id ~= id then return failure("protocol", "the reply has another id under that of %s", id) end
+    list[#list + 1] = fields
+  end
+  table.sort(list, function(a, b)
+    for _, key in ipairs(order) do
+      local difference = compare(a[key.name], b[key.name]) * key.sign
+      if difference ~= 0 then return difference < 0 end
+    end
+    return a.id < b.id
+  end)
+  return list
+end
+
+local function read(body, order)
+  local answer, err = core.json.decode(body)
+  if err then return nil, err end
+  if type(answer) ~= "table" then return failure("protocol", "the reply is no listing") end
+  return sorted(answer, order)
+end
+
+-- A listing by the time of creation goes on from the last entry, whatever was added or removed meanwhile. Any other
+-- goes on by counting.
+local function path_of(self)
+  local query = { table.unpack(self.query) }
+  local after, before = self.after, self.before
+  if self.by_time and self.bound then
+    if self.order[1].sign < 0 then before = self.bound + 1 else after = self.bound - 1 end
+  end
+  if after then query[#query + 1] = ("createdAfter=%d"):format(after) end
+  if before then query[#query + 1] = ("createdBefore=%d"):format(before) end
+  query[#query + 1] = ("limit=%d&start=%d"):format(PAGE, self.start)
+  return self.path .. "?" .. table.concat(query, "&")
+end
+
+-- Where the next page begins, and which entries of this one may be in it again.
+local function go_on(self, page, fresh)
+  local last = page[#page]
+  local created = self.by_time and math.type(last.created) == "integer" and last.created
+  if created and created ~= self.bound then
+    self.bound, self.start, self.seen = created, 0, {}
+    for _, fields in ipairs(page) do
+      if fields.created == created then self.seen[fields.id] = true end
+    end
+    return
+  end
+  self.start = self.start + #page
+  if not self.by_time and #fresh > 0 then self.seen = {} end
+  for _, fields in ipairs(fresh) do self.seen[fields.id] = true end
+end
+
+-- The entries of a page that were not among those before.
+local function fresh_of(self, page)
+  local fresh = {}
+  for _, fields in ipairs(page) do
+    if not self.seen[fields.id] then fresh[#fresh + 1] = fields end
+  end
+  return fresh
+end
+
+-- The next page, or nil at the end.
+local function next_page(self)
+  while not self.ended do
+    local page, err = self.client:send {
+      method = "GET", repeatable = true, path = path_of(self), sandbox = self.sandbox, process = self.process,
+      read = function(body) return read(body, self.order) end,
+    }
+    if not page then error(err, 0) end
+    local fresh = fresh_of(self, page)
+    self.ended = #page < PAGE
+    if #fresh > 0 then
+      self.repeated = 0
+      if not self.ended then go_on(self, page, fresh) end
+      return fresh
+    end
+    self.repeated = self.repeated + 1
+    if self.repeated > 1 and not self.ended then
+      error(select(2, failure("protocol", "GET %s: the service sends the same entries again and again", self.path)), 0)
+    end
+    if not self.ended then go_on(self, page, fresh) end
+  end
+end
+
+-- The next entry.
+local function step(self)
+  if not self.page then
+    if not self.query then
+      local ok, err = self.begin(self)
+      if not ok then error(err, 0) end
+    end
+    self.page, self.index = next_page(self), 0
+    if not self.page then return nil end
+  end
+  self.index = self.index + 1
+  local fields = self.page[self.index]
+  self.page[self.index] = false
+  if self.index == #self.page then self.page = nil end
+  return fields
+end
+
+--- Goes through a listing. It asks for the first page at the first step.
+-- @tparam table given `client`; `sandbox`; `path`; `begin` (called with the listing before the first page: completes
+--   it; gives true, or nil and an error); `each` (makes the result of the fields of an entry; nil: it is passed over).
+--   What it is completed with: `query` (a list of `name=value`, encoded); `order`, as of `filters.order`; `after` and
+--   `before` (milliseconds; nil: any); `by_time` (true: the order is that of creation, and the service knows
+--   `createdAfter` and `createdBefore`)
+-- @treturn function an iterator
+-- @raise in the loop: the error table
+function pages.each(given)
+  local self = { start = 0, seen = {}, repeated = 0, process = scheduler.process() }
+  for name, value in pairs(given) do self[name] = value end
+  return function()
+    while true do
+      local fields = step(self)
+      if not fields then
+        self.ended = true
+        return nil
+      end
+      local result = self.each(fields)
+      if result ~= nil then return result end
+    end
+  end
+end
+
+return pages
