@@ -123,8 +123,8 @@ end
 --- Goes through batches with the default client.
 -- @tparam table options as in `catalog.client:batches`
 -- @treturn function an iterator of batches
--- @raise an option is unknown or has a wrong type; nothing narrows the listing down; the error table, in the loop, or at
---   once where there can be no default client
+-- @raise an option is unknown or has a wrong type; nothing narrows the listing down; the error table, in the loop, or
+--   at once where there can be no default client
 -- @usage for batch in catalog.batches { status = "failed", since = "24h" } do print(batch.id) end
 function catalog.batches(options)
   return assert(default_client()):batches(options)

@@ -49,13 +49,14 @@ local function set_of(list)
   return set
 end
 
--- The data sets that are known, a list of ids or a map from ids to names; in the server, always the map. An empty one
--- would not know any: it is for a list that was not filled, and is as good as none.
+-- The data sets that are known, a list of ids or a map from ids to names or fields; in the server, always the map. An
+-- empty one would not know any: it is for a list that was not filled, and is as good as none.
 local function datasets_of(given)
   if not given or not next(given) then return nil end
   local names = {}
   for key, value in pairs(given) do
-    if type(value) ~= "string" or type(key) ~= "string" and math.type(key) ~= "integer" then
+    local fits = type(value) == "string" and (type(key) == "string" or math.type(key) == "integer")
+    if not fits and not (type(value) == "table" and type(key) == "string") then
       error("bad option 'datasets' for emulator.start (a list of ids expected, or a map from ids to names)", 3)
     end
     if type(key) == "string" then names[key] = value else names[value] = value end
@@ -84,21 +85,21 @@ local function directory_of(given)
 end
 
 --- Starts an emulator, on a thread of its own, on the loopback.
--- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list
---   of ids, or a map from ids to names: others are refused; default, and when it is empty: any may appear on first
---   use); `data_dir` (batches and files are kept there, and are there again at the next start); `tokens` (a list, or a
---   map from a token to the seconds it is good for; default: any is accepted); `api_keys`, `orgs` (lists; default:
---   any); `clients` (a map from an API key to the secret with which the identity service gives it tokens; default: any
---   secret); `catalog_lag_ms` (how long the catalog does not know a new batch); `strict` (refuses what RFC 9112 and
---   Adobe's API descriptions refuse, where
---   the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body`
---   (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's
---   256,000,000 for a file and 512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the service's
---   25,000 and 2^40); `stage_ms` (how long a completed batch stays in each state
---   before it is ingested, default 0); `abandon_ms` (after how long a batch that was not completed is abandoned;
---   default: never); `unique_ids` (true: a second batch with an external id is refused with 409; no guide promises that
---   the service does so); `log` (a file that gets a line for each request: method, target, range, status); `faults`, as
---   of `server:set_faults`; `seed` (for faults with a `rate`)
+-- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list of
+--   ids, or a map from ids to names, or to fields of the service, `name`, `tags`, `schemaRef`: others are refused;
+--   default, and when it is empty: any may appear on first use); `data_dir` (batches and files are kept there, and are
+--   there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good for; default: any
+--   is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from an API key to the secret with which
+--   the identity service gives it tokens; default: any secret); `catalog_lag_ms` (how long the catalog does not know a
+--   new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where the default is as lenient as
+--   the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body` (bytes of a body that is no
+--   upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's 256,000,000 for a file and
+--   512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the service's 25,000 and 2^40);
+--   `stage_ms` (how long a completed batch stays in each state before it is ingested, default 0); `abandon_ms` (after
+--   how long a batch that was not completed is abandoned; default: never); `unique_ids` (true: a second batch with an
+--   external id is refused with 409; no guide promises that the service does so); `log` (a file that gets a line for
+--   each request: method, target, range, status); `faults`, as of `server:set_faults`; `seed` (for faults with a
+--   `rate`)
 -- @treturn[1] server with `url` and `port`, `set_faults(list)`, `stop()`, and for a server in the foreground `wait()`,
 --   which returns at SIGINT, SIGTERM or SIGHUP
 -- @treturn[2] nil

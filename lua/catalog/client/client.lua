@@ -202,7 +202,8 @@ end
 --- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
 -- (`catalog.retry`).
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
---   `timeout` (seconds); `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
+--   `timeout` (seconds); `accept` (default `application/json`) and `headers` (a list of pairs of a name and a value),
+--   which few requests have; `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a
 --   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
 --   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
 --   (the value of Content-Range), `final` (a function of an error and the request: whether the caller knows better than

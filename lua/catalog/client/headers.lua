@@ -9,18 +9,31 @@ local function anonymous(request)
   return core.client.headers { "accept: application/json", "content-type: " .. request.content_type }
 end
 
--- Source: Adobe's batch ingestion guide; the order is the guide's.
-local function make(client, token, sandbox, content_type, range)
+-- Adds those that a request has of its own.
+local function add_own(lines, request)
+  if request.range then lines[#lines + 1] = "Content-Range: " .. request.range end
+  for _, pair in ipairs(request.headers or {}) do
+    local line, err = core.url.header(pair[1], pair[2], pair[1])
+    if not line then return nil, err end
+    lines[#lines + 1] = line
+  end
+  return true
+end
+
+-- Source: Adobe's batch ingestion guide; the order is the guide's. `own`: a request with headers of its own, or nil.
+local function make(client, token, sandbox, content_type, own)
   local authorization, err = core.url.header("Authorization", "Bearer " .. token, "token")
   if not authorization then return nil, err end
   local named, wrong = core.url.header("x-sandbox-name", sandbox, "sandbox")
   if not named then return nil, wrong end
+  local lines = { authorization, "x-api-key: " .. client.api_key, "x-gw-ims-org-id: " .. client.org, named }
+  if own then
+    local ok, unfit = add_own(lines, own)
+    if not ok then return nil, unfit end
+  end
   return core.client.headers {
-    "accept: application/json", content_type and "content-type: " .. content_type or "content-type:",
-    {
-      authorization, "x-api-key: " .. client.api_key, "x-gw-ims-org-id: " .. client.org, named,
-      range and "Content-Range: " .. range,
-    },
+    "accept: " .. (own and own.accept or "application/json"),
+    content_type and "content-type: " .. content_type or "content-type:", lines,
   }
 end
 
@@ -32,7 +45,7 @@ local function remember(client, token, sandbox, content_type)
   return list, err
 end
 
---- The headers of a request. Those without a range are made once for each token.
+--- The headers of a request. Those of requests without any of their own are made once for each token.
 -- @tparam catalog.client client
 -- @tparam table request as in `client:send`; gets `token`, with which it is sent
 -- @tparam number deadline when the call has to be over, in seconds on the monotonic clock
@@ -48,8 +61,10 @@ function headers.of(client, request, deadline)
   end
   request.token = token
   if token ~= client.headers_token then client.known_headers, client.headers_token = {}, token end
-  local sandbox, content_type, range = request.sandbox or client.sandbox, request.content_type or false, request.range
-  if range then return make(client, token, sandbox, content_type, range) end
+  local sandbox, content_type = request.sandbox or client.sandbox, request.content_type or false
+  if request.range or request.headers or request.accept then
+    return make(client, token, sandbox, content_type, request)
+  end
   local known = client.known_headers[sandbox]
   local list = known and known[content_type]
   if list then return list end

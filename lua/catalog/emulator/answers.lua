@@ -16,6 +16,7 @@ local CODES <const> = {
 
 local TITLES <const> = {
   [400] = "BadRequestError", [404] = "NotFoundError", [405] = "MethodNotAllowedError", [409] = "ConflictError",
+  [412] = "PreconditionFailedError",
   [413] = "PayloadTooLargeError", [414] = "UriTooLongError", [415] = "UnsupportedMediaTypeError",
   [416] = "RangeNotSatisfiableError",
   [507] = "InsufficientStorageError",

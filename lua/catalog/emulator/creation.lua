@@ -35,10 +35,12 @@ local function dataset_of(fields)
   end
 end
 
-local function check_dataset(service, fields)
+local function check_dataset(service, fields, request)
   local dataset = dataset_of(fields)
   if type(dataset) ~= "string" or dataset == "" then return problem "datasetId is required" end
-  if service.datasets and not service.datasets[dataset] then return problem("Dataset %s was not found", dataset) end
+  if not service.dataset_store:use(request.org, request.sandbox, dataset) then
+    return problem("Dataset %s was not found", dataset)
+  end
 end
 
 local function check_format(service, fields)

@@ -6,11 +6,18 @@ local regex = require "catalog.emulator.regex"
 local filters = {}
 
 -- What batches can be asked for by `name=value`, and by which kind of value.
-local SIMPLE <const> = {
+local BATCH <const> = {
   created = "integer", updated = "integer", started = "integer", completed = "integer", recordCount = "integer",
   failedRecordCount = "integer", size = "integer", status = "string", version = "string", imsOrg = "string",
   sandboxId = "string", externalId = "string", createdClient = "string", createdUser = "string",
   updatedUser = "string", batch = "string", dataSet = "string",
+}
+
+-- The same of data sets.
+local DATASET <const> = {
+  created = "integer", updated = "integer", name = "string", description = "string", version = "string",
+  imsOrg = "string", sandboxId = "string", createdClient = "string", createdUser = "string", updatedUser = "string",
+  enableErrorDiagnostics = "boolean",
 }
 
 -- What lies elsewhere in a batch than its name says.
@@ -22,10 +29,11 @@ local ELSEWHERE <const> = {
   size = function(batch) return batch.metrics and batch.metrics.inputByteSize end,
 }
 
-local function value_of(batch, name)
-  local find = ELSEWHERE[name]
-  if find then return find(batch) end
-  return batch[name]
+-- A filter is for batches and data sets alike; only batches have related objects.
+local function value_of(object, name)
+  local find = object.relatedObjects and ELSEWHERE[name]
+  if find then return find(object) end
+  return object[name]
 end
 
 local function refuse(format, ...)
@@ -49,14 +57,15 @@ local function split(name, text)
 end
 
 -- `name=a`, `name=a,b`, `name=!a,b`
-local function simple(name, text)
+local function simple(name, text, fields)
   local inverse, list = text:match "^(!?)(.*)$"
   local wanted = {}
   for _, part in ipairs(split(name, list)) do
-    wanted[SIMPLE[name] == "integer" and integer(name, part) or part] = true
+    wanted[fields[name] == "integer" and integer(name, part) or part] = true
   end
-  return function(batch)
-    local value = value_of(batch, name)
+  return function(object)
+    local value = value_of(object, name)
+    if type(value) == "boolean" then value = tostring(value) end
     return (value ~= nil and wanted[value] or false) == (inverse == "")
   end
 end
@@ -84,7 +93,7 @@ local function by_tags(_, text)
   end
   return function(batch)
     for _, each in ipairs(wanted) do
-      local tag = batch.tags[each.name]
+      local tag = (batch.tags or {})[each.name]
       if tag == nil or each.value ~= "*" and not has(tag, each.pattern) then return false end
     end
     return true
@@ -140,7 +149,7 @@ local function by_order(name, operator, text)
 end
 
 -- `property=name`, `!name`, `name~regex`, and `name` with `==`, `!=`, `<`, `<=`, `>` or `>=` and a value
-local function by_property(_, text)
+local function by_property(_, text, fields)
   local inverse, only = text:match "^(!?)([%w_]+)$"
   if only then
     return function(batch) return (value_of(batch, only) ~= nil) == (inverse == "") end
@@ -150,7 +159,7 @@ local function by_property(_, text)
   local compared, operator, value = text:match "^([%w_]+)([=!<>]=?)(.+)$"
   local by = ORDERS[operator] and by_order or (operator == "==" or operator == "!=") and by_value
   if not by then refuse("property is no condition: '%s'", text) end
-  if SIMPLE[compared] == "integer" and not tonumber(value) then
+  if fields[compared] == "integer" and not tonumber(value) then
     refuse("property: %s is a number, and '%s' is none", compared, value)
   end
   return by(compared, operator, value)
@@ -179,7 +188,6 @@ local KINDS <const> = {
   startAfter = by_date(starts, after), startBefore = by_date(starts, before),
   endAfter = by_date(ends, after), endBefore = by_date(ends, before),
 }
-for name in pairs(SIMPLE) do KINDS[name] = simple end
 
 -- Calls a function that may refuse a query. Gives what it gives, or nil and the refusal.
 local function guarded(call, ...)
@@ -189,19 +197,21 @@ local function guarded(call, ...)
   return nil, results[2]
 end
 
-filters.guarded = guarded
+filters.guarded, filters.DATASET = guarded, DATASET
 
 --- Reads the filters of a query.
 -- @tparam {table,...} pairs_of_query names and values, in their order; what is no filter is passed over
--- @treturn[1] function says whether a batch passes all of them; may refuse (see `filters.guarded`)
+-- @tparam ?table fields `filters.DATASET`; default: those of batches
+-- @treturn[1] function says whether a batch or a data set passes all of them; may refuse (see `filters.guarded`)
 -- @treturn[2] nil
 -- @treturn[2] table the refusal, packed
-function filters.read(pairs_of_query)
+function filters.read(pairs_of_query, fields)
+  fields = fields or BATCH
   return guarded(function()
     local tests = {}
     for _, pair in ipairs(pairs_of_query) do
-      local kind = KINDS[pair[1]]
-      if kind then tests[#tests + 1] = kind(pair[1], pair[2]) end
+      local make = KINDS[pair[1]] or fields[pair[1]] and simple
+      if make then tests[#tests + 1] = make(pair[1], pair[2], fields) end
     end
     return function(batch)
       for _, test in ipairs(tests) do
@@ -220,16 +230,18 @@ end
 
 --- Reads an order.
 -- @tparam ?string text `asc:created,desc:updated,status`; default: the newest first
+-- @tparam ?table fields as of `filters.read`
 -- @treturn[1] function sorts a list of batches, which come in the order of their creation
 -- @treturn[2] nil
 -- @treturn[2] table the refusal, packed
-function filters.order(text)
+function filters.order(text, fields)
+  fields = fields or BATCH
   return guarded(function()
     local keys = {}
     for i, part in ipairs(split("orderBy", text or "desc:created")) do
       local direction, name = part:match "^(%a+):([%w_]+)$"
       if not direction then direction, name = "asc", part end
-      if direction ~= "asc" and direction ~= "desc" or name ~= "id" and not SIMPLE[name] then
+      if direction ~= "asc" and direction ~= "desc" or name ~= "id" and not fields[name] then
         refuse("orderBy is asc:field or desc:field, or several separated by commas, and '%s' is none", part)
       end
       keys[i] = { name = name, sign = direction == "asc" and 1 or -1 }

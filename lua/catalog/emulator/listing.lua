@@ -14,14 +14,20 @@ local function visible(service, record)
   return core.system.now() >= record.batch.created + service.catalog_lag_ms
 end
 
-local function member(batch, properties)
-  local shown = batch
+--- An object under its id.
+-- @tparam string id
+-- @tparam table fields
+-- @tparam ?string properties the names of those that are wanted, with commas between them; nil: all
+-- @treturn string JSON
+function listing.member(id, fields, properties)
+  local shown = fields
   if properties then
     shown = {}
-    for name in properties:gmatch "[^,%s]+" do shown[name] = batch[name] end
+    for name in properties:gmatch "[^,%s]+" do shown[name] = fields[name] end
   end
-  return assert(core.json.encode(batch.id)) .. ":" .. assert(core.json.encode(shown))
+  return assert(core.json.encode(id)) .. ":" .. assert(core.json.encode(shown))
 end
+local member <const> = listing.member
 
 --- `GET /data/foundation/catalog/batches/{id}`, or several ids, separated by commas: those there are.
 function listing.one(service, request, segments)
@@ -30,7 +36,7 @@ function listing.one(service, request, segments)
     local record = service.store:find(request.org, request.sandbox, id)
     if record and visible(service, record) then
       lifecycle.refresh(service, record)
-      members[#members + 1] = member(record.batch, request.query.properties)
+      members[#members + 1] = member(id, record.batch, request.query.properties)
     end
   end
   if #members == 0 then return answers.problem(404, "The batch %s was not found", segments[5]) end
@@ -72,22 +78,32 @@ local function find(service, request, passes)
   return batches
 end
 
---- `GET /data/foundation/catalog/batches`: an object, in the order that was asked for.
-function listing.many(service, request)
+--- Answers with a page of objects, in the order that was asked for.
+-- @tparam table request
+-- @tparam ?table fields what can be asked for, as of `filters.read`
+-- @tparam function find_all is given the filter, and gives the objects that pass, each with its `id`
+-- @tparam ?function shown makes of an object what is shown of it
+function listing.answer(request, fields, find_all, shown)
   local limit, no_limit = listing.number(request.query, "limit", USUAL, 1, MOST)
   local start, no_start = listing.number(request.query, "start", 0, 0, math.maxinteger)
-  local sort, no_order = filters.order(request.query.orderBy)
-  local passes, no_filter = filters.read(target.list(request.target:match "%?(.*)$" or ""))
+  local sort, no_order = filters.order(request.query.orderBy, fields)
+  local passes, no_filter = filters.read(target.list(request.target:match "%?(.*)$" or ""), fields)
   local refusal = no_limit or no_start or no_order or no_filter
   if refusal then return table.unpack(refusal) end
-  local batches, unfit = filters.guarded(find, service, request, passes)
-  if not batches then return table.unpack(unfit) end
-  sort(batches)
+  local objects, unfit = filters.guarded(find_all, passes)
+  if not objects then return table.unpack(unfit) end
+  sort(objects)
   local members = {}
-  for i = start + 1, math.min(#batches, start + limit) do
-    members[#members + 1] = member(batches[i], request.query.properties)
+  for i = start + 1, math.min(#objects, start + limit) do
+    local object = objects[i]
+    members[#members + 1] = member(object.id, shown and shown(object) or object, request.query.properties)
   end
   return answers.text(200, "{" .. table.concat(members, ",") .. "}")
+end
+
+--- `GET /data/foundation/catalog/batches`
+function listing.many(service, request)
+  return listing.answer(request, nil, function(passes) return find(service, request, passes) end)
 end
 
 return listing

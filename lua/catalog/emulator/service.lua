@@ -3,6 +3,8 @@
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local creation = require "catalog.emulator.creation"
+local dataset_store = require "catalog.emulator.dataset_store"
+local datasets = require "catalog.emulator.datasets"
 local export = require "catalog.emulator.export"
 local faults = require "catalog.emulator.faults"
 local files = require "catalog.emulator.files"
@@ -27,6 +29,12 @@ local ROUTES <const> = {
   { "data", "foundation", "import", "batches", "*", "datasets", "*", "preview", methods = { GET = files.preview } },
   { "data", "foundation", "catalog", "batches", methods = { POST = creation.by_catalog, GET = listing.many } },
   { "data", "foundation", "catalog", "batches", "*", methods = { GET = listing.one } },
+  { "data", "foundation", "catalog", "dataSets", methods = { GET = datasets.many, POST = datasets.create } },
+  { "data", "foundation", "catalog", "dataSets", "*", methods = {
+    GET = datasets.one, PATCH = datasets.patch, PUT = datasets.put, DELETE = datasets.delete,
+  } },
+  { "data", "foundation", "catalog", "v2", "dataSets", "*", methods = { PATCH = datasets.patch_deeply } },
+  { "data", "foundation", "catalog", "lastBatches", methods = { GET = datasets.last } },
   { "data", "foundation", "export", "batches", "*", "meta", methods = { GET = export.meta } },
   { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.failed } },
   { "data", "foundation", "export", "batches", "*", "files", methods = { GET = export.files } },
@@ -134,12 +142,13 @@ return function(settings)
   local given = assert(core.json.decode(settings))
   local service = {
     gateway = gateway.new(given), store = store.new(given.directory, given.lasting), directory = given.directory,
-    datasets = given.datasets, clients = given.clients, catalog_lag_ms = given.catalog_lag_ms or 0,
+    dataset_store = dataset_store.new(given.directory, given.lasting, given.datasets), clients = given.clients,
+    catalog_lag_ms = given.catalog_lag_ms or 0,
     strict = given.strict, unique_ids = given.unique_ids, stage_ms = given.stage_ms or 0, max_file = given.max_file,
     max_files = given.max_files, max_bytes = given.max_bytes, scheme = given.scheme,
     made = {}, spooled = 0, abandon_ms = given.abandon_ms, log = log_of(given.log),
   }
-  for _, name in ipairs { "files", "parts", "spool", "row_errors" } do
+  for _, name in ipairs { "files", "parts", "spool", "row_errors", "datasets" } do
     assert(core.fs.mkdir(given.directory .. "/" .. name))
   end
   if given.seed then math.randomseed(given.seed) end
