@@ -16,13 +16,15 @@ later.methods(batch.methods, "catalog.batch.rows", { "input_files", "failed_rows
 later.methods(batch.methods, "catalog.batch.upload", { "upload" })
 later.methods(batch.methods, "catalog.batch.writer", { "writer" })
 later.methods(Client, "catalog.query.batches", { "batches" })
-later.methods(Client, "catalog.query.names", { "dataset_id" })
+later.methods(Client, "catalog.query.datasets", { "datasets", "find_dataset", "dataset", "create_dataset" })
+later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 later.methods(Client, "catalog.sink.open", { "sink" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
-  "ingest.resume", "query.filters", "query.moment", "query.pages", "scheduler.group", "scheduler.tasks",
+  "ingest.resume", "query.dataset", "query.filters", "query.moment", "query.pages", "query.tags",
+  "query.wildcards", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end
@@ -128,6 +130,65 @@ end
 -- @usage for batch in catalog.batches { status = "failed", since = "24h" } do print(batch.id) end
 function catalog.batches(options)
   return assert(default_client()):batches(options)
+end
+
+--- Goes through data sets with the default client.
+-- @tparam table options as in `catalog.client:datasets`
+-- @treturn function an iterator of data sets
+-- @raise as `batches`
+function catalog.datasets(options)
+  return assert(default_client()):datasets(options)
+end
+
+--- Finds a data set by its name with the default client.
+-- @tparam table options as in `catalog.client:find_dataset`
+-- @treturn[1] catalog.dataset
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @raise an option is unknown or has a wrong type; `name` is missing
+-- @usage local dataset = assert(catalog.find_dataset { name = "Loyalty members" })
+function catalog.find_dataset(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:find_dataset(options)
+end
+
+--- A data set by its id with the default client, without a call.
+-- @tparam string id
+-- @tparam ?table options as in `catalog.client:dataset`
+-- @treturn[1] catalog.dataset
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+-- @raise the id is not a string, an option is unknown or has a wrong type
+function catalog.dataset(id, options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:dataset(id, options)
+end
+
+--- Creates a data set with the default client.
+-- @tparam table options as in `catalog.client:create_dataset`
+-- @treturn[1] catalog.dataset
+-- @treturn[2] nil
+-- @treturn[2] table error; `ambiguous` when the data set may exist
+-- @raise an option is unknown or has a wrong type; `name` is missing
+function catalog.create_dataset(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:create_dataset(options)
+end
+
+--- The id of a data set with the default client.
+-- @tparam string|table given as in `catalog.client:dataset_id`
+-- @tparam ?string sandbox
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @raise `given` is none of that
+function catalog.dataset_id(given, sandbox)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:dataset_id(given, sandbox)
 end
 
 --- Attaches to an existing batch with the default client, without a call.

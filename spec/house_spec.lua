@@ -30,7 +30,9 @@ for name in ("open write store spool settings rejected quarantine metrics"):gmat
   ELSEWHERE[("lua/catalog/sink/%s.lua"):format(name)] = "sink"
 end
 ELSEWHERE["lua/catalog/emulator/dataset_store.lua"] = "emulator_datasets"
-for name in ("filters pages names"):gmatch "%S+" do ELSEWHERE[("lua/catalog/query/%s.lua"):format(name)] = "batches" end
+for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards" } do
+  for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/query/%s.lua"):format(name)] = theme end
+end
 ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rules.lua"] = "sink", "roller"
 for name in ("ring segment settings text"):gmatch "%S+" do ELSEWHERE[("csrc/%s.c"):format(name)] = "spool" end
 

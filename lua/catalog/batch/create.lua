@@ -8,12 +8,12 @@ local options = require "catalog.base.options"
 --- Creates a batch. A creation goes on a connection that was just used (for less than two seconds it was idle) or on a
 -- new one, and by way of a proxy of plain http on a new one always: who closes connections on the way does not tell.
 -- @function catalog.client:create_batch
--- @tparam table given `dataset` (required); `format` (`json`, `parquet`, `csv`), `multiline`, `csv` (`delimiter`,
---   `quote`, `escape`, `charset`, `header`, `null_marker`), `external_id`, `replay` (`predecessors`,
---   `predecessors_by_external_id`, which are sent with a `$` before each, `reason`), `tags`, `error_diagnostics`,
---   `partial_ingestion` (percent), `sandbox`, `timeout` (seconds), `extra` (merged into the payload as it is), `once`
---   (true: it is created exactly once, whatever becomes of the answers; takes an external id of its own unless one is
---   given)
+-- @tparam table given `dataset` (required: an id, a data set, or `{ name = ... }`); `format` (`json`, `parquet`,
+--   `csv`), `multiline`, `csv` (`delimiter`, `quote`, `escape`, `charset`, `header`, `null_marker`), `external_id`,
+--   `replay` (`predecessors`, `predecessors_by_external_id`, which are sent with a `$` before each, `reason`), `tags`,
+--   `error_diagnostics`, `partial_ingestion` (percent), `sandbox`, `timeout` (seconds), `extra` (merged into the
+--   payload as it is), `once` (true: it is created exactly once, whatever becomes of the answers; takes an external id
+--   of its own unless one is given)
 -- @treturn[1] catalog.batch every field the service sent
 -- @treturn[2] nil
 -- @treturn[2] table error; `ambiguous` when the batch may exist
@@ -21,6 +21,11 @@ local options = require "catalog.base.options"
 -- @usage local batch = assert(client:create_batch { dataset = "5c8c3c555033b814b69f947f" })
 function Client:create_batch(given)
   local checked = creation.check(given, 3)
+  if type(checked.dataset) == "table" then
+    local named, err = self:with_dataset_id(checked)
+    if not named then return nil, err end
+    checked = named
+  end
   if checked.once then return require("catalog.batch.once").create(self, checked) end
   return creation.send(self, checked)
 end

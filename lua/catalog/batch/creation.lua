@@ -9,7 +9,7 @@ local creation = {}
 
 --- What a batch is created with: the names and types of the options.
 creation.OPTIONS = {
-  dataset = "string", format = "string", multiline = "boolean", csv = "table", external_id = "string",
+  dataset = "string|table", format = "string", multiline = "boolean", csv = "table", external_id = "string",
   replay = "table", tags = "table", error_diagnostics = "boolean", partial_ingestion = "number", sandbox = "string",
   extra = "table",
 }

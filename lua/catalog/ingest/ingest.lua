@@ -257,6 +257,10 @@ function Client:ingest(given)
   given = options.check(given, SCHEMA, "ingest", 2)
   local ok, err = check_values(given)
   if not ok then return nil, err end
+  if type(given.dataset) == "table" then
+    given, err = self:with_dataset_id(given)
+    if not given then return nil, err end
+  end
   local began = core.system.monotonic()
   local groups, files, total = plan.make(given)
   if not groups then return nil, files end

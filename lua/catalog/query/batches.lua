@@ -36,29 +36,13 @@ local MAKERS <const> = {
 
 -- Completes a listing with what was asked for, before its first page.
 local function complete(listing, given)
-  local times, no_time = filters.times(given)
-  if not times then return nil, no_time end
-  local order, order_text = filters.order(given.order_by)
-  if not order then return nil, order_text end
-  local properties, unfit = filters.properties(given.properties, order)
-  if unfit then return nil, unfit end
-  local query = { order_text, properties }
   local values = { status = given.status, tags = given.tags, external_id = given.external_id }
   if given.dataset then
     local id, unknown = listing.client:dataset_id(given.dataset, given.sandbox)
     if not id then return nil, unknown end
     values.dataset = id
   end
-  for _, maker in ipairs(MAKERS) do
-    local option, make = table.unpack(maker)
-    local text, err
-    if values[option] then text, err = make(values[option]) end
-    if err then return nil, err end
-    query[#query + 1] = text
-  end
-  listing.query, listing.order, listing.after, listing.before = query, order, times.after, times.before
-  listing.by_time = #order == 1 and order[1].name == "created"
-  return true
+  return filters.complete(listing, given, MAKERS, values)
 end
 
 --- Goes through the batches that fit, the newest first. The service filters; a page of 100 is held at a time, and the

@@ -130,10 +130,11 @@ end
 --- The fields that are wanted.
 -- @tparam ?string|table given nil: all
 -- @tparam {table,...} order as of `filters.order`: what is ordered by comes along
+-- @tparam ?string also what else comes along
 -- @treturn[1] ?string
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
-function filters.properties(given, order)
+function filters.properties(given, order, also)
   if not given then return nil end
   local names, known = {}, {}
   for _, text in ipairs(type(given) == "table" and given or { given }) do
@@ -142,6 +143,7 @@ function filters.properties(given, order)
   end
   if #names == 0 then return failure("config", "properties is empty") end
   for _, key in ipairs(order) do names[#names + 1] = key.name end
+  names[#names + 1] = also
   local list = {}
   for _, name in ipairs(names) do
     if not known[name] then list[#list + 1] = name end
@@ -168,6 +170,36 @@ function filters.order(given)
     keys[#keys + 1] = { name = name, sign = direction == "asc" and 1 or -1 }
   end
   return keys, encoded("orderBy", text)
+end
+
+--- Completes a listing with what was asked for.
+-- @tparam table listing of `catalog.query.pages`
+-- @tparam table given `since`, `created_after`, `created_before`, `order_by`, `properties`
+-- @tparam {table,...} makers of the filters: each the name of an option, and a function that makes a part of the query
+--   of its value, or gives nil and an error
+-- @tparam table values of those options
+-- @tparam ?string also a field that comes along
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function filters.complete(listing, given, makers, values, also)
+  local times, no_time = filters.times(given)
+  if not times then return nil, no_time end
+  local order, order_text = filters.order(given.order_by)
+  if not order then return nil, order_text end
+  local properties, unfit = filters.properties(given.properties, order, also)
+  if unfit then return nil, unfit end
+  local query = { order_text, properties }
+  for _, maker in ipairs(makers) do
+    local option, make = table.unpack(maker)
+    local text, err
+    if values[option] then text, err = make(values[option]) end
+    if err then return nil, err end
+    query[#query + 1] = text
+  end
+  listing.query, listing.order, listing.after, listing.before = query, order, times.after, times.before
+  listing.by_time = #order == 1 and order[1].name == "created"
+  return true
 end
 
 return filters

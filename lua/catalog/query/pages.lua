@@ -83,14 +83,14 @@ local function fresh_of(self, page)
   return fresh
 end
 
--- The next page, or nil at the end.
+-- The next page; nil at the end, and nil and an error.
 local function next_page(self)
   while not self.ended do
     local page, err = self.client:send {
       method = "GET", repeatable = true, path = path_of(self), sandbox = self.sandbox, process = self.process,
       read = function(body) return read(body, self.order) end,
     }
-    if not page then error(err, 0) end
+    if not page then return nil, err end
     local fresh = fresh_of(self, page)
     self.ended = #page < PAGE
     if #fresh > 0 then
@@ -100,27 +100,44 @@ local function next_page(self)
     end
     self.repeated = self.repeated + 1
     if self.repeated > 1 and not self.ended then
-      error(select(2, failure("protocol", "GET %s: the service sends the same entries again and again", self.path)), 0)
+      return failure("protocol", "GET %s: the service sends the same entries again and again", self.path)
     end
     if not self.ended then go_on(self, page, fresh) end
   end
 end
 
--- The next entry.
-local function step(self)
+-- The next entry; nil at the end, and nil and an error.
+local function next_entry(self)
   if not self.page then
     if not self.query then
       local ok, err = self.begin(self)
-      if not ok then error(err, 0) end
+      if not ok then return nil, err end
     end
-    self.page, self.index = next_page(self), 0
-    if not self.page then return nil end
+    local page, err = next_page(self)
+    if not page then return nil, err end
+    self.page, self.index = page, 0
   end
   self.index = self.index + 1
   local fields = self.page[self.index]
-  self.page[self.index] = false
+  self.page[self.index] = false -- whoever has it lets go of it
   if self.index == #self.page then self.page = nil end
   return fields
+end
+
+-- The next result; nil at the end, and nil and an error.
+local function next_result(self)
+  while true do
+    local fields, err = next_entry(self)
+    if not fields then return nil, err end
+    local result = self.each(fields)
+    if result ~= nil then return result end
+  end
+end
+
+local function new(given)
+  local self = { start = 0, seen = {}, repeated = 0, process = scheduler.process() }
+  for name, value in pairs(given) do self[name] = value end
+  return self
 end
 
 --- Goes through a listing. It asks for the first page at the first step.
@@ -132,19 +149,29 @@ end
 -- @treturn function an iterator
 -- @raise in the loop: the error table
 function pages.each(given)
-  local self = { start = 0, seen = {}, repeated = 0, process = scheduler.process() }
-  for name, value in pairs(given) do self[name] = value end
+  local self = new(given)
   return function()
-    while true do
-      local fields = step(self)
-      if not fields then
-        self.ended = true
-        return nil
-      end
-      local result = self.each(fields)
-      if result ~= nil then return result end
-    end
+    local result, err = next_result(self)
+    if err then error(err, 0) end
+    return result
   end
+end
+
+--- The first of a listing.
+-- @tparam table given as of `each`
+-- @tparam integer most how many
+-- @treturn[1] table a list
+-- @treturn[2] nil
+-- @treturn[2] table error
+function pages.first(given, most)
+  local self, list = new(given), {}
+  while #list < most do
+    local result, err = next_result(self)
+    if err then return nil, err end
+    if result == nil then break end
+    list[#list + 1] = result
+  end
+  return list
 end
 
 return pages

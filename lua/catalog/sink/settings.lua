@@ -6,7 +6,7 @@ local limits = require "catalog.base.limits"
 local options = require "catalog.base.options"
 
 local SCHEMA <const> = {
-  dataset = "string", spool = "string", sandbox = "string", tags = "table", extra = "table", format = "string",
+  dataset = "string|table", spool = "string", sandbox = "string", tags = "table", extra = "table", format = "string",
   error_diagnostics = "boolean", partial_ingestion = "number", roll = "table", file_bytes = "number",
   limit = "table", sync_seconds = "number", record_bytes = "number", after_failure = "string", parallel = "integer",
   on_batch = "callable", on_rejected = "callable", on_error = "callable", on_warning = "callable",

@@ -213,24 +213,26 @@ local function warn_of_fixed_token(self)
     .. "AEP_CLIENT_SECRET and AEP_SCOPES, from which the sink has new ones")
 end
 
---- Opens a sink: records go into its spool, and from there into batches. It needs no network for that.
+--- Opens a sink: records go into its spool, and from there into batches. It needs no network for that,
+-- unless the data set is given by its name.
 -- @function catalog.client:sink
--- @tparam table given `dataset` (its id) and `spool` (a directory of this sink's own; what is in it survives crashes),
---   and of these what shall be another than its default:
---   `roll` `{ seconds = 960, bytes = 10e9, files = 1500 }` (a batch is sealed at whichever comes first, `records` too);
---   `file_bytes` (64e6: the files of a batch); `limit` `{ bytes = 50e9, free = 2e9 }` (of the spool, and what it leaves
---   free of the disk; `timeout`: how long a write waits for room, in seconds, default: for ever); `sync_seconds` (1: at
---   most so long from a write to the disk; 0: each call); `record_bytes` (1e6: longer records are rejected; the profile
---   store refuses profiles over 100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5,
---   percent); `after_failure` (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made);
---   `parallel` (files at a time; default the client's), `format` (`"json"`), `tags`, `sandbox`;
---   `on_batch(report)`, `on_rejected(record, err)`, `on_error(err)`, `on_warning(text)`
+-- @tparam table given `dataset` (as of `create_batch`) and `spool` (a directory of this sink's own; what is in it
+--   survives crashes), and of these what shall be another than its default: `roll` `{ seconds = 960, bytes = 10e9,
+--   files = 1500 }` (a batch is sealed at whichever comes first, `records` too); `file_bytes` (64e6: the files of a
+--   batch); `limit` `{ bytes = 50e9, free = 2e9 }` (of the spool, and what it leaves free of the disk; `timeout`: how
+--   long a write waits for room, in seconds, default: for ever); `sync_seconds` (1: at most so long from a write to the
+--   disk; 0: each call); `record_bytes` (1e6: longer records are rejected; the profile store refuses profiles over
+--   100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5, percent); `after_failure`
+--   (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made); `parallel` (files at a time;
+--   default the client's), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`, `on_rejected(record, err)`,
+--   `on_error(err)`, `on_warning(text)`
 -- @treturn[1] catalog.sink
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: the spool cannot be used; `conflict`: another process has it
 -- @raise an option is unknown or has a wrong type
 function Client:sink(given)
   local settings, err = check_settings(given, 2)
+  if settings and type(settings.dataset) == "table" then settings, err = self:with_dataset_id(settings) end
   if not settings then return nil, err end
   local sink = setmetatable({
     client = self, settings = settings, sources = {}, calls = {}, again = {}, refused = 0, rejected = 0, repeated = 0,
