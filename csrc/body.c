@@ -154,6 +154,27 @@ static bool write_all(cat_sink *sink, const char *bytes, size_t size) {
     return true;
 }
 
+bool cat_sink_empty(const cat_sink *sink, int64_t start) {
+    return ftruncate(sink->descriptor, (off_t)start) == 0 &&
+           lseek(sink->descriptor, (off_t)start, SEEK_SET) == (off_t)start;
+}
+
+/* Sees where a reply for a file goes, at its first byte: into memory where it is an error, which
+ * must not be taken for what was asked for; and to the start of the file where it is all of it
+ * instead of the range that was asked for. False: the file cannot be emptied. */
+static bool place(cat_sink *sink) {
+    long status = 0;
+    sink->placed = true;
+    if (curl_easy_getinfo(sink->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+        status / 100 != 2) {
+        sink->descriptor = -1;
+    } else if (sink->start > 0 && status != 206 && !cat_sink_empty(sink, 0)) {
+        sink->error = errno;
+        return false;
+    }
+    return true;
+}
+
 /* Whether the headers that come are not yet those of the answer (RFC 9110, 15.2). */
 static bool is_interim(CURL *easy) {
     long status = 0;
@@ -188,6 +209,9 @@ static size_t write_cb(char *bytes, size_t unit, size_t count, void *user) {
     size_t size = unit * count; /* unit is always 1 */
     if (sink->head != CAT_HEAD_BODY && size > 0) {
         return check_head(sink, bytes, size) ? size : 0;
+    }
+    if (sink->descriptor >= 0 && !sink->placed && !place(sink)) {
+        return 0;
     }
     if (sink->descriptor >= 0) {
         sink->length += size;
@@ -231,6 +255,8 @@ CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
 void cat_sink_reset(cat_sink *sink) {
     sink->length = 0;
     sink->descriptor = -1;
+    sink->start = 0;
+    sink->placed = false;
     sink->error = 0;
     sink->head_length = 0;
     sink->too_large = sink->oom = sink->bad_first_header = sink->head_too_large = false;

@@ -45,6 +45,8 @@ typedef struct {
     size_t max_bytes;   /* bytes that are kept in memory at the most */
     int descriptor;     /* -1: memory */
     int error;          /* an errno: the file cannot be written */
+    int64_t start;      /* where in its file the reply begins, bytes */
+    bool placed;        /* whether it is known where the reply goes */
     size_t head_length; /* of all headers so far, bytes */
     bool too_large, oom, bad_first_header, head_too_large; /* why a write was refused */
 } cat_sink;
@@ -61,6 +63,10 @@ void cat_sink_reset(cat_sink *sink);
 /* Makes the sink look at how the next reply begins, and refuse one whose first header begins with a
  * blank, which libcurl would add to the last header of the reply before. */
 CURLcode cat_sink_check_first_header(cat_sink *sink);
+
+/* Lets the sink's file end at `start`, where it is written next: a try before may have left
+ * something there. False with errno set. */
+bool cat_sink_empty(const cat_sink *sink, int64_t start);
 
 /* Frees what the sink holds. */
 void cat_sink_free(cat_sink *sink);

@@ -176,12 +176,6 @@ static int descriptor_into(lua_State *L) {
     return descriptor;
 }
 
-/* Empties the file a reply goes to: a try before may have left something there. False with errno
- * set. */
-static bool empty(int descriptor) {
-    return ftruncate(descriptor, 0) == 0 && lseek(descriptor, 0, SEEK_SET) == 0;
-}
-
 /* A proxy is given plain http one request at a time, and may close the connection after each
  * without a word; through a tunnel, of TLS, it does so only when that is idle. */
 static cat_reuse reuse_of(const cat_easy *easy, const char *url) {
@@ -215,6 +209,10 @@ static void read_request(lua_State *L, transfer *t, const char *method) {
     easy->idempotent = easy->resendable || strcmp(method, "PUT") == 0;
     easy->source = source_of(L, t, upload);
     easy->sink.descriptor = descriptor_into(L);
+    easy->sink.start = opt_integer(L, "into_offset", 0);
+    if (easy->sink.start < 0) {
+        bad_field(L, "into_offset", "0 or more expected");
+    }
     easy->op.progress = upload                       ? &easy->source.fed
                         : easy->sink.descriptor >= 0 ? &easy->sink.length
                                                      : NULL;
@@ -241,7 +239,8 @@ static transfer *push_closed(lua_State *L, cat_client *client) {
  * nil); `upload` (true: the body may be large, and the time allowed is that for standing still),
  * and with it `offset` and `length` of the range that is sent of the body, bytes (default: all of
  * it), and `summed` (true: of a file a checksum is made on the way); `into`, a file of Lua's io
- * library, open for writing, that is emptied and takes the body of the reply
+ * library, open for writing, that is emptied and takes the body of a success; `into_offset`: what
+ * of that file is kept, bytes (default 0), behind which the reply goes where it has the status 206
  * @tparam headers headers of `core.client.headers`
  * @tparam number seconds until the exchange is given up
  * @treturn[1] transfer in flight
@@ -265,7 +264,8 @@ static int transfer_start(lua_State *L) {
         return cat_oom(L);
     }
     read_request(L, t, method);
-    if (t->easy->sink.descriptor >= 0 && !empty(t->easy->sink.descriptor)) {
+    const cat_sink *sink = &t->easy->sink;
+    if (sink->descriptor >= 0 && !cat_sink_empty(sink, sink->start)) {
         return cat_failure(L, "data", "the file for the reply cannot be emptied: %s",
                            strerror(errno));
     }

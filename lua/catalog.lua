@@ -15,6 +15,8 @@ later.methods(batch.methods, "catalog.batch.actions", { "complete", "abort", "fa
 later.methods(batch.methods, "catalog.batch.rows", { "input_files", "failed_rows" })
 later.methods(batch.methods, "catalog.batch.upload", { "upload" })
 later.methods(batch.methods, "catalog.batch.writer", { "writer" })
+later.methods(batch.methods, "catalog.query.files", { "files" })
+later.methods(batch.methods, "catalog.query.download", { "download" })
 later.methods(Client, "catalog.query.batches", { "batches" })
 later.methods(Client, "catalog.query.datasets", { "datasets", "find_dataset", "dataset", "create_dataset" })
 later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" })
@@ -23,8 +25,8 @@ later.methods(Client, "catalog.sink.open", { "sink" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
-  "ingest.resume", "query.dataset", "query.filters", "query.moment", "query.pages", "query.tags",
-  "query.wildcards", "scheduler.group", "scheduler.tasks",
+  "ingest.resume", "query.dataset", "query.exports", "query.fetch", "query.filters", "query.moment", "query.pages",
+  "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end

@@ -30,7 +30,8 @@ for name in ("open write store spool settings rejected quarantine metrics"):gmat
   ELSEWHERE[("lua/catalog/sink/%s.lua"):format(name)] = "sink"
 end
 ELSEWHERE["lua/catalog/emulator/dataset_store.lua"] = "emulator_datasets"
-for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards" } do
+for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards",
+  download = "exports fetch files" } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/query/%s.lua"):format(name)] = theme end
 end
 ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rules.lua"] = "sink", "roller"

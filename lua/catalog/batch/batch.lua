@@ -136,7 +136,8 @@ end
 local function typed(fields, kind)
   local hides_none = fields.complete == nil and fields.abort == nil and fields.fail == nil and fields.revert == nil
     and fields.problems == nil and fields.wait == nil and fields.input_files == nil and fields.failed_rows == nil
-    and fields.upload == nil and fields.writer == nil and fields.get == nil
+    and fields.upload == nil and fields.writer == nil and fields.get == nil and fields.files == nil
+    and fields.download == nil and fields.preview == nil and fields.resend == nil
   if not hides_none then uncover_methods(fields) end
   return setmetatable(fields, kind)
 end

@@ -87,14 +87,6 @@ local function start(self, request, deadline)
   return core.transfer.start(self.connection, request, list, seconds < left and seconds or left)
 end
 
-local LONGEST_ERROR <const> = 65536
-
--- The body of an error that went where a file was to go.
-local function read_into(file)
-  file:seek "set"
-  return file:read(LONGEST_ERROR) or ""
-end
-
 -- What must not be shown of what a server says to a request.
 local function secrets_of(request)
   return request.secrets or { request.token }
@@ -104,7 +96,6 @@ end
 local function error_of(request, transfer, status, body, unread)
   if not status then return body end
   if unread then return reply.unreadable(request, status, body, transfer, unread, secrets_of(request)) end
-  if request.into then body = read_into(request.into) end
   return reply.failure(request, status, body, transfer, secrets_of(request))
 end
 
@@ -207,9 +198,10 @@ end
 --   value of the body of a success (and of the transfer, for its headers), or nil and an error. For uploads: `upload`
 --   (true: the time allowed is that for standing still), `offset` and `length` of what is sent of the body, `range`
 --   (the value of Content-Range), `final` (a function of an error and the request: whether the caller knows better than
---   to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file
---   of the io library. Of a call of several requests: `deadline`, when all of it has to be over, as of the function
---   `deadline`; otherwise it begins now. Of what belongs to a process: `process`, as of `scheduler.process`
+--   to send the same again; `seconds` is in it, for which the upload was under way). For downloads: `into`, a file of
+--   the io library, and `into_offset`, what of it is kept. Of a call of several requests: `deadline`, when all of it
+--   has to be over, as of the function `deadline`; otherwise it begins now. Of what belongs to a process: `process`, as
+--   of `scheduler.process`
 -- @return[1] what `request.read` gave
 -- @treturn[2] nil
 -- @treturn[2] table error
