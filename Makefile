@@ -196,7 +196,7 @@ test: deps-test
 
 SPECS ?= spec
 specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so
-	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(PRELOAD) $(LUA) $(BUSTED) $(SPECS)
+	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' spec/support/specs.sh 'env $(PRELOAD) $(LUA) $(BUSTED)' $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
 $(BUILD)/host: spec/scripts/host.c Makefile

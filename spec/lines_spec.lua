@@ -272,8 +272,8 @@ describe("lines of a text", function()
     assert.same({ true, 0, {} }, { check('{"n":1}\nnone\n', 10, false) })
     assert.same({ true, 1, { { line = 2, reason = "it is no JSON object" } } }, { check('{"n":1}\nnone\n', 10, true) })
     assert.same({ true, 1, { { line = 3, reason = "it is no JSON object" } } }, { check('\r\n\nnone\n{}\nnone', 10, false) })
-    assert.same({ false, 2, { { line = 1, reason = "it is longer than record_bytes" }, { line = 2, reason = "it ends too early" } } },
-      { check('{"n":12345}\r\n{"n":\r', 10, false) })
+    local faults_of_two = { { line = 1, reason = "it is longer than record_bytes" }, { line = 2, reason = "it ends too early" } }
+    assert.same({ false, 2, faults_of_two }, { check('{"n":12345}\r\n{"n":\r', 10, false) })
     assert.same({ true, 0, {} }, { check('{"n":1234}\r\n', 10, true) })
     for _, text in ipairs { "", "\n", "\r\n\n" } do assert.same({ false, 0, {} }, { check(text, 10, true) }) end
     local usable, bad, faults = check(("none\n"):rep(50), 10, true)
