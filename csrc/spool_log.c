@@ -12,6 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a disk writes as a whole, bytes, at the least: of a line that was torn there are zeros from
+ * one multiple to another. Disks write more; memory that is a disk does not. */
+#define GRAIN 8
+
 #define SMALLEST 4194304
 
 /* A file is left when so much of it is used: three quarters. */
@@ -68,10 +72,29 @@ static bool fill(int descriptor, off_t from, off_t to) {
     return fsync(descriptor) == 0;
 }
 
+/* Makes a file, which gets its name once it is full of zeros. The descriptor, or -1. */
+static int make_one(int directory, const char *name) {
+    char part[32];
+    snprintf(part, sizeof part, "%s.part", name);
+    int made = openat(directory, part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (made >= 0 &&
+        (!fill(made, 0, SMALLEST) || renameat(directory, part, directory, name) != 0)) {
+        int why = errno;
+        close(made);
+        unlinkat(directory, part, 0);
+        errno = why;
+        made = -1;
+    }
+    return made;
+}
+
 static bool open_one(cat_spool_log *log, int directory, int i, bool writable) {
     struct stat found;
-    int flags = writable ? O_RDWR | O_CREAT : O_RDONLY;
-    log->descriptor[i] = openat(directory, NAMES[i], flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
+    log->descriptor[i] = openat(directory, NAMES[i], flags);
+    if (log->descriptor[i] < 0 && errno == ENOENT && writable) {
+        log->descriptor[i] = make_one(directory, NAMES[i]);
+    }
     if (log->descriptor[i] < 0 || fstat(log->descriptor[i], &found) != 0) {
         return false;
     }
@@ -100,6 +123,7 @@ bool cat_spool_log_open(cat_spool_log *log, int directory, bool writable) {
 typedef struct {
     char *bytes;
     size_t length;
+    size_t used;        /* behind so many bytes there are zeros only */
     int64_t generation; /* 0: its first line is no beginning of a journal */
     bool newer;
 } content;
@@ -148,6 +172,19 @@ static void read_head(content *from) {
     }
 }
 
+/* How much of a text is before the zeros at its end. */
+static size_t without_zeros(const char *bytes, size_t length) {
+    static const char zeros[4096];
+    while (length >= sizeof zeros &&
+           memcmp(bytes + length - sizeof zeros, zeros, sizeof zeros) == 0) {
+        length -= sizeof zeros;
+    }
+    while (length > 0 && !bytes[length - 1]) {
+        length--;
+    }
+    return length;
+}
+
 /* False with errno set. */
 static bool read_content(int descriptor, off_t size, content *into) {
     into->bytes = malloc((size_t)size + 1);
@@ -165,6 +202,7 @@ static bool read_content(int descriptor, off_t size, content *into) {
         return false;
     }
     into->bytes[into->length] = '\0';
+    into->used = without_zeros(into->bytes, into->length);
     read_head(into);
     return true;
 }
@@ -198,6 +236,22 @@ static bool goes_on(const content *from, size_t at, int64_t generation, int64_t 
     return false;
 }
 
+/* Whether what is from an offset on was written as a whole. What is behind a line that was torn,
+ * and what of it was not written, are zeros. */
+static bool is_whole(const content *from, size_t at) {
+    size_t zeros = at < from->used && from->used % GRAIN == 0 && from->bytes[from->used - 1] != '\n'
+                       ? GRAIN
+                       : 0;
+    for (size_t begin = at; begin < from->used && zeros == 0; begin = (begin / GRAIN + 1) * GRAIN) {
+        size_t end = (begin / GRAIN + 1) * GRAIN;
+        while (begin + zeros < end && !from->bytes[begin + zeros]) {
+            zeros++;
+        }
+        zeros = begin + zeros == end ? zeros : 0;
+    }
+    return at < from->used && zeros == 0;
+}
+
 /* Does what the lines of a file say, up to the last good one. */
 static cat_log_state apply(cat_spool_log *log, const content *from, cat_settings *settings) {
     size_t at = 0, length;
@@ -215,16 +269,20 @@ static cat_log_state apply(cat_spool_log *log, const content *from, cat_settings
     log->at = (off_t)at;
     log->generation = from->generation;
     cat_settings_remove(settings, "journal", strlen("journal"));
-    return goes_on(from, at, from->generation, log->number) ? CAT_LOG_DAMAGED : CAT_LOG_GOOD;
+    return goes_on(from, at, from->generation, log->number) || is_whole(from, at) ? CAT_LOG_DAMAGED
+                                                                                  : CAT_LOG_GOOD;
 }
 
-static bool is_blank(const content *from) {
-    for (size_t i = 0; i < from->length; i++) {
-        if (from->bytes[i] != '\0') {
-            return false;
-        }
+/* What is to be thought of two files neither of which begins as a journal does. */
+static cat_log_state judge(const content *both) {
+    const content *one = &both[both[0].used > 0 ? 0 : 1];
+    if (one->used == 0) {
+        return CAT_LOG_EMPTY;
     }
-    return true;
+    /* the first line of all may have been torn; but not when others follow it */
+    bool is_torn = both[one == &both[0] ? 1 : 0].used == 0 && !is_whole(one, 0) &&
+                   !goes_on(one, 0, 1, 1) && !goes_on(one, 0, 2, 1);
+    return is_torn ? CAT_LOG_EMPTY : CAT_LOG_DAMAGED;
 }
 
 /* Which of two files is the last, and whether it is to be trusted. */
@@ -233,12 +291,8 @@ static cat_log_state choose(cat_spool_log *log, const content *both) {
     const content *other = &both[1 - log->current];
     int64_t generation = both[log->current].generation;
     if (generation == 0) {
-        /* the first line of all may have been torn; but not when others follow it */
-        bool damaged = goes_on(&both[0], 0, 1, 1) || goes_on(&both[1], 0, 1, 1) ||
-                       goes_on(&both[0], 0, 2, 1) || goes_on(&both[1], 0, 2, 1);
-        bool blank = is_blank(&both[0]) && is_blank(&both[1]);
         log->current = -1;
-        return damaged ? CAT_LOG_DAMAGED : blank ? CAT_LOG_EMPTY : CAT_LOG_DAMAGED;
+        return judge(both);
     }
     if (both[log->current].newer) {
         return CAT_LOG_NEWER;
@@ -250,7 +304,7 @@ static cat_log_state choose(cat_spool_log *log, const content *both) {
             return CAT_LOG_DAMAGED;
         }
     }
-    return CAT_LOG_GOOD;
+    return other->generation == 0 && is_whole(other, 0) ? CAT_LOG_DAMAGED : CAT_LOG_GOOD;
 }
 
 cat_log_state cat_spool_log_read(cat_spool_log *log, cat_settings *settings) {
@@ -258,6 +312,8 @@ cat_log_state cat_spool_log_read(cat_spool_log *log, cat_settings *settings) {
     cat_log_state state = CAT_LOG_ERROR;
     if (read_content(log->descriptor[0], log->size[0], &both[0]) &&
         read_content(log->descriptor[1], log->size[1], &both[1])) {
+        log->used[0] = (off_t)both[0].used;
+        log->used[1] = (off_t)both[1].used;
         state = choose(log, both);
         state = state == CAT_LOG_GOOD ? apply(log, &both[log->current], settings) : state;
     }
@@ -281,6 +337,9 @@ static bool write_line(cat_spool_log *log) {
     }
     cat_crc32c_print(log->line.bytes,
                      cat_crc32c(sum, log->line.bytes + SUM_LENGTH, length - SUM_LENGTH - 1));
+    if (log->used[log->current] < log->at + (off_t)length) {
+        log->used[log->current] = log->at + (off_t)length; /* also when it fails */
+    }
     if (!write_at(descriptor, log->line.bytes, length, log->at) || fdatasync(descriptor) != 0) {
         return false;
     }
@@ -303,6 +362,16 @@ static bool make_room(cat_spool_log *log, size_t length) {
     return true;
 }
 
+/* Lets the file have nothing but zeros, on disk, as if it were new. */
+static bool clear(cat_spool_log *log) {
+    off_t *used = &log->used[log->current];
+    if (*used > 0 && !fill(log->descriptor[log->current], 0, *used)) {
+        return false;
+    }
+    *used = 0;
+    return true;
+}
+
 /* Begins the other file with all that there is. */
 static bool change_files(cat_spool_log *log, const cat_settings *settings) {
     cat_spool_log before = *log;
@@ -320,7 +389,7 @@ static bool change_files(cat_spool_log *log, const cat_settings *settings) {
         cat_settings_write(settings, &log->line);
     }
     cat_text_add(&log->line, "}\n", 2);
-    if (make_room(log, log->line.length) && write_line(log)) {
+    if (clear(log) && make_room(log, log->line.length) && write_line(log)) {
         log->failed = false;
         return true;
     }
@@ -328,6 +397,7 @@ static bool change_files(cat_spool_log *log, const cat_settings *settings) {
      * now may be on disk, or be there later. The one before stays as it is. */
     int why = errno;
     before.line = log->line;
+    memcpy(before.used, log->used, sizeof before.used);
     before.generation = log->generation;
     before.failed = true;
     *log = before;

@@ -1,6 +1,7 @@
 /* The journal of a spool: two files of a fixed size, used in turn. A line is a checksum, a blank,
  * and an object that changes settings; the first of a file has all of them. Each line is on disk
- * before the next is written. No Lua here; for one thread at a time. */
+ * before the next is written, and goes to where zeros are on the disk: so it can be told whether
+ * the last one was torn, and never counted, or is damaged. No Lua here; for one thread at a time. */
 #ifndef CAT_SPOOL_LOG_H
 #define CAT_SPOOL_LOG_H
 
@@ -14,6 +15,7 @@
 typedef struct {
     int descriptor[2]; /* -1: not open */
     off_t size[2];     /* of the files: all of it is on disk */
+    off_t used[2];     /* behind so many bytes there are zeros only */
     int current;       /* the file that is in use; -1: none yet */
     int64_t generation;
     int64_t number; /* of the next line */

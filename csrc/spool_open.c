@@ -33,6 +33,13 @@ static int fail(lua_State *L, const char *path, int why) {
                        strerror(why));
 }
 
+static void close_one(int *descriptor) {
+    if (*descriptor >= 0) {
+        close(*descriptor);
+        *descriptor = -1;
+    }
+}
+
 /* --- the directory --- */
 
 static bool is_empty(int descriptor) {
@@ -189,11 +196,26 @@ static bool name_spool(cat_settings *settings) {
     return set(settings, "spool", text);
 }
 
+/* Whether there is anything of which only a journal could tell. */
+static bool has_data(cat_spool_thread *t) {
+    static const char *const NAMES[] = {"seg", "failed", "unknown"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        int one = openat(t->directory, NAMES[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        found = found || one < 0 || !is_empty(one);
+        close_one(&one);
+    }
+    return found;
+}
+
 static int read_journal(lua_State *L, cat_spool_thread *t, const char *path) {
     if (!cat_spool_log_open(&t->log, t->directory, true)) {
         return fail(L, path, errno);
     }
     cat_log_state state = cat_spool_log_read(&t->log, &t->settings);
+    if (state == CAT_LOG_EMPTY && has_data(t)) {
+        state = CAT_LOG_DAMAGED; /* there was a journal before there was anything else */
+    }
     if (state != CAT_LOG_GOOD && state != CAT_LOG_EMPTY) {
         return explain_journal(L, path, state);
     }
@@ -308,7 +330,8 @@ static bool open_rejected(cat_spool_thread *t) {
     cat_segment *rejected = t->rejected;
     rejected->descriptor = openat(t->rejected_directory, "records.jsonl",
                                   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (rejected->descriptor < 0 || fstat(rejected->descriptor, &found) != 0) {
+    if (rejected->descriptor < 0 || fstat(rejected->descriptor, &found) != 0 ||
+        fsync(t->rejected_directory) != 0) { /* it may be new */
         return false;
     }
     const cat_setting *one = cat_settings_find(&t->settings, "rejected", strlen("rejected"));
@@ -404,13 +427,6 @@ int cat_spool_look(lua_State *L, cat_spool_thread *t, const char *path) {
     }
     cat_spool_push_settings(L, &t->settings);
     return 1;
-}
-
-static void close_one(int *descriptor) {
-    if (*descriptor >= 0) {
-        close(*descriptor);
-        *descriptor = -1;
-    }
 }
 
 static void free_jobs(cat_job_list *list) {

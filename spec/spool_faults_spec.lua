@@ -1,5 +1,6 @@
 -- What a spool does when its disk fails: spec/scripts/disk.c is that disk.
 local disk = require "support.disk"
+local losses = require "support.losses"
 
 -- All of these at once: they wait for the disk to be tried again.
 describe("a spool whose disk fails at each call in turn", function()
@@ -24,5 +25,12 @@ describe("a spool whose disk fails at each call in turn", function()
         end
       end
     end)
+  end)
+end)
+
+describe("a spool of a machine whose power is lost", function()
+  it("has what was said to be on the disk, once, and of the rest nothing twice", function()
+    local seed = os.time()
+    losses.run_many(5, 8, seed) -- an error says of which
   end)
 end)

@@ -269,12 +269,24 @@ describe("a spool", function()
     return text, assert(text:find("\0", 1, true)) - 1
   end
 
-  it("does without a line that was torn", function()
+  -- What a disk writes as a whole, at the least.
+  local GRAIN <const> = 8
+
+  it("does without a line that was torn, and knows one that is cut for no torn one", function()
     with_spools(function(run)
       local text, length = small_journal(run)
       local before = text:sub(1, length - 1):match "^.*()\n" + 0
       for cut = before + 1, length - 1 do
         shell.write(run.path .. "/journal.a", text:sub(1, cut) .. ("\0"):rep(#text - cut))
+        local found, err = core.spool.look(run.path)
+        if cut % GRAIN == 0 then
+          assert.equal(2, core.json.decode(found).k)
+        else
+          assert.matches("is damaged", err.message)
+        end
+      end
+      for from = before - before % GRAIN + GRAIN, length - GRAIN, GRAIN do
+        shell.write(run.path .. "/journal.a", text:sub(1, from) .. ("\0"):rep(GRAIN) .. text:sub(from + GRAIN + 1))
         assert.equal(2, run:look().k)
       end
     end)
@@ -283,19 +295,30 @@ describe("a spool", function()
   it("takes no damaged journal for a good one, whichever bit of it is another", function()
     with_spools(function(run)
       local text, length = small_journal(run)
-      local last = text:sub(1, length - 1):match "^.*()\n" + 0
       for place = 1, length do
         local flipped = string.char(text:byte(place) ~ (1 << place % 8))
         shell.write(run.path .. "/journal.a", text:sub(1, place - 1) .. flipped .. text:sub(place + 1))
         local found, err = core.spool.look(run.path)
-        if place > last then
-          assert.equal(2, core.json.decode(found).k) -- as if it was torn
+        if place == length and length % GRAIN == 0 then
+          assert.equal(2, core.json.decode(found).k) -- it may have been torn there
         else
           assert.is_nil(found, ("byte %d"):format(place))
           assert.matches("is damaged", err.message)
           assert.equal("config", run:refused().kind)
         end
       end
+    end)
+  end)
+
+  it("is not taken for a new one when its journal is gone", function()
+    with_spools(function(run)
+      local spool = run:open()
+      assert.is_true(spool:write(LINE))
+      assert(spool:close())
+      os.remove(run.path .. "/journal.a")
+      os.remove(run.path .. "/journal.b")
+      assert.matches("is damaged", run:refused().message)
+      assert.equal(LINE .. "\n", run:read "seg/0000000001.jsonl")
     end)
   end)
 

@@ -9,6 +9,7 @@
  *                                                       process before the hundredth call; 0: never
  *
  * Errors are those of errno, and two more: SHORT writes a half of it, SPOIL reads another byte. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -210,13 +211,22 @@ int open(const char *name, int flags, ...) {
     return open_at(AT_FDCWD, name, flags, mode);
 }
 
-int close(int descriptor) {
+static void forget(int descriptor) {
     pthread_mutex_lock(&lock);
     if (descriptor >= 0 && descriptor < DESCRIPTORS) {
         descriptors[descriptor].path[0] = '\0';
     }
     pthread_mutex_unlock(&lock);
+}
+
+int close(int descriptor) {
+    forget(descriptor);
     return NEXT(close, "close")(descriptor);
+}
+
+int closedir(DIR *directory) {
+    forget(dirfd(directory));
+    return NEXT(closedir, "closedir")(directory);
 }
 
 /* --- reading and writing --- */

@@ -20,6 +20,11 @@ function many.numbers(first, last)
   return table.concat(list)
 end
 
+--- A spool that may be opened.
+function many.new(path, options)
+  return setmetatable({ path = path, options = options or {}, ended = {}, segments = {} }, One)
+end
+
 --- Runs functions at once, each with a spool's path below a directory. What yields waits.
 -- @tparam string directory
 -- @tparam {function(one),...} bodies
@@ -28,7 +33,7 @@ function many.run(directory, bodies, options)
   local live, deadline = {}, core.system.monotonic() + PATIENCE
   for _, body in ipairs(bodies) do
     many.count = many.count + 1
-    local one = setmetatable({ path = ("%s/%d"):format(directory, many.count), options = options or {}, ended = {} }, One)
+    local one = many.new(("%s/%d"):format(directory, many.count), options)
     live[one] = coroutine.create(function() body(one) end)
   end
   while next(live) do
@@ -63,6 +68,7 @@ function One:take()
   repeat
     local name, value, err = self.spool:take()
     if name == "job" then self.ended[value] = err or true end
+    if name == "segment" then self.segments[#self.segments + 1] = value end
   until not name
 end
 
@@ -79,7 +85,7 @@ end
 --- Lets the others go on; `on_wait` is called before, with the error of a job that has failed.
 function One:wait(err)
   if self.on_wait then self.on_wait(err) end
-  coroutine.yield()
+  if coroutine.isyieldable() then coroutine.yield() else os.execute "sleep 0.001" end
   self:take()
 end
 

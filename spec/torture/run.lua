@@ -1,7 +1,8 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [power]
 local emulator = require "catalog.emulator"
 local kills = require "support.kills"
+local losses = require "support.losses"
 local random = require "torture.random"
 local shell = require "support.shell"
 local sink_kills = require "support.sink_kills"
@@ -13,6 +14,8 @@ local function say(format, ...)
   print(format:format(...))
   io.stdout:flush()
 end
+
+local LOSSES <const>, PROCESSES <const> = 1000, 8
 
 local runs = {}
 
@@ -28,6 +31,13 @@ function runs.sink()
     say("sink: killed %d times over %d spools, 20%% of requests faulty; each record is in one batch, once",
       SINK_KILLS // 2, spools)
   end
+end
+
+function runs.power()
+  local seed = os.time()
+  losses.run_many(PROCESSES, LOSSES // PROCESSES, seed)
+  say("power: lost %d times (seeds from %d); each time what was said to be on the disk of a spool was there, once",
+    LOSSES, seed)
 end
 
 function runs.random()
@@ -54,7 +64,7 @@ function runs.memory()
   end)
 end
 
-local names = #arg > 0 and arg or { "memory", "random", "kills", "sink" }
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "power" }
 for _, name in ipairs(names) do
-  assert(runs[name], "kills, random, memory and sink are known")()
+  assert(runs[name], "kills, random, memory, sink and power are known")()
 end
