@@ -353,9 +353,14 @@ static int take_due(lua_State *L, cat_spool *spool) {
 }
 
 /* Pushes the error of a job, or nil. */
-static void push_error(lua_State *L, const cat_job *job) {
+static void push_error(lua_State *L, cat_spool_thread *t, const cat_job *job) {
     if (job->error == 0) {
         lua_pushnil(L);
+        return;
+    }
+    if (!*job->name && atomic_load(&t->is_broken)) { /* it has waited for a commit */
+        cat_failure(L, "config", "the spool cannot go on: %s", t->status.broken);
+        lua_remove(L, -2);
         return;
     }
     cat_failure(L, "config", "the spool: %s%s%s", job->name, *job->name ? ": " : "",
@@ -388,7 +393,7 @@ static int take_job(lua_State *L, cat_spool_thread *t) {
     bool is_sum = job->kind == CAT_JOB_SUM && job->error == 0;
     lua_pushliteral(L, "job");
     lua_pushinteger(L, job->ticket);
-    push_error(L, job);
+    push_error(L, t, job);
     int values = is_sum ? push_sum(L, job) : 0;
     cat_file *file = is_file ? cat_file_push(L) : NULL;
     if (file) {

@@ -26,6 +26,7 @@ static bool sync_segment(cat_spool_thread *t, cat_segment *segment, int director
     }
     if (errno == EBADMSG) {
         cat_spool_break(t, "the disk has failed, and does not give back what was written to it");
+        return false;
     }
     cat_spool_fault(t, "fdatasync");
     return false;
@@ -247,14 +248,11 @@ void cat_spool_commit(cat_spool_thread *t) {
     if (t->line.length > 1 && !write_line(t)) {
         return;
     }
-    if (!is_whole) {
-        cat_spool_fault(t, "commit"); /* it stays so */
-    }
     pthread_mutex_lock(&t->mutex);
     if (has_data) {
         note_data(t);
-    } else if (!t->is_changed && cat_ring_used(&t->ring) == 0) {
-        t->uncommitted_since = 0; /* what came is part of a call that goes on */
+    } else if (!is_whole || (!t->is_changed && cat_ring_used(&t->ring) == 0)) {
+        t->uncommitted_since = 0; /* what came is part of a call that goes on; or nothing does */
     }
     end_jobs(t, &t->notes, is_whole ? 0 : EIO);
     if (!is_whole || (!t->is_changed && are_drained(t))) {

@@ -363,12 +363,15 @@ static bool publish(cat_spool_thread *t) {
     return has_begun;
 }
 
-/* After a fault the same is tried again, and notes go into the journal all the same. */
+/* After a fault the same is tried again, and notes go into the journal all the same. A spool that
+ * is broken only says so. */
 static void drain_and_commit(cat_spool_thread *t) {
+    bool is_broken = atomic_load(&t->is_broken);
+    t->retry_at = is_broken ? 0 : t->retry_at;
     bool again = t->retry_at && cat_monotonic() >= t->retry_at;
     bool was_faulty = t->status.disk_error != 0;
     t->retry_at = again ? 0 : t->retry_at;
-    if (!t->retry_at) {
+    if (!t->retry_at && !is_broken) {
         drain(t);
     }
     if (again || commit_due(t) <= cat_monotonic()) {
@@ -385,6 +388,7 @@ static void drain_and_commit(cat_spool_thread *t) {
 static bool work(cat_spool_thread *t) {
     int64_t now = cat_monotonic();
     int fault = t->status.disk_error;
+    bool was_broken = atomic_load(&t->is_broken);
     do_jobs(t);
     drain_and_commit(t);
     if (now - t->measured_at >= MEASURE_EVERY || atomic_load(&t->full) != CAT_NOT_FULL) {
@@ -398,7 +402,7 @@ static bool work(cat_spool_thread *t) {
     pthread_mutex_lock(&t->mutex);
     bool news = t->done.first || t->sealed || t->status.disk_error != fault;
     pthread_mutex_unlock(&t->mutex);
-    return is_waited_for || has_begun || news;
+    return is_waited_for || has_begun || news || atomic_load(&t->is_broken) != was_broken;
 }
 
 /* When there is something to do at the latest. */
@@ -419,7 +423,8 @@ static struct timespec to_timespec(int64_t nanoseconds) {
 
 /* Whether there is something to be done now. The mutex is held. */
 static bool has_work(cat_spool_thread *t) {
-    size_t used = t->retry_at ? 0 : cat_ring_used(&t->ring);
+    bool is_taken = !t->retry_at && !atomic_load(&t->is_broken);
+    size_t used = is_taken ? cat_ring_used(&t->ring) : 0;
     return t->jobs.first || (used > 0 && (used >= PIECE || !t->uncommitted_since)) ||
            next_due(t) <= cat_monotonic();
 }

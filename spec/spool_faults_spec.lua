@@ -1,6 +1,9 @@
 -- What a spool does when its disk fails: spec/scripts/disk.c is that disk.
+local core = require "catalog.core"
 local disk = require "support.disk"
 local losses = require "support.losses"
+local many = require "support.many_spools"
+local power = require "support.power"
 
 -- All of these at once: they wait for the disk to be tried again.
 describe("a spool whose disk fails at each call in turn", function()
@@ -33,4 +36,46 @@ describe("a spool of a machine whose power is lost", function()
     local seed = os.time()
     losses.run_many(5, 8, seed) -- an error says of which
   end)
+end)
+
+describe("a spool whose disk has failed, and says later that all is well", function()
+  -- What the script has printed, and what there is after the power was lost.
+  local function run(fault, check)
+    disk.with_directory(function(directory)
+      local path, after = directory .. "/spool", directory .. "/after"
+      core.fs.mkdir(path)
+      local before = power.of(path, true)
+      local output = disk.run(("spec/scripts/disk_lies.lua %s %s %s"):format(path, directory .. "/trace", fault))
+      before:read(directory .. "/trace")
+      before:lose()
+      before:make(after)
+      local one = many.new(after)
+      local state = assert(one:open())
+      one:close()
+      check(output, one:content(), state["source/s"])
+    end)
+  end
+
+  for fault, what in pairs { no_room = "has had no room for a copy at first", names = "has not synced the names of files" } do
+    it("does not believe it, also where it " .. what, function()
+      run(fault, function(output, text, position)
+        assert.matches("^synced\t1000\t", output)
+        assert.equal(many.numbers(1, 1000), text)
+        assert.equal(1000, position)
+      end)
+    end)
+  end
+
+  for fault, what in pairs { unlike = "something else", unreadable = "nothing" } do
+    it("is broken when it reads " .. what .. ", and has what it had before", function()
+      run(fault, function(output, text, position)
+        local why = "the disk has failed, and does not give back what was written to it"
+        assert.equal(("the spool cannot go on: %s [config]\t10\t2\n"):format(why), output:match "^[^\n]*\n")
+        assert.equal(2, select(2, output:gsub("the spool cannot go on: " .. why, "")))
+        assert.matches("990 records were not written to the spool: " .. why, output, 1, true)
+        assert.equal(many.numbers(1, 10), text)
+        assert.equal(10, position)
+      end)
+    end)
+  end
 end)

@@ -123,7 +123,7 @@ end
 -- A sync has failed: what was written may be on the disk or not, and a later sync does not write it.
 function READ.lost(self, id)
   local file = self.files[id]
-  for _, change in ipairs(file.pending) do apply_some(file, change) end
+  for _, change in ipairs(self.hopeless and {} or file.pending) do apply_some(file, change) end
   file.pending = {}
 end
 
@@ -154,8 +154,11 @@ local power = {}
 
 --- A disk of which all is synced.
 -- @tparam string directory what is there
-function power.of(directory)
-  local self = setmetatable({ names = {}, now = {}, files = {}, directories = {}, pending = {} }, Power)
+-- @tparam ?boolean hopeless nothing of what a sync has failed for is on the disk
+function power.of(directory, hopeless)
+  local self = setmetatable({
+    names = {}, now = {}, files = {}, directories = {}, pending = {}, hopeless = hopeless,
+  }, Power)
   for path in shell.run(("cd %s && find . -mindepth 1 -type d"):format(shell.quote(directory))):gmatch "%./([^\n]+)" do
     self.directories[#self.directories + 1] = path
   end
