@@ -296,8 +296,8 @@ static int sync_by(int descriptor, const char *call, sync_call *next) {
     errno = why ? why : errno;
     if (one->number) {
         note(one->path, "", 0, "%s %ld", result == 0 ? "sync" : "lost", one->number);
-    } else if (result == 0) {
-        note(one->path, "", 0, "syncdir %s", within(one->path));
+    } else {
+        note(one->path, "", 0, "%s %s", result == 0 ? "syncdir" : "lostdir", within(one->path));
     }
     pthread_mutex_unlock(&lock);
     return result;

@@ -133,6 +133,12 @@ function READ.syncdir(self, path)
   self.pending[path] = nil
 end
 
+function READ.lostdir(self, path)
+  local changes = self.pending[path or ""] or {}
+  for i = 1, self.hopeless and 0 or math.random(0, #changes) do settle(changes[i]) end
+  self.pending[path or ""] = nil
+end
+
 function READ.unlink(self, path)
   self.now[path] = nil
   self:rename({ apply = function() self.names[path] = nil end }, path)
