@@ -137,7 +137,7 @@ $(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Ma
 DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev zlib1g-dev \
              libzstd-dev pkg-config
 DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
-             lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git
+             lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh
 # Where a compiler finds libc's headers for 32 bits.
 BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \

@@ -179,50 +179,8 @@ describe("the program's help", function()
   end)
 end)
 
-describe("the program's completion", function()
-  -- What bash offers for a line that ends where the cursor is.
-  local function offered(line)
-    local words = {}
-    for word in (line .. "|"):gmatch "[^ ]+" do words[#words + 1] = (word:gsub("|$", "")) end
-    return (shell.run(([[bash -c 'source <(%scompletion bash); compopt() { :; }
-      COMP_WORDS=(%s "%s"); COMP_CWORD=%d; _catalog; echo "${COMPREPLY[*]}"']]):format(PROGRAM,
-      table.concat(words, " ", 1, #words - 1), words[#words], #words - 1)):gsub("\n$", ""))
-  end
-
-  it("knows commands, options and values in bash", function()
-    assert.equal("complete completion", offered "catalog comp")
-    assert.equal("ingest", offered "catalog --json in")
-    assert.equal("--part-size --part-threshold --partial-ingestion", offered "catalog ingest --part":gsub(
-      "^(%S+) (%S+) (%S+)$", function(...)
-        local found = { ... }
-        table.sort(found)
-        return table.concat(found, " ")
-      end))
-    assert.equal("json parquet csv", offered "catalog create --format ")
-    assert.equal("bash zsh", offered "catalog completion ")
-    assert.equal("README.md", offered "catalog ingest READ")
-    assert.equal("csrc", offered "catalog ingest --dir csr")
-    assert.equal("", offered "catalog ingest --dataset ")
-    assert.equal("--verbose", offered "catalog status --verb")
-  end)
-
-  it("is a script that zsh can read", function()
-    local script, status = shell.run(PROGRAM .. "completion zsh")
-    assert.equal(0, status)
-    assert.matches("^#compdef catalog\n", script)
-    for _, text in ipairs {
-      "'--format[The format of the files; without it parquet.]:FORMAT:(json parquet csv)'",
-      "'--dir[A directory, instead of files.]:FOLDER:_files -/'",
-      "'*:FILE:_files'", "'-q[Print no progress", "'1:SHELL:(bash zsh)'",
-    } do assert.matches(text, script, 1, true) end
-    if shell.run "command -v zsh" == "" then return end
-    shell.with_directory(function(directory)
-      shell.write(directory .. "/_catalog", script)
-      assert.same({ "", 0 }, { shell.run(("zsh -n %s/_catalog"):format(directory)) })
-    end)
-  end)
-
-  it("says of no word more than the table has", function()
+describe("the program's commands", function()
+  it("have each a module of their name", function()
     assert.is_nil(core.fs.kind "lua/catalog/cli/parser.lua")
     local options = require "catalog.cli.options"
     for _, command in ipairs(options.COMMANDS) do

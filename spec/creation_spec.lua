@@ -40,7 +40,7 @@ describe("options of create_batch", function()
 
   it("raise when of a wrong type", function()
     for option, case in pairs {
-      dataset = { 17, "string expected, got number" }, format = { true, "string expected, got boolean" },
+      dataset = { 17, "string or table expected, got number" }, format = { true, "string expected, got boolean" },
       multiline = { "yes", "boolean expected, got string" }, tags = { "a", "table expected, got string" },
       partial_ingestion = { "5", "number expected, got string" }, timeout = { "5", "number expected, got string" },
       extra = { "x", "table expected, got string" }, sandbox = { 1, "string expected, got number" },

@@ -22,21 +22,47 @@ end
 
 local COMMANDS <const> = table.concat(names_of(options.COMMANDS), " ")
 
--- What bash is told to find for a value.
+-- What bash is told to find for a value: its own completion knows how files are quoted.
 local function bash_values(element)
   if element.choices then return ("words='%s'"):format(table.concat(element.choices, " ")) end
   if element.value == "COMMAND" then return ("words='%s'"):format(COMMANDS) end
-  return element.completes and "kind=" .. element.completes or "words="
+  if not element.completes then return "words=" end
+  return element.completes == "files" and "compopt -o default" or "compopt -o dirnames"
 end
 
-local BASH <const> = [[
+-- The options that have a value, of all commands, as a pattern.
+local function valued()
+  local names, seen = {}, {}
+  local function add(list)
+    for _, option in ipairs(list) do
+      if option.value and not seen[option.name] then names[#names + 1] = "--" .. option.name end
+      seen[option.name] = true
+    end
+  end
+  add(options.GLOBAL)
+  for _, command in ipairs(options.COMMANDS) do add(command.options) end
+  return table.concat(names, "|")
+end
+
+local BASH <const> = [==[
 # bash completion of catalog; made from its table of options
 _catalog() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= words= kind= i
+  local line=${COMP_LINE:0:COMP_POINT} word words= list=() cur prev command= place=0 i
   COMPREPLY=()
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    case ${COMP_WORDS[i]} in
-    COMMANDS) command=${COMP_WORDS[i]}; break ;;
+  # bash takes words apart at = and :
+  for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+    if [[ ${#list[@]} -eq 0 || $line == [[:space:]]* ]]; then list+=("$word")
+    else list[${#list[@]}-1]+=$word; fi
+    line=${line#"${line%%[![:space:]]*}"}
+    line=${line#"$word"}
+  done
+  cur=${list[${#list[@]}-1]} prev=${list[${#list[@]}-2]}
+  if [[ $cur == --*=* ]]; then prev=${cur%%=*} cur=${cur#*=}; fi
+  for ((i = 1; i < ${#list[@]} - 1; i++)); do
+    case ${list[i]} in
+    VALUED) ((i++)) ;;
+    -*) ;;
+    *) if [[ $command ]]; then ((place++)); else command=${list[i]}; fi ;;
     esac
   done
   case $command:$prev in
@@ -45,17 +71,16 @@ VALUES
     case $command:$cur in
 FLAGS
     :*) words='ALL' ;;
+    *)
+      case $command:$place in
 ARGUMENTS
+      esac ;;
     esac ;;
   esac
-  case $kind in
-  files) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-  folders) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-  *) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur") ;;
-  esac
+  [[ $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 complete -F _catalog catalog
-]]
+]==]
 
 local function bash()
   local values, flags, arguments = {}, { ("    :-*) words='%s' ;;"):format(flags_of()) }, {}
@@ -67,11 +92,13 @@ local function bash()
   for _, command in ipairs(options.COMMANDS) do
     for _, option in ipairs(command.options) do add_values(command.name, option) end
     flags[#flags + 1] = ("    %s:-*) words='%s' ;;"):format(command.name, flags_of(command))
-    local last = command.arguments[#command.arguments]
-    if last then arguments[#arguments + 1] = ("    %s:*) %s ;;"):format(command.name, bash_values(last)) end
+    for i, argument in ipairs(command.arguments) do
+      local place = argument.many and "*" or i - 1
+      arguments[#arguments + 1] = ("      %s:%s) %s ;;"):format(command.name, place, bash_values(argument))
+    end
   end
-  return (BASH:gsub("%u%u+", {
-    COMMANDS = COMMANDS:gsub(" ", "|"), VALUES = table.concat(values, "\n"), FLAGS = table.concat(flags, "\n"),
+  return (BASH:gsub("%f[%w_]%u%u+%f[^%w_]", {
+    VALUED = valued(), VALUES = table.concat(values, "\n"), FLAGS = table.concat(flags, "\n"),
     ALL = COMMANDS, ARGUMENTS = table.concat(arguments, "\n"),
   }))
 end
@@ -79,20 +106,22 @@ end
 -- A text within a specification of zsh's, which is within single quotes.
 local function zsh_text(text) return (text:gsub("[%[%]:\\]", "\\%0"):gsub("'", "'\\''")) end
 
-local function zsh_values(element)
-  local find = " "
+-- What zsh is told to find for a value; `none` where it can only say what is meant.
+local function zsh_values(element, none)
+  local find = none
   if element.choices then find = ("(%s)"):format(table.concat(element.choices, " ")) end
   if element.value == "COMMAND" then find = ("(%s)"):format(COMMANDS) end
   if element.completes then find = element.completes == "files" and "_files" or "_files -/" end
   return (":%s:%s"):format(zsh_text(element.value), find)
 end
 
+-- A value may stand behind a = as well. What has been given is not offered again.
 local function zsh_option(option, names)
-  local spec = ("[%s]%s"):format(zsh_text(option.help), option.value and zsh_values(option) or "")
-  local repeated = option.many and "*" or ""
-  for _, name in ipairs { "--" .. option.name, option.short and "-" .. option.short } do
-    names[#names + 1] = ("'%s%s%s'"):format(repeated, name, spec)
-  end
+  local spec = ("[%s]%s"):format(zsh_text(option.help), option.value and zsh_values(option, " ") or "")
+  local long, short = "--" .. option.name, option.short and "-" .. option.short
+  local before = option.many and "*" or short and ("(%s %s)"):format(short, long) or ""
+  names[#names + 1] = ("'%s%s%s%s'"):format(before, long, option.value and "=" or "", spec)
+  if short then names[#names + 1] = ("'%s%s%s'"):format(before, short, spec) end
 end
 
 local function zsh_command(command)
@@ -101,7 +130,8 @@ local function zsh_command(command)
     for _, option in ipairs(list) do zsh_option(option, specs) end
   end
   for i, argument in ipairs(command.arguments) do
-    specs[#specs + 1] = ("'%s%s'"):format(argument.many and "*" or i, zsh_values(argument))
+    -- a message in the place of an argument would keep options from being completed there
+    specs[#specs + 1] = ("'%s%s'"):format(argument.many and "*" or i, zsh_values(argument, "()"))
   end
   return ("    %s) _arguments %s ;;"):format(command.name, table.concat(specs, " "))
 end
@@ -112,7 +142,7 @@ local ZSH <const> = [[
 _catalog() {
   local state
   local -a commands=(COMMANDS)
-  _arguments -C GLOBAL '1: :->command' '*:: :->argument'
+  _arguments -C GLOBAL '(-)1: :->command' '(-)*:: :->argument'
   case $state in
   command) _describe command commands ;;
   argument)
