@@ -24,8 +24,9 @@
 LUA        ?= lua5.4
 LUA_PKG    ?= lua5.4
 PREFIX     ?= /usr/local
-INST_LUADIR ?= $(PREFIX)/share/lua/5.4
-INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+LUA_VERSION ?= $(or $(shell $(LUA) -e 'io.write((_VERSION:gsub("%a* ", "")))' 2>/dev/null),5.4)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 INST_BINDIR ?= $(PREFIX)/bin
 INST_MANDIR ?= $(PREFIX)/share/man
 PORT       ?= 8080
@@ -98,9 +99,13 @@ $(HTTPD): $(HTTPD_OBJ)
 	@echo "  ld $@"
 	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(MHD_LIB) $(ZLIB_LIB) $(ZSTD_LIB)
 
+# The program is run by the Lua that is named here.
+PROGRAM     = sed '1s|.*|\#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' lua/catalog/cli/main.lua
+
 # The program of the build tree, for `env`.
-$(BUILD)/bin/catalog: lua/catalog/cli/main.lua
-	@install -D -m 755 $< $@
+$(BUILD)/bin/catalog: lua/catalog/cli/main.lua Makefile
+	@mkdir -p $(@D)
+	@$(PROGRAM) >$@.part && chmod 755 $@.part && mv $@.part $@
 
 # --- for a program that embeds it ----------------------------------------------------------------------
 
@@ -163,7 +168,8 @@ install: all $(MAN)
 	cd lua && for f in catalog.lua $$(find catalog -name '*.lua'); do \
 	    install -D -m 644 $$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
 	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
-	install -m 755 lua/catalog/cli/main.lua $(DESTDIR)$(INST_BINDIR)/catalog
+	$(PROGRAM) >$(BUILD)/catalog.installed
+	install -m 755 $(BUILD)/catalog.installed $(DESTDIR)$(INST_BINDIR)/catalog
 	install -D -m 644 $(MAN) $(DESTDIR)$(INST_MANDIR)/man1/catalog.1
 	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog; fi
 

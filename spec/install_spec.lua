@@ -1,6 +1,16 @@
 -- Building and installing: what the Makefile promises to people whose machine is not ours.
 local shell = require "support.shell"
 
+-- The specs' Lua, without what a sanitizer needs: what is built here has none.
+local LUA <const> = os.getenv "LUA" or "lua5.4"
+
+local VERSION <const> = _VERSION:match "%d+%.%d+"
+
+-- An environment without the build tree: of Lua's paths it has that of lua-cjson alone.
+local CJSON <const> = package.searchpath("cjson", package.cpath):gsub("cjson%.so$", "?.so")
+local BESIDE <const> = ("LUA_CPATH=\"$LUA_CPATH;%s\"; "):format(CJSON) -- where its place is not known to Lua itself
+local ALONE <const> = ("env -u LUA_PATH LUA_CPATH='%s' "):format(CJSON)
+
 local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
 
 -- The specs' own make is none of this one's business.
@@ -46,8 +56,8 @@ describe("make", function()
       local output, status = make(("all bundle BUILD=%s/build"):format(directory))
       assert.equal(0, status, output)
       local environment = make(("env BUILD=%s/build"):format(directory))
-      local version = shell.run(environment .. [[cd /
-        lua5.4 -e 'require "catalog" print(package.searchpath("catalog.core", package.cpath))']])
+      local version = shell.run(environment .. BESIDE .. ([[cd /
+        %s -e 'require "catalog" print(package.searchpath("catalog.core", package.cpath))']]):format(LUA))
       assert.equal(directory .. "/build/catalog/core.so\n", version)
 
       shell.write(directory .. "/mine", "kept")
@@ -60,12 +70,15 @@ describe("make", function()
 
   it("installs a program that finds its own module, wherever it is, and its man page", function()
     shell.with_directory(function(directory)
-      local output, status = make(("install PREFIX=%s/usr"):format(directory))
+      local output, status = make(("install PREFIX=%s/usr BUILD='%s'"):format(directory, BUILD))
       assert.equal(0, status, output)
-      local alone = "cd / && " .. shell.PRELOAD .. "env -u LUA_PATH -u LUA_CPATH "
+      local alone = "cd / && " .. shell.PRELOAD .. ALONE
       assert.same({ "catalog 0.1.0\n", 0 }, { shell.run(("%s %s/usr/bin/catalog --version"):format(alone, directory)) })
-      shell.run(("sed -i 's/^return .*/return \"9.9.9\"/' %s/usr/share/lua/5.4/catalog/base/version.lua"):format(directory))
-      local beside = ("cd %s/usr/bin && %senv -u LUA_PATH -u LUA_CPATH ./catalog"):format(directory, shell.PRELOAD)
+      local first = shell.read(directory .. "/usr/bin/catalog"):match "[^\n]*"
+      assert.equal("#!" .. (LUA:find "/" and "" or "/usr/bin/env ") .. LUA, first)
+      shell.run(("sed -i 's/^return .*/return \"9.9.9\"/' %s/usr/share/lua/%s/catalog/base/version.lua"):format(directory,
+        VERSION))
+      local beside = ("cd %s/usr/bin && %s./catalog"):format(directory, shell.PRELOAD .. ALONE)
       assert.equal("catalog 9.9.9\n", (shell.run(beside .. " --version")))
       assert.matches("^%.TH CATALOG 1 ", shell.read(directory .. "/usr/share/man/man1/catalog.1"))
       shell.run(("rm -r %s/usr/share/lua"):format(directory))
@@ -76,9 +89,21 @@ describe("make", function()
     end)
   end)
 
+  it("installs a program that is run by the Lua which was named", function()
+    shell.with_directory(function(directory)
+      local interpreter = shell.run("command -v " .. LUA):gsub("%s", "")
+      shell.run(("ln -s %s %s/own-lua"):format(interpreter, directory))
+      local output, status = make(("install PREFIX=%s/usr BUILD=%s/build LUA=%s/own-lua"):format(directory, directory, directory))
+      assert.equal(0, status, output)
+      assert.equal(("#!%s/own-lua"):format(directory), shell.read(directory .. "/usr/bin/catalog"):match "[^\n]*")
+      assert.same({ "catalog 0.1.0\n", 0 }, { shell.run(("cd / && %s%s/usr/bin/catalog --version"):format(ALONE,
+        directory)) })
+    end)
+  end)
+
   it("puts the program of the build tree on the shell's path", function()
-    local output, status = shell.run(("eval \"$(%s make -s env BUILD='%s')\"; cd /; %scatalog --version"):format(
-      "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS", BUILD, shell.PRELOAD))
+    local output, status = shell.run(("eval \"$(%s make -s env BUILD='%s')\"; cd /; %s%scatalog --version"):format(
+      "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS", BUILD, BESIDE, shell.PRELOAD))
     assert.same({ "catalog 0.1.0\n", 0 }, { output, status })
   end)
 
@@ -96,8 +121,8 @@ describe("make", function()
     shell.with_directory(function(directory)
       local output, status = make(("all BUILD=%s/build ZLIB_LIB= ZSTD_LIB="):format(directory))
       assert.equal(0, status, output)
-      local codings = shell.run(("LUA_CPATH='%s/build/?.so' lua5.4 -e 'print(#require(\"catalog.httpd\").codings)'"):format(
-        directory))
+      local codings = shell.run(("LUA_CPATH='%s/build/?.so' %s -e 'print(#require(\"catalog.httpd\").codings)'"):format(
+        directory, LUA))
       assert.equal("0\n", codings)
     end)
   end)

@@ -75,11 +75,11 @@ END
     cp src/5.4/cqueues.so "$work/_cqueues.so"
 }
 
-export LUA="$work/lua" CATALOG_BUILD="$work/build" PKG_CONFIG_PATH="$work"
+export LUA="$work/lua" LUA_PKG=lua55 CATALOG_BUILD="$work/build" PKG_CONFIG_PATH="$work"
 build_lua >>"$work/log" 2>&1 || failed "it cannot be built"
 build_cjson >>"$work/log" 2>&1 || failed "lua-cjson cannot be built"
 (build_cqueues) >>"$work/log" 2>&1
-make -s BUILD="$work/build" LUA="$LUA" LUA_PKG=lua55 all host-c "$work/build/host" >>"$work/log" 2>&1 ||
+make -s BUILD="$work/build" all host-c "$work/build/host" >>"$work/log" 2>&1 ||
   failed "the module cannot be built"
 
 LUA_PATH="$PWD/lua/?.lua;$PWD/spec/?.lua;$(lua5.4 -e 'print(package.path)')"
