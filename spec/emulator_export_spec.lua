@@ -4,7 +4,6 @@ local emulated = require "support.emulated"
 local emulator = require "catalog.emulator"
 local shell = require "support.shell"
 
-local BATCHES <const> = "/data/foundation/import/batches"
 local request <const>, create <const>, put <const> = emulated.request, emulated.create, emulated.put
 local act <const>, look_up <const>, with_server <const> = emulated.act, emulated.look_up, emulated.with_server
 
@@ -164,15 +163,6 @@ describe("the emulator's data access", function()
       assert.same({ inputByteSize = 12, inputFileCount = 1, partitionCount = 1 }, metrics)
       local _, listing = request(server, "GET", ("/data/foundation/export/batches/%s/files"):format(id))
       assert.is_nil(core.json.decode(listing).data[1].records)
-    end)
-  end)
-
-  it("shows the first records of a batch", function()
-    with_server(function(server)
-      local id = create(server)
-      put(server, id, "a", '{"n":1}\n{"n":2}\n')
-      local _, answer = request(server, "GET", ("%s/%s/datasets/d/preview"):format(BATCHES, id))
-      assert.same({ data = { { n = 1 }, { n = 2 } } }, core.json.decode(answer))
     end)
   end)
 end)

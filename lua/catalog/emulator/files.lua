@@ -221,21 +221,6 @@ function files.spool(service)
   return ("%s/spool/%d"):format(service.directory, service.spooled)
 end
 
---- `GET .../batches/{id}/datasets/{dataset}/preview`: the first records.
-function files.preview(service, request, segments)
-  local record = service.store:find(request.org, request.sandbox, segments[5])
-  if not record then return problem(404, "The batch %s was not found", segments[5]) end
-  local rows = {}
-  for _, name in ipairs(lifecycle.names(record)) do
-    for line in io.lines(path_of(service, record, name)) do
-      local row = #rows < 10 and core.json.decode(line)
-      if not row or not core.json.encode(row) then break end
-      rows[#rows + 1] = row
-    end
-  end
-  return answers.value(200, { data = core.json.array(rows) })
-end
-
 files.path_of = path_of
 
 return files

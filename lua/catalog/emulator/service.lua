@@ -13,6 +13,7 @@ local http = require "catalog.emulator.http"
 local ims = require "catalog.emulator.ims"
 local lifecycle = require "catalog.emulator.lifecycle"
 local listing = require "catalog.emulator.listing"
+local preview = require "catalog.emulator.preview"
 local store = require "catalog.emulator.store"
 local target = require "catalog.emulator.target"
 local ulid = require "catalog.emulator.ulid"
@@ -26,7 +27,7 @@ local ROUTES <const> = {
   { "data", "foundation", "import", "batches", methods = { POST = creation.by_ingestion } },
   { "data", "foundation", "import", "batches", "*", methods = { POST = lifecycle.act } },
   { "data", "foundation", "import", "batches", "*", "datasets", "*", "files", "**", methods = FILE },
-  { "data", "foundation", "import", "batches", "*", "datasets", "*", "preview", methods = { GET = files.preview } },
+  { "data", "foundation", "import", "batches", "*", "datasets", "*", "preview", methods = { GET = preview.batch } },
   { "data", "foundation", "catalog", "batches", methods = { POST = creation.by_catalog, GET = listing.many } },
   { "data", "foundation", "catalog", "batches", "*", methods = { GET = listing.one } },
   { "data", "foundation", "catalog", "dataSets", methods = { GET = datasets.many, POST = datasets.create } },
@@ -38,6 +39,7 @@ local ROUTES <const> = {
   { "data", "foundation", "export", "batches", "*", "meta", methods = { GET = export.meta } },
   { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.failed } },
   { "data", "foundation", "export", "batches", "*", "files", methods = { GET = export.files } },
+  { "data", "foundation", "export", "datasets", "*", "preview", methods = { GET = preview.dataset } },
   { "data", "foundation", "export", "files", "*", methods = { GET = export.file, HEAD = export.file } },
 }
 

@@ -3,6 +3,7 @@
 -- @classmod catalog.dataset
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
+local later = require "catalog.base.later"
 local options = require "catalog.base.options"
 local tags = require "catalog.query.tags"
 
@@ -225,7 +226,9 @@ function methods:create_batch(given)
   return kind.client:create_batch(copy)
 end
 
---- The names of the methods.
+later.methods(methods, "catalog.query.preview", { "preview" })
+
+--- The methods.
 dataset.methods = methods
 
 return dataset
