@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,19 @@ static int system_isatty(lua_State *L) {
     return 1;
 }
 
+/*** How wide a terminal is.
+ * @function columns
+ * @tparam integer descriptor
+ * @treturn ?integer characters; nil: it is no terminal, or does not say */
+static int system_columns(lua_State *L) {
+    struct winsize size = {0};
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+        return 0;
+    }
+    lua_pushinteger(L, size.ws_col);
+    return 1;
+}
+
 /*** Whether two secrets are the same, in a time that tells nothing of where they differ.
  * @function same_secret
  * @tparam string given
@@ -111,6 +125,7 @@ int cat_system_open(lua_State *L) {
                                          {"now", system_now},
                                          {"random", system_random},
                                          {"isatty", system_isatty},
+                                         {"columns", system_columns},
                                          {"reserve_output", system_reserve_output},
                                          {"raise_signals", cat_raise_signals},
                                          {"catch_signals", cat_catch_signals},

@@ -20,6 +20,7 @@ for theme, files in pairs {
   cli_batches = "create upload complete wait status errors abort action revert session output problem", progress = "progress",
   cli_faults = "retries", cli_completion = "completion", cli_input = "sources",
   emulator = "emulator", serve_server = "serve sinks listening",
+  cli_query = "batches datasets files download preview table",
   follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress", cli_spool = "spool",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end

@@ -1,6 +1,7 @@
 --- The one table of what the program understands. Parsing, `--help`, the man page and the completion of shells are
 -- made from it. An option has a `name`; where it takes a value `value` (how that is shown) and `kind` (that of
--- `catalog.cli.values`); and where it applies `short`, `choices`, `required`, `many`, `default`, `least`, `most`, and
+-- `catalog.cli.values`); and where it applies `short`, `choices`, `required`, `instead` (another option that does
+-- as well), `many`, `default`, `least`, `most`, and
 -- `completes` (`files` or `folders`).
 -- @module catalog.cli.options
 local limits = require "catalog.base.limits"
@@ -43,10 +44,17 @@ local PARTIAL <const> = {
   name = "partial-ingestion", value = "PERCENT", kind = "percent", help = "The percentage of rows that may be bad.",
 }
 
+local DATASET_NAME <const> = {
+  name = "dataset-name", value = "NAME", help = "The name of the dataset, instead of its id.",
+}
+local DATASET <const> = {
+  name = "dataset", value = "ID", required = true, instead = "dataset-name", help = "The id of the dataset.",
+}
+
 -- What creates a batch; `default_format` is what it has where nobody says one.
 local function creation(default_format)
   return {
-    { name = "dataset", value = "ID", required = true, help = "The id of the dataset." },
+    DATASET, DATASET_NAME,
     { name = "format", value = "FORMAT", choices = { "json", "parquet", "csv" },
       help = ("The format of the files; without it %s."):format(default_format) },
     { name = "multiline", help = "JSON files are one array each, not a record a line." },
@@ -109,6 +117,14 @@ local FILES <const> = {
   help = "Files to send; - is standard input, JSON lines. Pipes are read, too.",
 }
 
+local TAGS <const> = { name = "tags", value = "TAGS", help = "Those with tags, such as name:value,name:val*." }
+
+local LIMIT <const> = {
+  { name = "limit", value = "N", kind = "whole", least = 1, help = "So many at the most." },
+}
+
+local FAILED_FILES <const> = { name = "failed", help = "The files that were sent, of a batch that failed." }
+
 local function of_batch(name, summary, more)
   local command = more or {}
   command.name, command.summary = name, summary
@@ -137,14 +153,52 @@ options.COMMANDS = {
       name = "files", value = "FILE", many = true, required = true, completes = "files", help = FILES.help,
     } },
     options = joined(TRANSFER, {
-      { name = "dataset", value = "ID",
+      { name = "dataset", value = "ID", instead = "dataset-name",
         help = "The id of the dataset, where the catalog does not know the batch yet." },
+      DATASET_NAME,
     }),
   }),
   of_batch("complete", "Say that all files are there: the service begins to ingest them."),
   of_batch("wait", "Wait until a batch is ingested.", { options = WAITING }),
   of_batch("status", "Show what the catalog knows of a batch."),
   of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused."),
+  {
+    name = "batches", summary = "List the batches that fit, the newest first.", arguments = {},
+    options = joined({
+      { name = "failed", help = "Those that failed." },
+      { name = "status", value = "STATE", help = "Those in a state, such as success, or in one of a,b." },
+      { name = "since", value = "TIME", kind = "moment",
+        help = "Those since then: 24h, 7d, 2026-11-26 or 2026-11-26T08:00:00Z. Without any of these it is 24h." },
+      { name = "before", value = "TIME", kind = "moment", help = "Those that were created before then." },
+      { name = "dataset", value = "ID", instead = "dataset-name", help = "Those of a dataset." }, DATASET_NAME,
+      { name = "external-id", value = "ID", help = "Those with this external id." },
+      TAGS,
+    }, LIMIT),
+  },
+  {
+    name = "datasets", summary = "List the datasets, the newest first.",
+    arguments = { { name = "name", value = "NAME", help = "Those of this name, in which * is any text." } },
+    options = joined({ TAGS }, LIMIT),
+  },
+  of_batch("files", "List the files that a batch has become.", { options = { FAILED_FILES } }),
+  of_batch("download", "Get the files that a batch has become; the same command again goes on.", {
+    options = {
+      { name = "to", value = "FOLDER", completes = "folders", default = ".", help = "The directory." },
+      { name = "overwrite", help = "Replace files that are there." },
+      FAILED_FILES,
+      { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000,
+        help = "How many files come at a time." },
+    },
+  }),
+  {
+    name = "preview", summary = "Show the first records of a batch before it is ingested, or of a dataset, as JSON.",
+    arguments = { { name = "id", value = "ID", help = "The id of the batch." } },
+    options = {
+      { name = "dataset", value = "ID", instead = "dataset-name", help = "The id of a dataset, instead of a batch." },
+      DATASET_NAME,
+      { name = "rows", value = "N", kind = "whole", least = 1, most = 100, default = 5, help = "How many." },
+    },
+  },
   of_batch("abort", "Give a batch up; nothing of it is ingested."),
   of_batch("revert", "Take an ingested batch back: its data is deleted."),
   {
@@ -153,7 +207,7 @@ options.COMMANDS = {
       name = "files", value = "FILE", many = true, completes = "files",
       help = "Files of JSON lines; each goes on where it was left. Without any it is standard input, as with -.",
     } },
-    options = joined({ { name = "dataset", value = "ID", required = true, help = "The id of the dataset." } }, SINK, {
+    options = joined({ DATASET, DATASET_NAME }, SINK, {
       { name = "follow", help = "Follow the files by their names, as tail -F does, over rotations." },
       { name = "confirm", help = "Answer OK at the start, and to each line once it is on disk." },
       { name = "wait", help = "At the end of the input, wait until all is in the platform." },
@@ -177,7 +231,10 @@ options.COMMANDS = {
     name = "serve", summary = "Take records by HTTP, and get them into batches.", arguments = {},
     options = joined({
       { name = "dataset", value = "ID[=NAME]", kind = "dataset", required = true, many = true,
+        instead = "dataset-name",
         help = "The id of the dataset; with a name its records go to /NAME, and others may follow." },
+      { name = "dataset-name", value = "NAME[=PATH]", kind = "dataset", many = true,
+        help = "The name of a dataset, instead of its id; with a path its records go to /PATH." },
     }, SINK, {
       { name = "listen", value = "WHERE", kind = "listen", required = true,
         help = "ADDRESS:PORT, or unix:PATH, or fd: the socket that systemd has opened." },

@@ -22,7 +22,7 @@ local function add_option(parser, option)
     made = parser:flag(names)
   end
   made:target(options.field(option)):overwrite(false) -- one that is given twice is a mistake
-  made:count(option.many and "*" or option.required and "1" or "0-1")
+  made:count(option.many and "*" or option.required and not option.instead and "1" or "0-1")
 end
 
 local function add_argument(parser, argument)
@@ -51,6 +51,22 @@ local function add_defaults(arguments)
   return arguments
 end
 
+local function is_given(arguments, name)
+  local value = arguments[options.field { name = name }]
+  return value ~= nil and (type(value) ~= "table" or next(value) ~= nil)
+end
+
+-- What is wrong with options of which one does as well as another; nil: nothing is.
+local function fault_of(arguments)
+  for _, option in ipairs(options.command(arguments.command).options) do
+    local other = not option.many and option.instead -- of many the command sees to it
+    local given, instead = is_given(arguments, option.name), other and is_given(arguments, other)
+    if given and instead then return ("--%s and --%s say the same; give one of them"):format(option.name, other) end
+    local is_missing = other and option.required and not given and not instead
+    if is_missing then return ("missing option '--%s'"):format(option.name) end
+  end
+end
+
 -- What argparse says, in our words. For one letter it proposes any other.
 local function plain(said)
   said = said:gsub("\n", ". "):gsub("must be used .*1 time$", "is given twice")
@@ -67,5 +83,7 @@ end
 return function(argparse, words)
   local fine, arguments = make_parser(argparse):pparse(words)
   if not fine then return nil, plain(tostring(arguments)) end
+  local fault = fault_of(arguments)
+  if fault then return nil, fault end
   return add_defaults(arguments)
 end

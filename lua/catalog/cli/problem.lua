@@ -12,6 +12,7 @@ local TRANSLATIONS <const> = {
   { "set it in the client's table, or (AEP_[%u_]+) in the environment", "set %1 in the environment" },
   { "%f[%a][%a_]+ %((AEP_[%u_]+)%)", "%1" },
   { "split = true", "--split" },
+  { "overwrite = true", "--overwrite" },
   { "multiline = true", "--multiline" },
   { "; give format, ", "; give --format, " },
   { " %(or say insecure = true%)", "" },

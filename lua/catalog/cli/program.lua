@@ -45,6 +45,8 @@ end
 
 -- Runs a command, and sees to it that its result has arrived.
 local function run_flushed(command, run)
+  local unknown = run:find_dataset()
+  if unknown then return nil, unknown end
   local code, err = command.run(run)
   if code then output.flush() end
   return code, err

@@ -31,11 +31,16 @@ end
 --- What is wrong with the arguments, or nil.
 function serve.check(arguments)
   local datasets, seen = arguments.dataset, {}
+  for _, known in ipairs(arguments.dataset_name or {}) do
+    local by_name = { name = known[1] }
+    datasets[#datasets + 1] = { by_name, is_named(known) and known[2] or by_name }
+  end
   if #datasets == 0 then return "--dataset is missing" end
   for _, dataset in ipairs(datasets) do
     if not is_named(dataset) then
       if #datasets == 1 then return nil end
-      return ("where there are several datasets each has a name: --dataset %s=NAME"):format(dataset[1])
+      return ("where there are several datasets each has a name: --%s=NAME"):format(type(dataset[1]) == "table"
+        and "dataset-name " .. dataset[1].name or "dataset " .. dataset[1])
     end
     local fault = fault_of(dataset[2], seen)
     if fault then return fault end

@@ -57,6 +57,16 @@ function Session:connect()
   return err
 end
 
+--- Looks up the data set that the command names by its name: from now on its id is among the arguments.
+-- @treturn ?table error
+function Session:find_dataset()
+  local name = self.arguments.dataset_name
+  if type(name) ~= "string" then return nil end
+  local err
+  self.arguments.dataset, err = self.client:dataset_id({ name = name }, self.arguments.sandbox)
+  return err
+end
+
 --- Lets the next request have new credentials, where they can be had anew: from a file, or from the identity service.
 function Session:read_credentials()
   local source = self.client.credentials
@@ -75,7 +85,7 @@ end
 -- @tparam string id
 function Session:note_batch(id) self.ids[#self.ids + 1] = id end
 
-local LOOKS <const> = { status = true, errors = true }
+local LOOKS <const> = { status = true, errors = true, files = true, preview = true }
 
 -- What became of a batch that a run has left, and what can be done about it; nil: it was only looked at.
 local function fate_of(self, id)
@@ -84,6 +94,7 @@ local function fate_of(self, id)
   if action == "ABORT" then return "is aborted; nothing of it is ingested" end
   if action == "COMPLETE" then return ("is completed, and goes on; catalog wait %s waits for it"):format(id) end
   if action == "REVERT" then return "is reverted" end
+  if self.arguments.command == "download" then return "is there in part; the same command again goes on" end
   if self.arguments.journal then return "is kept; the same command again goes on from here" end
   if self.arguments.command == "wait" then return ("goes on; catalog wait %s waits for it again"):format(id) end
   if self.arguments.command == "upload" then return "takes files still; the same command again sends them" end

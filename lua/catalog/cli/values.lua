@@ -1,5 +1,7 @@
 --- What people write on a command line as values: sizes, times, counts.
 -- @module catalog.cli.values
+local moment = require "catalog.query.moment"
+
 local values = {}
 
 -- As dd, head and people write them: kB is 1000 bytes, K and KiB are 1024.
@@ -54,6 +56,13 @@ function KINDS.percent(text)
   if not number then return nil, ("'%s' is no number"):format(text) end
   if not (number >= 0 and number <= 100) then return nil, ("'%s' is no percentage, 0 to 100"):format(text) end
   return number
+end
+
+-- A moment, which is read where it is used.
+function KINDS.moment(text)
+  local at, err = moment(text, "it")
+  if not at then return nil, (err.message:gsub("^it is ", "")) end
+  return text
 end
 
 -- What is on a command line others see.

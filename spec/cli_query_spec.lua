@@ -1,0 +1,154 @@
+-- Commands that find and look: batches, data sets, files.
+local command = require "support.command"
+local core = require "catalog.core"
+local service = require "support.service"
+local serving = require "support.serving"
+local shell = require "support.shell"
+
+local run <const> = command.run
+
+local DATASETS <const> = {
+  d1 = { name = "Loyalty members", tags = { unifiedProfile = { "enabled:true", "isUpsert:true" } } },
+  d2 = { name = "Loyalty events", tags = {} }, d3 = { name = "other" },
+}
+
+-- A batch that was ingested, or, where its text is none, failed. Gives its id.
+local function ingest(client, dataset, text)
+  local batch = assert(client:create_batch { dataset = dataset, format = "json" })
+  assert(batch:upload("a.json", { data = text }))
+  assert(batch:complete())
+  batch:wait()
+  return batch.id
+end
+
+-- Calls `body(server, client, good, bad, directory)`.
+local function with_batches(body)
+  shell.with_directory(function(directory)
+    service.run({ datasets = DATASETS }, function(server, client)
+      body(server, client, ingest(client, "d1", '{"n":1}\n'), ingest(client, "d2", "no json\n"), directory)
+    end)
+  end)
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+-- What a program prints on a terminal of a width.
+local function on_terminal(server, words, width)
+  local inner = ("stty cols %d; %s %s %s"):format(width, command.environment(server), command.PROGRAM, words)
+  return (shell.run(("script -qec '%s' /dev/null"):format(inner:gsub("'", "'\\''"))):gsub("\r", ""))
+end
+
+describe("the program", function()
+  it("lists batches: those of a day, those that failed, those of a dataset", function()
+    with_batches(function(server, _, good, bad)
+      local text, status = run(server, "batches 2>/dev/null")
+      assert.equal(0, status)
+      local lines = lines_of(text)
+      assert.equal("batch                       created                  status     records    failed   dataset", lines[1])
+      assert.matches("^" .. bad .. "  %d+%-%d+%-%d+ %d+:%d+:%d+ UTC  failed     1          1        d2$", lines[2])
+      assert.matches("^" .. good .. "  .* success    1          0        d1$", lines[3])
+      assert.matches("the last 24 hours; --since shows others", (run(server, "batches")), 1, true)
+      assert.same({ bad .. "\n", 0 }, { run(server, "batches -q --failed --since 1h") })
+      assert.same({ good .. "\n", 0 }, { run(server, "batches -q --dataset d1") })
+      assert.same({ good .. "\n", 0 }, { run(server, "batches -q --dataset-name 'Loyalty members'") })
+      assert.same({ bad .. "\n" .. good .. "\n", 0 }, { run(server, "batches -q --status success,failed") })
+      assert.same({ bad .. "\n", 0 }, { run(server, "batches -q --limit 1") })
+      assert.same({ "", 0 }, { run(server, "batches -q --before 2020-01-01") })
+      local json = lines_of((run(server, "batches --json --failed --since 1h")))
+      assert.equal(bad, core.json.decode(json[1]).id)
+    end)
+  end)
+
+  it("says what cannot be asked for", function()
+    local server = { url = "http://127.0.0.1:1" }
+    for words, said in pairs {
+      ["batches --since yesterday"] = "--since: 'yesterday', which is no moment: write 24h",
+      ["batches --failed --status success"] = "--failed and --status say two things",
+      ["batches --dataset a --dataset-name b"] = "--dataset and --dataset-name say the same; give one of them",
+      ["create"] = "missing option '--dataset'; catalog create --help",
+      ["preview"] = "the id of a batch is missing, or --dataset",
+      ["preview b --dataset d"] = "a batch and a dataset are two things",
+      ["preview b --rows 10"] = "of a batch the service shows up to 9 rows",
+      ["download"] = "missing argument 'ID'",
+    } do
+      local text, status = run(server, words)
+      assert.equal(2, status, text)
+      assert.matches(said, text, 1, true)
+    end
+  end)
+
+  it("fits its tables into the terminal", function()
+    if shell.run "command -v script" == "" then return pending "there is no script(1)" end
+    with_batches(function(server)
+      for _, line in ipairs(lines_of(on_terminal(server, "batches --since 1h", 60))) do
+        assert.is_true(#line <= 60, line)
+      end
+      local lines = lines_of(on_terminal(server, "datasets 'Loyalty m*'", 70))
+      assert.matches("^d1 .* upsert   Loyalty%.%.%.$", lines[2])
+    end)
+  end)
+
+  it("lists datasets, all of them or those of a name", function()
+    with_batches(function(server)
+      assert.same({ 4, 0 }, { #lines_of((run(server, "datasets"))), select(2, run(server, "datasets")) })
+      local lines = lines_of((run(server, "datasets 'Loyalty*' --json")))
+      assert.equal(2, #lines)
+      assert.matches("^Loyalty", core.json.decode(lines[1]).name)
+      assert.same({ "d3\n", 0 }, { run(server, "datasets -q other") })
+    end)
+  end)
+
+  it("takes a dataset by its name, where it takes its id", function()
+    with_batches(function(server, client, _, _, directory)
+      shell.write(directory .. "/a.json", "{}\n")
+      local function dataset_of(id) return assert(client:batch(id):get()).relatedObjects[1].id end
+      local id = run(server, "create -q --dataset-name 'Loyalty events'"):gsub("\n", "")
+      assert.equal("d2", dataset_of(id))
+      id = run(server, ("ingest -q --dataset-name other %s/a.json"):format(directory)):gsub("\n", "")
+      assert.equal("d3", dataset_of(id))
+      local text, status = run(server, "create --dataset-name nobody")
+      assert.equal(1, status)
+      assert.matches('there is no data set of the name "nobody" in the sandbox prod', text, 1, true)
+      local spool = directory .. "/spool"
+      text, status = run(server, ("sink -q --dataset-name other --spool %s --wait %s/a.json"):format(spool, directory))
+      assert.equal(0, status, text)
+      assert.equal(1, #lines_of((run(server, "batches -q --dataset d3 --since 1h --limit 1"))))
+      local serve <close> = serving.start(directory, "--dataset-name 'Loyalty events'=events --dataset d3=other",
+        { url = server.url })
+      assert.matches("takes records at", serve.said)
+      assert.equal(200, (serve:post('{"n":1}\n', nil, "/events")))
+      local words = "serve --spool x --listen 127.0.0.1:0 --dataset-name other --dataset d1=a"
+      assert.matches("each has a name: --dataset-name other=NAME", (run(server, words)), 1, true)
+    end)
+  end)
+
+  it("lists the files of a batch, and gets them", function()
+    with_batches(function(server, _, good, bad, directory)
+      assert.same({ "bytes           name\n8               a.json\n", 0 }, { run(server, "files " .. good) })
+      assert.same({ "a.json\n", 0 }, { run(server, "files -q --failed " .. bad) })
+      local to = directory .. "/out"
+      local words = ("download %s --to %s"):format(good, to)
+      assert.same({ ("1/1 file, 8 B\n%s/a.json: 8 B\n"):format(to), 0 }, { run(server, words) })
+      assert.equal('{"n":1}\n', shell.read(to .. "/a.json"))
+      local text, status = run(server, words)
+      assert.same({ ("catalog: %s/a.json is there already; --overwrite replaces it [data]\n"):format(to), 1 }, { text, status })
+      assert.same({ "", 0 }, { run(server, words .. " --overwrite -q --parallel 2") })
+      text = run(server, words .. " --overwrite --json")
+      assert.same({ name = "a.json", bytes = 8, path = to .. "/a.json" }, core.json.decode(text))
+    end)
+  end)
+
+  it("shows the first records of a batch, and of a dataset", function()
+    with_batches(function(server, client)
+      local batch = assert(client:create_batch { dataset = "d3", format = "json" })
+      assert(batch:upload("a", { data = ('{"n":5}\n'):rep(7) }))
+      assert.same({ ('{"n":"5"}\n'):rep(3), 0 }, { run(server, "preview --rows 3 " .. batch.id) })
+      assert.same({ '{"n":1}\n', 0 }, { run(server, "preview --dataset d1") })
+      assert.same({ '{"n":1}\n', 0 }, { run(server, "preview --dataset-name 'Loyalty members'") })
+    end)
+  end)
+end)
