@@ -1,5 +1,4 @@
 -- Uses a spool whose disk fails once, and says later that all is well. Usage: SPOOL TRACE FAULT
-
 local many = require "support.many_spools"
 
 local disk = package.loadlib(os.getenv "DISK", "luaopen_disk")()
