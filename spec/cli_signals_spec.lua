@@ -33,7 +33,7 @@ end
 -- An emulator that takes its time, whose log says what has begun.
 local function slowly(options, body)
   with_files(function(_, directory)
-    options.data_dir, options.latency_ms, options.log = directory .. "/data", 150, directory .. "/log"
+    options.data_dir, options.log, options.latency_ms = directory .. "/data", directory .. "/log", options.latency_ms or 150
     service.run(options, function(server, client) body(server, directory, client) end)
   end)
 end
@@ -69,6 +69,57 @@ describe("the program, interrupted", function()
         assert.matches(("the batch %s is aborted; nothing of it is ingested\n"):format(id), output, 1, true)
       end)
     end
+  end)
+
+  it("says in each step what became of the batch, or that there may be one", function()
+    local created <const>, aborted <const> = "a batch may have been created; it is empty, and the service gives it up by itself",
+      "the batch ID is aborted; nothing of it is ingested"
+    local left <const>, later <const> = "the batch ID was left; catalog status ID shows its state",
+      "the batch ID is kept; the same command again goes on from here"
+    local files <const>, parts <const> = "ingest --dataset d FOLDER/a.json", " --part-size 10 --part-threshold 10"
+    for i, case in ipairs {
+      { "POST", "/batches$", files, created }, { "POST", "/batches$", "ingest --dataset d - <FOLDER/a.json", created },
+      { "POST", "/batches$", "create --dataset d", created },
+      { "POST", "/batches$", files .. " --journal FOLDER/j", "the same command again goes on from here" },
+      { "PUT", "/a.json", files, aborted }, { "PUT", "/a.json", files .. " --journal FOLDER/j", later },
+      { "PUT", "/stdin.json", "ingest --dataset d - <FOLDER/a.json", aborted },
+      { "POST", "INITIALIZE", files .. parts, aborted }, { "PATCH", "/a.json", files .. parts, aborted },
+      { "POST", "/files/a.json%?action=COMPLETE", files .. parts, aborted },
+      { "POST", "/batches/%w+%?action=COMPLETE", files, left },
+      { "PUT", "/a.json", "upload ID FOLDER/a.json", "the batch ID takes files still; the same command again sends them" },
+      { "POST", "COMPLETE", "complete ID", left }, { "POST", "ABORT", "abort ID", left }, { "POST", "REVERT", "revert ID", left },
+      { "GET", "/catalog/", "wait ID", "the batch ID goes on; catalog wait ID waits for it again" },
+      { "GET", "/catalog/", "status ID" }, { "GET", "/catalog/", "errors ID" },
+    } do
+      slowly({ latency_ms = 0 }, function(server, directory, client)
+        local method, path, words, fate = table.unpack(case)
+        local id = assert(client:create_batch { dataset = "d", format = "json" }).id
+        server:set_faults { { match = { method = method, path = path }, action = { delay_ms = 60000 } } }
+        local signal = ({ "INT", "TERM", "HUP" })[i % 3 + 1]
+        local seen = ("[ $(grep -cE '^%s .*%s' %s/log) -gt %d ]"):format(method, path:gsub("%%w", "[A-Z0-9]"):gsub("%%", "\\")
+          :gsub("%$", "( |$)"), directory, method == "POST" and path == "/batches$" and 1 or 0)
+        local output, status = interrupt(server, (words:gsub("FOLDER", directory):gsub("ID", id)), signal, seen)
+        assert.equal(CODES[signal], status, words .. ": " .. output)
+        local first = signal == "INT" and "catalog: interrupted\n" or "catalog: ended by SIG" .. signal .. "\n"
+        local said = output:match("(" .. first .. ".*)$")
+        if words:find "^ingest" then id = said:match "the batch (%d%w+)" or id end
+        said = said:gsub(id, "ID")
+        assert.equal(first .. (fate and "catalog: " .. fate .. "\n" or ""), said, words)
+      end)
+    end
+  end)
+
+  it("says that nothing was sent where it waits for its input", function()
+    with_files(function(server, directory)
+      local id = run(server, "create -q --dataset d --format json"):gsub("%s", "")
+      for _, words in ipairs { "ingest --dataset d FOLDER/pipe", ("upload %s FOLDER/pipe"):format(id) } do
+        -- the pipe has a writer, who says nothing
+        local output, status = interrupt(server, (words:gsub("FOLDER", directory)), "TERM",
+          ("ls -l /proc/$pid/fd 2>/dev/null | grep -q %s/pipe"):format(directory),
+          ("rm -f %s/pipe; mkfifo %s/pipe; sleep 60 >%s/pipe & trap \"kill $!\" EXIT; "):format(directory, directory, directory))
+        assert.same({ "catalog: ended by SIGTERM\ncatalog: nothing was sent\n", 143 }, { output, status })
+      end
+    end)
   end)
 
   it("says of a batch that is completed how it can be waited for", function()

@@ -23,6 +23,7 @@ function create.check(arguments)
 end
 
 function create.run(session)
+  session.is_creating = true
   local batch, err = session.client:create_batch(create.options(session.arguments))
   if not batch then return nil, err end
   session:note_batch(batch.id)

@@ -88,6 +88,7 @@ local function finish(session, report)
 end
 
 local function ingest_files(session, list)
+  session.is_creating = true
   local report, err, partial = session.client:ingest(given_of(session, list))
   if not report then return fail(session, err, partial) end
   tell_done(session, report)
@@ -134,6 +135,7 @@ end
 local function send_pipes(session, list, report)
   local given, unfit = creation_of(session, list)
   if not given then return nil, unfit end
+  session.is_creating = true
   local batch <close>, err = session.client:create_batch(given)
   if not batch then return nil, err end
   session:note_batch(batch.id)

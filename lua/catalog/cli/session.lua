@@ -17,10 +17,12 @@ local session = {}
 --- Begins a run.
 -- @tparam table arguments as parsed
 -- @treturn table `arguments`; `client`, once it is connected; `changed` (boolean): something was sent that changes a
---   batch; `actions` (id -> the last action that succeeded, such as `COMPLETE`)
+--   batch; `actions` (id -> the last action that succeeded, such as `COMPLETE`); `is_creating` (boolean): a batch is
+--   asked for from here on
 function session.new(arguments)
-  return setmetatable({ arguments = arguments, ids = {}, actions = {}, changed = false, retries = retries.new() },
-    Session)
+  return setmetatable({
+    arguments = arguments, ids = {}, actions = {}, changed = false, is_creating = false, retries = retries.new(),
+  }, Session)
 end
 
 -- Whether a request looks up a batch that is waited for, and goes on whatever becomes of the request.
@@ -102,13 +104,24 @@ local function fate_of(self, id)
   return ("was left; catalog status %s shows its state"):format(id)
 end
 
+-- What became of a run that has no batch; nil: it has no business with any.
+local function fate_of_none(self)
+  if self.arguments.journal then return "the same command again goes on from here" end
+  if self.is_creating then
+    return "a batch may have been created; it is empty, and the service gives it up by itself"
+  end
+  local sends = self.arguments.command == "ingest" or self.arguments.command == "upload"
+  return sends and "nothing was sent" or nil
+end
+
 --- Says of each batch what became of it, to who has ended the run.
 function Session:tell_batches()
   for _, id in ipairs(self.ids) do
     local fate = fate_of(self, output.plain(id))
     if fate then output.note(("catalog: the batch %s %s"):format(output.plain(id), fate)) end
   end
-  if #self.ids == 0 and self.arguments.journal then output.note "catalog: the same command again goes on from here" end
+  local fate = #self.ids == 0 and fate_of_none(self)
+  if fate then output.note("catalog: " .. fate) end
 end
 
 --- Says what went wrong. What was told before is not told again.
