@@ -18,6 +18,7 @@ later.methods(batch.methods, "catalog.batch.writer", { "writer" })
 later.methods(batch.methods, "catalog.query.files", { "files" })
 later.methods(batch.methods, "catalog.query.download", { "download" })
 later.methods(batch.methods, "catalog.query.preview", { "preview" })
+later.methods(batch.methods, "catalog.query.resend", { "resend" })
 later.methods(Client, "catalog.query.batches", { "batches" })
 later.methods(Client, "catalog.query.datasets", { "datasets", "find_dataset", "dataset", "create_dataset" })
 later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" })
@@ -27,7 +28,7 @@ for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
   "ingest.resume", "query.dataset", "query.exports", "query.fetch", "query.filters", "query.moment", "query.pages",
-  "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
+  "query.resend_sources", "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end

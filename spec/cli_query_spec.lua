@@ -142,6 +142,42 @@ describe("the program", function()
     end)
   end)
 
+  it("sends rows again that failed, mended by a script", function()
+    with_batches(function(server, _, _, _, directory)
+      shell.write(directory .. "/rows.json", '{"n":1}\nn=2\nn=3\n')
+      local words = ("ingest -q --dataset d3 --format json --error-diagnostics --partial-ingestion 90 %s/rows.json"):format(
+        directory)
+      local id, status = run(server, words .. " --allow-failed 2")
+      assert.equal(0, status)
+      id = id:gsub("\n", "")
+      local rows = lines_of((run(server, "errors --rows " .. id)))
+      assert.equal(2, #rows)
+      assert.equal("n=2", core.json.decode(rows[1])._corrupt_record)
+      shell.write(directory .. "/mend.lua", [[
+        return function(row) return { n = tonumber(row._corrupt_record:match "%d") } end]])
+      words = ("resend %s --transform %s/mend.lua"):format(id, directory)
+      local text
+      text, status = run(server, words)
+      assert.equal(0, status, text)
+      assert.matches("^catalog: 2 rows failed; 2 sent again, 0 dropped\n", text)
+      assert.matches("status           success\n", text, 1, true)
+      text, status = run(server, words)
+      assert.equal(1, status)
+      assert.matches("were sent again already, in the batch %w+; %-%-again sends them once more", text)
+      assert.equal(0, select(2, run(server, words .. " --again --no-wait -q")))
+      for code, said in pairs {
+        ["error 'a mistake'"] = "mend.lua failed at the row 1:", ["return 5"] = "mend.lua returns no function",
+        ["="] = "unexpected symbol",
+        ["return function() return nil end"] = "none of the 2 rows",
+      } do
+        shell.write(directory .. "/mend.lua", code:find "^error" and ("return function() %s end"):format(code) or code)
+        text, status = run(server, words .. " --again")
+        assert.equal(1, status, text)
+        assert.matches(said, text, 1, true)
+      end
+    end)
+  end)
+
   it("shows the first records of a batch, and of a dataset", function()
     with_batches(function(server, client)
       local batch = assert(client:create_batch { dataset = "d3", format = "json" })

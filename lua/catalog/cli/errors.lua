@@ -14,9 +14,11 @@ end
 
 function errors.run(session)
   local batch = session:batch()
-  local found, err = batch:problems()
-  if not found then return nil, err end
-  print_problems(session, found)
+  if not session.arguments.rows then
+    local found, err = batch:problems()
+    if not found then return nil, err end
+    print_problems(session, found)
+  end
   for _, line in batch:failed_rows() do output.line(line) end
   return problem.OK
 end

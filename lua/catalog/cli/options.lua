@@ -161,7 +161,18 @@ options.COMMANDS = {
   of_batch("complete", "Say that all files are there: the service begins to ingest them."),
   of_batch("wait", "Wait until a batch is ingested.", { options = WAITING }),
   of_batch("status", "Show what the catalog knows of a batch."),
-  of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused."),
+  of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused.", {
+    options = { { name = "rows", help = "The rows alone, a line of JSON for each." } },
+  }),
+  of_batch("resend", "Send the rows of a batch that failed again, mended, as a batch of their own.", {
+    options = joined({
+      { name = "transform", value = "FILE", completes = "files",
+        help = "A file of Lua that returns a function of a row, its errors and its line: it returns the mended row." },
+      { name = "whole", help = "Send all of a batch that failed again, as a replacement of it." },
+      { name = "again", help = "Also where these rows were sent again before." },
+      { name = "no-wait", help = "Do not wait until it is ingested." },
+    }, WAITING),
+  }),
   {
     name = "batches", summary = "List the batches that fit, the newest first.", arguments = {},
     options = joined({
