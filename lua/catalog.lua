@@ -21,6 +21,7 @@ later.methods(batch.methods, "catalog.query.preview", { "preview" })
 later.methods(batch.methods, "catalog.query.resend", { "resend" })
 later.methods(Client, "catalog.query.batches", { "batches" })
 later.methods(Client, "catalog.query.datasets", { "datasets", "find_dataset", "dataset", "create_dataset" })
+later.methods(Client, "catalog.query.check", { "checker", "check" })
 later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 later.methods(Client, "catalog.sink.open", { "sink" })
@@ -28,7 +29,8 @@ for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
   "ingest.resume", "query.dataset", "query.exports", "query.fetch", "query.filters", "query.moment", "query.pages",
-  "query.resend_sources", "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
+  "query.regex", "query.resend_sources", "query.schema", "query.schema_leaves", "query.tags", "query.wildcards",
+  "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end
@@ -180,6 +182,31 @@ function catalog.create_dataset(options)
   local client, err = default_client()
   if not client then return nil, err end
   return client:create_dataset(options)
+end
+
+--- Makes what checks records against a schema with the default client.
+-- @tparam table options as in `catalog.client:checker`
+-- @treturn[1] checker
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @raise as `catalog.client:checker`
+function catalog.checker(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:checker(options)
+end
+
+--- Checks a file of JSON lines against a schema with the default client.
+-- @tparam table options as in `catalog.client:check`
+-- @treturn[1] table the report
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @raise as `catalog.client:check`
+-- @usage local report = assert(catalog.check { dataset = id, file = "/data/a.json" })
+function catalog.check(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:check(options)
 end
 
 --- The id of a data set with the default client.

@@ -20,7 +20,7 @@ for theme, files in pairs {
   cli_batches = "create upload complete wait status errors abort action revert session output problem", progress = "progress",
   cli_faults = "retries", cli_completion = "completion", cli_input = "sources",
   emulator = "emulator", serve_server = "serve sinks listening",
-  cli_query = "batches datasets files download preview resend table",
+  cli_query = "batches datasets files download preview resend table", check = "check",
   follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress", cli_spool = "spool",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end
@@ -31,8 +31,9 @@ for name in ("open write store spool settings rejected quarantine metrics"):gmat
   ELSEWHERE[("lua/catalog/sink/%s.lua"):format(name)] = "sink"
 end
 ELSEWHERE["lua/catalog/emulator/dataset_store.lua"] = "emulator_datasets"
+ELSEWHERE["lua/catalog/emulator/schemas.lua"] = "check"
 for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards",
-  download = "exports fetch files", resend = "resend_sources" } do
+  download = "exports fetch files", resend = "resend_sources", check = "schema schema_leaves" } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/query/%s.lua"):format(name)] = theme end
 end
 ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rules.lua"] = "sink", "roller"

@@ -18,6 +18,7 @@ local SCHEMA <const> = {
   cert = "string", key = "string", max_body = "integer", max_file = "integer", max_files = "integer",
   max_bytes = "integer", stage_ms = "integer",
   faults = "table", seed = "integer", abandon_ms = "integer", log = "string", unique_ids = "boolean",
+  schemas = "table",
 }
 
 local MAX_BODY <const> = 1024 * 1024
@@ -64,9 +65,27 @@ local function datasets_of(given)
   return names
 end
 
-local function settings_of(given, datasets, directory)
+-- Schemas by their ids, of tables or of files.
+local function schemas_of(given)
+  local known = {}
+  for i, one in ipairs(given or {}) do
+    local fields, err = one, nil
+    if type(one) == "string" then
+      local file <close>, why = io.open(one, "rb")
+      if not file then return failure("config", "the schema %s cannot be read: %s", one, why) end
+      fields, err = core.json.decode(file:read "a")
+    end
+    if type(fields) ~= "table" or type(fields["$id"]) ~= "string" then
+      return failure("config", "schemas: the schema %d has no $id%s", i, err and " (" .. err.message .. ")" or "")
+    end
+    known[fields["$id"]] = fields
+  end
+  return known
+end
+
+local function settings_of(given, datasets, schemas, directory)
   return core.json.encode {
-    latency_ms = given.latency_ms, datasets = datasets, directory = directory,
+    latency_ms = given.latency_ms, datasets = datasets, schemas = schemas, directory = directory,
     tokens = ends_of(given.tokens), api_keys = set_of(given.api_keys), orgs = set_of(given.orgs),
     clients = given.clients, catalog_lag_ms = given.catalog_lag_ms, strict = given.strict,
     lasting = given.data_dir ~= nil, faults = given.faults, seed = given.seed, abandon_ms = given.abandon_ms,
@@ -87,19 +106,20 @@ end
 --- Starts an emulator, on a thread of its own, on the loopback.
 -- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list of
 --   ids, or a map from ids to names, or to fields of the service, `name`, `tags`, `schemaRef`: others are refused;
---   default, and when it is empty: any may appear on first use); `data_dir` (batches and files are kept there, and are
---   there again at the next start); `tokens` (a list, or a map from a token to the seconds it is good for; default: any
---   is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from an API key to the secret with which
---   the identity service gives it tokens; default: any secret); `catalog_lag_ms` (how long the catalog does not know a
---   new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions refuse, where the default is as lenient as
---   the guides' examples need); `cert` and `key` (PEM texts or files: TLS); `max_body` (bytes of a body that is no
---   upload, default 1 MiB); `max_file` (bytes of an upload, instead of the service's 256,000,000 for a file and
---   512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the service's 25,000 and 2^40);
---   `stage_ms` (how long a completed batch stays in each state before it is ingested, default 0); `abandon_ms` (after
---   how long a batch that was not completed is abandoned; default: never); `unique_ids` (true: a second batch with an
---   external id is refused with 409; no guide promises that the service does so); `log` (a file that gets a line for
---   each request: method, target, range, status); `faults`, as of `server:set_faults`; `seed` (for faults with a
---   `rate`)
+--   default, and when it is empty: any may appear on first use); `schemas` (a list of JSON schemas, tables or files,
+--   each with its `$id`: rows of a data set whose `schemaRef` has that id are held against it); `data_dir` (batches and
+--   files are kept there, and are there again at the next start); `tokens` (a list, or a map from a token to the
+--   seconds it is good for; default: any is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from
+--   an API key to the secret with which the identity service gives it tokens; default: any secret); `catalog_lag_ms`
+--   (how long the catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions
+--   refuse, where the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS);
+--   `max_body` (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the
+--   service's 256,000,000 for a file and 512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the
+--   service's 25,000 and 2^40); `stage_ms` (how long a completed batch stays in each state before it is ingested,
+--   default 0); `abandon_ms` (after how long a batch that was not completed is abandoned; default: never); `unique_ids`
+--   (true: a second batch with an external id is refused with 409; no guide promises that the service does so); `log`
+--   (a file that gets a line for each request: method, target, range, status); `faults`, as of `server:set_faults`;
+--   `seed` (for faults with a `rate`)
 -- @treturn[1] server with `url` and `port`, `set_faults(list)`, `stop()`, and for a server in the foreground `wait()`,
 --   which returns at SIGINT, SIGTERM or SIGHUP
 -- @treturn[2] nil
@@ -116,9 +136,11 @@ function emulator.start(given)
   local key, no_key = pem(checked.key, "key")
   if no_cert or no_key then return failure("config", "%s", no_cert or no_key) end
   if (cert == nil) ~= (key == nil) then return failure("config", "cert and key go together") end
+  local schemas, no_schemas = schemas_of(checked.schemas)
+  if not schemas then return nil, no_schemas end
   local directory, no_directory = directory_of(checked)
   if not directory then return nil, no_directory end
-  local settings, unfit = settings_of(checked, datasets, directory)
+  local settings, unfit = settings_of(checked, datasets, schemas, directory)
   if not settings then return nil, unfit end
   local server, why = httpd.start {
     name = "emulator", module = "catalog.emulator.service", settings = settings, port = checked.port,

@@ -164,6 +164,16 @@ options.COMMANDS = {
   of_batch("errors", "Show what the service found wrong with a batch, and the rows it refused.", {
     options = { { name = "rows", help = "The rows alone, a line of JSON for each." } },
   }),
+  {
+    name = "check", summary = "Check files of JSON lines against the schema of a dataset, before they are sent.",
+    arguments = { {
+      name = "files", value = "FILE", many = true, required = true, completes = "files", help = "The files.",
+    } },
+    options = joined({ DATASET, DATASET_NAME }, {
+      { name = "limit", value = "N", kind = "whole", least = 1, default = 100,
+        help = "So many problems of a file are shown." },
+    }),
+  },
   of_batch("resend", "Send the rows of a batch that failed again, mended, as a batch of their own.", {
     options = joined({
       { name = "transform", value = "FILE", completes = "files",

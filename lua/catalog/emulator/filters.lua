@@ -1,7 +1,7 @@
 --- Filters and orders of catalog listings. Source: Adobe's guide to filtering catalog data.
 -- @module catalog.emulator.filters
 local answers = require "catalog.emulator.answers"
-local regex = require "catalog.emulator.regex"
+local regex = require "catalog.query.regex"
 
 local filters = {}
 

@@ -4,23 +4,34 @@
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local csv = require "catalog.emulator.csv"
+local schemas = require "catalog.emulator.schemas"
 
 local ingestion = {}
 
 local ROWS_A_FILE <const> = 1000
 
-local PARSING <const> = "INGEST-1401-400"
+local PARSING <const>, MISSING <const>, UNFIT <const> = "INGEST-1401-400", "INGEST-1555-400", "INGEST-1402-400"
+
+-- How many problems of a row are told.
+local TOLD <const> = 10
 
 -- Rows that cannot be parsed, a file of JSON lines for each thousand.
 local RowErrors = {}
 RowErrors.__index = RowErrors
 
 local function new_row_errors(directory, wanted)
-  return setmetatable({ directory = directory, wanted = wanted, count = 0, names = {} }, RowErrors)
+  return setmetatable({ directory = directory, wanted = wanted, count = 0, names = {}, codes = {} }, RowErrors)
 end
 
+-- Adds a row that cannot be parsed.
 function RowErrors:add(text, message, name)
+  self:note({ _corrupt_record = answers.shown(text) }, { { code = PARSING, message = message } }, name)
+end
+
+-- Adds a row as it is, with what is wrong with it.
+function RowErrors:note(row, errors, name)
   self.count = self.count + 1
+  self.codes[errors[1].code] = (self.codes[errors[1].code] or 0) + 1
   if not self.wanted then return end
   if (self.count - 1) % ROWS_A_FILE == 0 then
     if self.file then self.file:close() end
@@ -28,9 +39,10 @@ function RowErrors:add(text, message, name)
     self.names[#self.names + 1] = ("parsing_errors_%d.json"):format(#self.names)
     self.file = assert(io.open(self.directory .. "/" .. self.names[#self.names], "wb"))
   end
-  assert(self.file:write(assert(core.json.encode {
-    _corrupt_record = answers.shown(text), _errors = { { code = PARSING, message = message } }, _filename = name,
-  }), "\n"))
+  row._errors, row._filename = core.json.array(errors), name
+  local line = core.json.encode(row) -- JSON can be read that cannot be written, such as 1e999
+    or assert(core.json.encode { _errors = row._errors, _filename = name })
+  assert(self.file:write(line, "\n"))
 end
 
 function RowErrors:close()
@@ -41,13 +53,26 @@ local function first_of(text)
   return text:match "^%s*(.)"
 end
 
-local function json_lines(path, _, name, bad)
+-- Whether a row fits the schema, where there is one; what does not is noted.
+local function fits(row, find, name, bad)
+  local found = find and find(row, TOLD) or {}
+  if #found == 0 then return true end
+  local errors = {}
+  for i, one in ipairs(found) do
+    errors[i] = {
+      code = one.problem == "required" and MISSING or UNFIT, message = ("%s: %s"):format(one.path, one.message),
+    }
+  end
+  bad:note(row, errors, name)
+end
+
+local function json_lines(path, _, name, bad, find)
   local good = 0
   for line in io.lines(path) do
     if line:find "%S" then
       local row, err = core.json.decode(line)
       if type(row) == "table" and first_of(line) == "{" then
-        good = good + 1
+        if fits(row, find, name, bad) then good = good + 1 end
       else
         bad:add(line, err and err.message or "the row is no JSON object", name)
       end
@@ -66,7 +91,7 @@ local function objects_of(text)
   return objects
 end
 
-local function json_array(path, _, name, bad)
+local function json_array(path, _, name, bad, find)
   local file <close> = assert(io.open(path, "rb"))
   local text = file:read "a"
   local rows, err = core.json.decode(text)
@@ -77,7 +102,7 @@ local function json_array(path, _, name, bad)
   local good, objects = 0, objects_of(text)
   for i, row in ipairs(rows) do
     if objects[i] then
-      good = good + 1
+      if fits(row, find, name, bad) then good = good + 1 end
     else
       bad:add(core.json.encode(row) or tostring(row), "the row is no JSON object", name)
     end
@@ -121,13 +146,13 @@ end
 -- row's.
 local function read_files(service, record, names, bad)
   local format, counts, errors = record.batch.inputFormat, {}, {}
-  local read = reader_of(format)
+  local read, find = reader_of(format), schemas.check_of(service, record)
   for _, name in ipairs(names) do
     if record.files[name] == 0 then
       errors[#errors + 1] = { code = "106", description = "Dataset file is empty: " .. name }
     else
       local path = ("%s/files/%s/%s"):format(service.directory, record.batch.id, name)
-      local count, code, description = read(path, format, name, bad)
+      local count, code, description = read(path, format, name, bad, find)
       if code then errors[#errors + 1] = { code = code, description = description } end
       counts[name] = count
     end
@@ -135,6 +160,11 @@ local function read_files(service, record, names, bad)
   if #names == 0 then errors[1] = { code = "106", description = "The batch has no files" } end
   return counts, errors
 end
+
+local DESCRIPTIONS <const> = {
+  [PARSING] = "The row has corrupted data and cannot be read or parsed", [MISSING] = "A required field is missing",
+  [UNFIT] = "A field does not fit the schema",
+}
 
 -- Bad rows as errors of the batch: a summary, and where diagnostics were asked for what there was of each code.
 local function summarise(errors, bad)
@@ -147,8 +177,11 @@ local function summarise(errors, bad)
   end
   errors[#errors + 1] = { code = "INGEST-1212-400", recordCount = bad.count,
     description = ("Encountered %d errors in the data; the files of row_errors have them"):format(bad.count) }
-  errors[#errors + 1] = { code = PARSING, recordCount = bad.count,
-    description = "The row has corrupted data and cannot be read or parsed" }
+  for _, code in ipairs { PARSING, MISSING, UNFIT } do
+    if bad.codes[code] then
+      errors[#errors + 1] = { code = code, recordCount = bad.codes[code], description = DESCRIPTIONS[code] }
+    end
+  end
 end
 
 -- How many records came and went; of Parquet nobody knows.

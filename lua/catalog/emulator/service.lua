@@ -14,6 +14,7 @@ local ims = require "catalog.emulator.ims"
 local lifecycle = require "catalog.emulator.lifecycle"
 local listing = require "catalog.emulator.listing"
 local preview = require "catalog.emulator.preview"
+local schemas = require "catalog.emulator.schemas"
 local store = require "catalog.emulator.store"
 local target = require "catalog.emulator.target"
 local ulid = require "catalog.emulator.ulid"
@@ -39,6 +40,7 @@ local ROUTES <const> = {
   { "data", "foundation", "export", "batches", "*", "meta", methods = { GET = export.meta } },
   { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.failed } },
   { "data", "foundation", "export", "batches", "*", "files", methods = { GET = export.files } },
+  { "data", "foundation", "schemaregistry", "tenant", "schemas", "*", methods = { GET = schemas.one } },
   { "data", "foundation", "export", "datasets", "*", "preview", methods = { GET = preview.dataset } },
   { "data", "foundation", "export", "files", "*", methods = { GET = export.file, HEAD = export.file } },
 }
@@ -148,6 +150,7 @@ return function(settings)
     catalog_lag_ms = given.catalog_lag_ms or 0,
     strict = given.strict, unique_ids = given.unique_ids, stage_ms = given.stage_ms or 0, max_file = given.max_file,
     max_files = given.max_files, max_bytes = given.max_bytes, scheme = given.scheme,
+    schemas = given.schemas or {}, checks = {},
     made = {}, spooled = 0, abandon_ms = given.abandon_ms, log = log_of(given.log),
   }
   for _, name in ipairs { "files", "parts", "spool", "row_errors", "datasets" } do

@@ -227,6 +227,7 @@ function methods:create_batch(given)
 end
 
 later.methods(methods, "catalog.query.preview", { "preview" })
+later.methods(methods, "catalog.query.check", { "get_schema" })
 
 --- The methods.
 dataset.methods = methods

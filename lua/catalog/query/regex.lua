@@ -1,5 +1,6 @@
---- Regular expressions, as filters of the catalog have them: the common ground of POSIX's extended ones and Java's.
--- @module catalog.emulator.regex
+--- Regular expressions, as filters of the catalog and schemas have them: the common ground of POSIX's extended ones and
+-- Java's.
+-- @module catalog.query.regex
 local regex = {}
 
 -- A pattern that takes for ever is given up after so many steps.

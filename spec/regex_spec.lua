@@ -1,7 +1,7 @@
--- Regular expressions of the emulator's filters.
-local regex = require "catalog.emulator.regex"
+-- Regular expressions, as filters and schemas have them.
+local regex = require "catalog.query.regex"
 
-describe("the emulator's regular expressions", function()
+describe("regular expressions", function()
   it("match as POSIX's extended ones do", function()
     for _, case in ipairs {
       { "", "x", true }, { "a", "bab", true }, { "^a", "ba", false }, { "a$", "ab", false }, { "^$", "", true },

@@ -1,0 +1,171 @@
+--- Records against the schema of a data set, before they are sent: what the service would refuse after minutes.
+-- @module catalog.query.check
+local Client = require "catalog.client.client"
+local core = require "catalog.core"
+local dataset = require "catalog.query.dataset"
+local failure = require "catalog.base.failure"
+local options = require "catalog.base.options"
+local schema = require "catalog.query.schema"
+
+-- Where schemas are, by their ids, which are URLs. Source: Adobe's guide to the schema registry.
+local REGISTRY <const> = "/data/foundation/schemaregistry/tenant/schemas/"
+local ACCEPT <const> = "application/vnd.adobe.xed-full+json; version=%s"
+
+-- How long a schema is kept, in seconds; and how many problems are told unless more are asked for.
+local KEPT <const>, USUAL <const> = 600, 100
+
+local clock <const> = core.system.monotonic
+
+local function read(body)
+  local fields, err = core.json.decode(body)
+  if err then return nil, err end
+  if type(fields) ~= "table" or #fields > 0 then return failure("protocol", "the reply is no schema") end
+  return fields
+end
+
+-- The reference to the schema of a data set: looked up, unless it is known.
+local function reference_of(self)
+  local fields, err = self, nil
+  if type(self.schemaRef) ~= "table" then fields, err = self:get { properties = { "schemaRef" } } end
+  if not fields then return nil, err end
+  local reference = type(fields.schemaRef) == "table" and fields.schemaRef or {}
+  if type(reference.id) ~= "string" then
+    return failure("data", "the data set %s names no schema, and nothing can be checked by it", self.id)
+  end
+  local version = type(reference.contentType) == "string" and reference.contentType:match "version=(%d+)"
+  return reference.id, version or "1"
+end
+
+--- The schema of the data set in full, as the service has it.
+-- @function catalog.dataset:get_schema
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the data set names none
+function dataset.methods:get_schema()
+  local id, version = reference_of(self)
+  if not id then return nil, version end
+  local segment, unfit = core.url.segment(id, "schema id")
+  if not segment then return nil, unfit end
+  local kind = getmetatable(self)
+  return kind.client:send {
+    method = "GET", repeatable = true, path = REGISTRY .. segment, sandbox = kind.sandbox,
+    accept = ACCEPT:format(version), read = read,
+  }
+end
+
+local Checker = { __name = "catalog.checker" }
+Checker.__index = Checker
+
+--- Says what of a record does not fit.
+-- @function checker:check
+-- @tparam table record
+-- @tparam ?integer most how many problems are told; default: all
+-- @treturn {table,...} problems, none when it fits: `path` (such as `person.list[2].name`, where the first of a list is
+--   1), `problem` (`unknown`, `required`, `type`, `enum`, `format`, `pattern`, `range`, `length`), `message`
+-- @treturn integer how many there are
+function Checker:check(record, most)
+  return self.find(record, most)
+end
+
+-- The function that finds what does not fit the schema of a data set.
+local function finder_of(client, given, sandbox)
+  local id, err = client:dataset_id(given, sandbox)
+  if not id then return nil, err end
+  client.checks = client.checks or {}
+  local key = (sandbox or client.sandbox) .. "\0" .. id
+  local known = client.checks[key]
+  if known and clock() < known.ends then return known.find end
+  local full, failed = client:dataset(id, { sandbox = sandbox }):get_schema()
+  if not full then return nil, failed end
+  local find, unfit = schema(full)
+  if not find then return nil, unfit end
+  client.checks[key] = { find = find, ends = clock() + KEPT }
+  return find
+end
+
+local CHECKER <const> = { dataset = "string|table", schema = "table", sandbox = "string" }
+
+local function checker_of(client, given)
+  local find, err
+  if given.schema then
+    find, err = schema(given.schema)
+  else
+    find, err = finder_of(client, given.dataset, given.sandbox or type(given.dataset) == "table"
+      and dataset.sandbox(given.dataset) or nil)
+  end
+  if not find then return nil, err end
+  return setmetatable({ find = find }, Checker)
+end
+
+local function check_source(given, call)
+  if (given.dataset == nil) == (given.schema == nil) then
+    error(("bad options for %s (either dataset or schema is needed)"):format(call), 3)
+  end
+end
+
+--- Makes what checks records. The schema is asked for once, and kept for ten minutes.
+-- @function catalog.client:checker
+-- @tparam table given `dataset` (an id, a data set, or `{ name = ... }`), or `schema` (a JSON schema, a table);
+--   `sandbox`
+-- @treturn[1] checker
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the data set names no schema
+-- @raise an option is unknown or has a wrong type; there is neither `dataset` nor `schema`, or both
+function Client:checker(given)
+  local checked = options.check(given, CHECKER, "checker", 2)
+  check_source(checked, "checker")
+  return checker_of(self, checked)
+end
+
+local CHECK <const> = { file = "string", most = "integer" }
+for name, kind in pairs(CHECKER) do CHECK[name] = kind end
+
+-- Adds what is wrong with a line.
+local function add_line(report, find, line, number)
+  report.records = report.records + 1
+  local row, broken = core.json.decode(line)
+  local found, count
+  if type(row) == "table" and line:find "^%s*{" then
+    found, count = find(row, report.most - #report.problems)
+  else
+    local message = broken and broken.message or "the line is no JSON object"
+    found, count = { #report.problems < report.most and { path = "", problem = "json", message = message } or nil }, 1
+  end
+  if count == 0 then return end
+  report.bad, report.count = report.bad + 1, report.count + count
+  for _, problem in ipairs(found) do
+    problem.line = number
+    report.problems[#report.problems + 1] = problem
+  end
+end
+
+--- Checks a file of JSON lines, before it is sent.
+-- @function catalog.client:check
+-- @tparam table given `file` (its path, required); `dataset` or `schema`, and `sandbox`, as of `checker`; `most` (how
+--   many problems are told; default 100)
+-- @treturn[1] table `records`, how many were read; `bad`, how many of them do not fit; `count`, how many problems there
+--   are; `problems`, the first of them, as of `checker:check`, each with its `line`, and the problem `json` where that
+--   is none
+-- @treturn[2] nil
+-- @treturn[2] table error: of kind `data` when the file cannot be read
+-- @raise an option is unknown or has a wrong type; `file` is missing, or `dataset` and `schema` are, or are both there
+-- @usage local report = assert(client:check { dataset = id, file = "/data/a.json" })
+function Client:check(given)
+  local checked = options.check(given, CHECK, "check", 2)
+  check_source(checked, "check")
+  if not checked.file then error("bad option 'file' for check (string expected, got nil)", 2) end
+  local checker, err = checker_of(self, checked)
+  if not checker then return nil, err end
+  local file <close>, why = io.open(checked.file, "rb")
+  if not file or not file:read(0) and core.fs.kind(checked.file) == "directory" then
+    return failure("data", "cannot read %s: %s", checked.file, why or "it is a directory")
+  end
+  local report, number = { records = 0, bad = 0, count = 0, problems = {}, most = checked.most or USUAL }, 0
+  local find = checker.find
+  for line in file:lines() do
+    number = number + 1
+    if line:find "%S" then add_line(report, find, line, number) end
+  end
+  report.most = nil
+  return report
+end

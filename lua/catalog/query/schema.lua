@@ -1,0 +1,216 @@
+--- A schema as a function that says what of a record does not fit it. Known are types, properties, required, enum,
+-- format date-time and date, pattern, minimum, maximum, minLength, maxLength, arrays, maps, allOf and references within
+-- the schema. What is not known fits: nothing is called wrong that the service might take.
+-- @module catalog.query.schema
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local leaves = require "catalog.query.schema_leaves"
+local options = require "catalog.base.options"
+
+local NULL <const> = core.json.null
+
+-- Of more fields than that the nearest to a mistyped one is not looked for.
+local MOST_NEAR <const> = 500
+
+-- What may say more of an object than its properties do.
+local OPEN <const> = { "anyOf", "oneOf", "if", "patternProperties", "propertyNames", "not" }
+
+local compile
+
+-- The part of a schema that a reference within it names; nil: there is none.
+local function find(root, reference)
+  local path = reference:match "^#(.*)$"
+  if not path then return nil end
+  local at = root
+  for part in path:gmatch "[^/]+" do
+    part = part:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+    part = part:gsub("~1", "/"):gsub("~0", "~")
+    at = type(at) == "table" and (at[part] or at[math.tointeger(tonumber(part)) and tonumber(part) + 1]) or nil
+  end
+  return type(at) == "table" and at or nil
+end
+
+-- What of a schema has to be a table to say anything.
+local TABLES <const> = { properties = true, required = true, allOf = true }
+
+-- Adds what a part of a schema says to what others say of the same value.
+local function gather(into, part, all, on_way)
+  if type(part) ~= "table" or on_way[part] then return end
+  on_way[part] = true
+  for name, value in pairs(part) do
+    if TABLES[name] and type(value) ~= "table" then
+      into.open = true
+    elseif name == "properties" then
+      into.properties = into.properties or {}
+      for field, schema in pairs(value) do into.properties[field] = into.properties[field] or schema end
+    elseif name == "required" then
+      into.required = into.required or {}
+      for _, field in ipairs(value) do into.required[#into.required + 1] = field end
+    elseif name == "$ref" and type(value) == "string" then
+      local found = find(all.root, value)
+      if found then gather(into, found, all, on_way) else into.open = true end
+    elseif name == "allOf" then
+      for _, one in ipairs(value) do gather(into, one, all, on_way) end
+    elseif into[name] == nil then
+      into[name] = value
+    end
+  end
+  on_way[part] = nil
+end
+
+-- What fits a part of a schema. Each part is made once, and when it is first needed: parts may contain themselves.
+local function child_of(part, all)
+  if type(part) ~= "table" then return leaves.anything end
+  local known = all.made[part]
+  if known then return known end
+  local made
+  known = function(value, state, depth)
+    made = made or compile(part, all)
+    all.made[part] = made
+    return made(value, state, depth)
+  end
+  all.made[part] = known
+  return known
+end
+
+local function is_object(value) return type(value) == "table" and value[1] == nil end
+local function is_array(value) return type(value) == "table" and (value[1] ~= nil or next(value) == nil) end
+
+local function unknown_message(name, children, count)
+  local nearest = count <= MOST_NEAR and options.nearest(name, children)
+  return "the schema has no such field" .. (nearest and ("; did you mean '%s'?"):format(nearest) or "")
+end
+
+-- What fields may be called that are not among the properties: the schema of their values, or false where there are
+-- none, or true where they are not looked at.
+local function others_of(node)
+  local more = node.additionalProperties
+  if type(more) == "table" and next(more) then return more end
+  if more ~= nil and more ~= false or node.open or not node.properties then return true end
+  for _, name in ipairs(OPEN) do
+    if node[name] then return true end
+  end
+  return false
+end
+
+local function object(node, all)
+  local children, count, required = {}, 0, {}
+  for name, part in pairs(node.properties or {}) do children[name], count = child_of(part, all), count + 1 end
+  for _, name in ipairs(node.required or {}) do
+    if type(name) == "string" then required[#required + 1] = name end
+  end
+  local others = others_of(node)
+  local map = type(others) == "table" and child_of(others, all)
+  return function(value, state, depth)
+    if not is_object(value) then return state:add(depth, "type", leaves.wrong(value, "an object")) end
+    local at = state.at
+    for name, item in next, value do
+      local child = children[name] or map
+      at[depth] = name
+      if child then
+        if item ~= NULL then child(item, state, depth + 1) end
+      elseif not others then
+        state:add(depth + 1, "unknown", unknown_message, name, children, count)
+      end
+    end
+    for i = 1, #required do
+      local item = value[required[i]]
+      if item == nil or item == NULL then
+        at[depth] = required[i]
+        state:add(depth + 1, "required", "it is missing")
+      end
+    end
+  end
+end
+
+local function array(node, all)
+  local child = child_of(node.items, all)
+  return function(value, state, depth)
+    if not is_array(value) then return state:add(depth, "type", leaves.wrong(value, "an array")) end
+    for i = 1, #value do
+      state.at[depth] = i
+      if value[i] ~= NULL then child(value[i], state, depth + 1) end
+    end
+  end
+end
+
+local function of_kind(kind, node, all)
+  if kind == "object" then return object(node, all) end
+  if kind == "array" then return array(node, all) end
+  return leaves.of(kind, node)
+end
+
+-- Which of several kinds a value is to fit.
+local FITS <const> = {
+  object = is_object, array = is_array, string = function(value) return type(value) == "string" end,
+  number = function(value) return type(value) == "number" end, integer = leaves.is_integer,
+  boolean = function(value) return type(value) == "boolean" end, null = function(value) return value == NULL end,
+}
+
+local function of_several(kinds, node, all)
+  local choices, names = {}, {}
+  for i, kind in ipairs(kinds) do
+    choices[i] = { fits = FITS[kind] or function() return true end, check = of_kind(kind, node, all) }
+    names[i] = tostring(kind)
+  end
+  return function(value, state, depth)
+    for _, choice in ipairs(choices) do
+      if choice.fits(value) then return choice.check(value, state, depth) end
+    end
+    return state:add(depth, "type", leaves.wrong(value, table.concat(names, " or ")))
+  end
+end
+
+function compile(part, all)
+  local node = {}
+  gather(node, part, all, {})
+  local kind = node.type
+  if type(kind) == "table" then return of_several(kind, node, all) end
+  if kind == nil then kind = node.properties and "object" or node.items and "array" end
+  return of_kind(kind, node, all)
+end
+
+-- --- what is found ---
+
+local State = {}
+State.__index = State
+
+local function path_of(at, depth)
+  local parts = {}
+  for i = 1, depth - 1 do
+    local name = at[i]
+    if type(name) == "number" then
+      parts[i] = ("[%d]"):format(name)
+    else
+      parts[i] = (i > 1 and "." or "") .. core.failure.line(name)
+    end
+  end
+  return table.concat(parts)
+end
+
+-- Takes note of a problem of the value at the path above `depth`. Messages that take work are made only where they are
+-- kept.
+function State:add(depth, problem, message, ...)
+  self.count = self.count + 1
+  if #self.found >= self.most then return end
+  if type(message) == "function" then message = message(...) end
+  self.found[#self.found + 1] = { path = path_of(self.at, depth), problem = problem, message = message }
+end
+
+--- Makes the function.
+-- @function schema
+-- @tparam table given a JSON schema, decoded
+-- @treturn[1] function is given a record and how many problems are wanted; gives a list of them (`path`, such as
+--   `person.list[2].name`, where the first of a list is 1; `problem`: `unknown`, `required`, `type`, `enum`, `format`,
+--   `pattern`, `range` or `length`; `message`), and how many there are
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`
+return function(given)
+  if type(given) ~= "table" or #given > 0 then return failure("data", "the schema is no object") end
+  local check = child_of(given, { root = given, made = {} })
+  return function(record, most)
+    local state = setmetatable({ at = {}, found = {}, count = 0, most = most or math.huge }, State)
+    check(record, state, 1)
+    return state.found, state.count
+  end
+end

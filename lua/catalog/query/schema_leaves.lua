@@ -1,0 +1,161 @@
+--- What fits a part of a schema that is neither an object nor an array.
+-- @module catalog.query.schema_leaves
+local core = require "catalog.core"
+local regex = require "catalog.query.regex"
+
+local leaves = {}
+
+local NULL <const> = core.json.null
+
+-- How many of the values of an enum are told.
+local MOST_TOLD <const> = 8
+
+--- Takes any value.
+function leaves.anything() end
+
+local function kind_of(value)
+  if value == NULL then return "null" end
+  if type(value) == "table" then return value[1] ~= nil and "an array" or "an object" end
+  return ({ string = "a text", number = "a number", boolean = "a boolean" })[type(value)] or type(value)
+end
+
+--- Says that a value is of another type.
+-- @param value
+-- @tparam string wanted
+-- @treturn string
+function leaves.wrong(value, wanted) return ("it is %s, and not %s"):format(kind_of(value), wanted) end
+
+--- Whether a value is a whole number.
+function leaves.is_integer(value)
+  return math.type(value) == "integer" or math.type(value) == "float" and value == value // 1
+end
+
+-- --- checks of a value whose type fits: each gives what is wrong and how, or nil ---
+
+local function shown(value)
+  local text = core.json.encode(value) or tostring(value)
+  return #text > 60 and text:sub(1, 57) .. "..." or text
+end
+
+local function enum_of(node)
+  if type(node.enum) ~= "table" or #node.enum == 0 then return nil end
+  local known, names = {}, {}
+  for i, value in ipairs(node.enum) do
+    if type(value) == "table" then return nil end -- nothing that can be told apart so
+    known[value] = true
+    if i <= MOST_TOLD then names[i] = shown(value) end
+  end
+  local list = table.concat(names, ", ") .. (#node.enum > MOST_TOLD and ", ..." or "")
+  return function(value)
+    if not known[value] then return "enum", ("%s is none of %s"):format(shown(value), list) end
+  end
+end
+
+local function in_range(text, first, last)
+  local number = tonumber(text)
+  return number >= first and number <= last
+end
+
+local function is_date(text)
+  local month, day = text:match "^%d%d%d%d%-(%d%d)%-(%d%d)$"
+  return month and in_range(month, 1, 12) and in_range(day, 1, 31)
+end
+
+-- RFC 3339, which wants a zone.
+local function is_date_time(text)
+  local date, hour, minute, second, zone = text:match "^(%d%d%d%d%-%d%d%-%d%d)[Tt ](%d%d):(%d%d):(%d%d)%.?%d*(.*)$"
+  return date and is_date(date) and in_range(hour, 0, 23) and in_range(minute, 0, 59) and in_range(second, 0, 60)
+    and (zone:find "^[Zz]$" or zone:find "^[+-]%d%d:?%d%d$") ~= nil
+end
+
+local FORMATS <const> = {
+  ["date-time"] = { is_date_time, "a date and a time with its zone, such as 2026-11-26T08:00:00Z" },
+  date = { is_date, "a date, such as 2026-11-26" },
+}
+
+local function format_of(node)
+  local format = FORMATS[node.format]
+  if not format then return nil end
+  local fits, what = table.unpack(format)
+  return function(value)
+    if not fits(value) then return "format", ("%s is not %s"):format(shown(value), what) end
+  end
+end
+
+local function pattern_of(node)
+  local matches = type(node.pattern) == "string" and regex.compile(node.pattern)
+  if not matches then return nil end -- one that is not understood says nothing
+  return function(value)
+    local fine, found = pcall(matches, value)
+    if fine and not found then return "pattern", ("%s does not match %s"):format(shown(value), node.pattern) end
+  end
+end
+
+local function length_of(node)
+  local least, most = tonumber(node.minLength), tonumber(node.maxLength)
+  if not least and not most then return nil end
+  return function(value)
+    local length = utf8.len(value) or #value
+    if least and length < least then return "length", ("it has %d characters, and needs %d"):format(length, least) end
+    if most and length > most then return "length", ("it has %d characters, and may have %d"):format(length, most) end
+  end
+end
+
+local function range_of(node)
+  local least, most = tonumber(node.minimum), tonumber(node.maximum)
+  local above = node.exclusiveMinimum == true and least or tonumber(node.exclusiveMinimum)
+  local below = node.exclusiveMaximum == true and most or tonumber(node.exclusiveMaximum)
+  if not (least or most or above or below) then return nil end
+  return function(value)
+    if least and value < least then return "range", ("%s is less than %s"):format(shown(value), shown(least)) end
+    if most and value > most then return "range", ("%s is more than %s"):format(shown(value), shown(most)) end
+    if above and value <= above then return "range", ("%s is not more than %s"):format(shown(value), shown(above)) end
+    if below and value >= below then return "range", ("%s is not less than %s"):format(shown(value), shown(below)) end
+  end
+end
+
+-- A check of a value by its type, and then by others.
+local function checked(fits, wanted, ...)
+  local checks = {}
+  for _, check in pairs { ... } do checks[#checks + 1] = check end
+  if #checks == 0 then
+    return function(value, state, depth)
+      if not fits(value) then state:add(depth, "type", leaves.wrong(value, wanted)) end
+    end
+  end
+  return function(value, state, depth)
+    if not fits(value) then return state:add(depth, "type", leaves.wrong(value, wanted)) end
+    for i = 1, #checks do
+      local problem, message = checks[i](value)
+      if problem then state:add(depth, problem, message) end
+    end
+  end
+end
+
+local KINDS <const> = {
+  string = function(node)
+    return checked(function(value) return type(value) == "string" end, "a text", enum_of(node), format_of(node),
+      pattern_of(node), length_of(node))
+  end,
+  number = function(node)
+    return checked(function(value) return type(value) == "number" end, "a number", enum_of(node), range_of(node))
+  end,
+  integer = function(node) return checked(leaves.is_integer, "a whole number", enum_of(node), range_of(node)) end,
+  boolean = function(node)
+    return checked(function(value) return type(value) == "boolean" end, "true or false", enum_of(node))
+  end,
+  null = function() return checked(function(value) return value == NULL end, "null") end,
+}
+
+--- What fits a kind of value.
+-- @tparam ?string kind `string`, `number`, `integer`, `boolean`, `null`; any other fits all
+-- @tparam table node what the schema says of it
+-- @treturn function called with a value, a state and a depth, as in `catalog.query.schema`
+function leaves.of(kind, node)
+  local make = KINDS[kind]
+  if make then return make(node) end
+  local enum = enum_of(node)
+  return enum and checked(function() return true end, "", enum) or leaves.anything
+end
+
+return leaves

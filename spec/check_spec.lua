@@ -1,0 +1,191 @@
+-- Records against schemas, before they are sent and when the emulator ingests them.
+local catalog = require "catalog"
+local command = require "support.command"
+local core = require "catalog.core"
+local schema = require "catalog.query.schema"
+local service = require "support.service"
+local shell = require "support.shell"
+
+local ID <const> = "https://ns.adobe.com/tenant/schemas/1"
+
+local SCHEMA <const> = {
+  ["$id"] = ID, type = "object", required = { "_id" },
+  properties = {
+    _id = { type = "string" },
+    age = { type = "integer", minimum = 0, maximum = 150 },
+    score = { type = "number", exclusiveMinimum = 0 },
+    since = { type = "string", format = "date-time" }, born = { type = "string", format = "date" },
+    country = { type = "string", pattern = "^[A-Z]{2}$" }, code = { type = "string", minLength = 2, maxLength = 3 },
+    colour = { type = "string", enum = { "red", "blue" } }, active = { type = "boolean" },
+    person = { type = "object", required = { "name" }, properties = { name = { type = "string" } } },
+    list = { type = "array", items = { type = "object", properties = { n = { type = "integer" } } } },
+    map = { type = "object", additionalProperties = { type = "string" } }, open = { type = "object" },
+    many = { type = { "string", "integer" } }, tree = { ["$ref"] = "#/definitions/tree" },
+    both = { allOf = { { properties = { a = { type = "string" } } }, { properties = { b = { type = "string" } } } } },
+    either = { anyOf = { { properties = { x = {} } } }, properties = { y = { type = "string" } } },
+  },
+  definitions = { tree = { type = "object", properties = {
+    value = { type = "integer" }, left = { ["$ref"] = "#/definitions/tree" }, right = { ["$ref"] = "#/definitions/tree" },
+  } } },
+}
+
+-- What does not fit, each as `path problem`, sorted.
+local function faults(record, given)
+  local list = {}
+  for i, one in ipairs((assert(schema(given or SCHEMA)))(record)) do list[i] = ("%s %s"):format(one.path, one.problem) end
+  table.sort(list)
+  return list
+end
+
+local GOOD <const> = [[{"_id":"1","age":20,"score":1.5,"since":"2026-11-26T08:00:00.25+01:00","born":"2026-11-26",
+  "country":"DE","code":"abc","colour":"red","active":true,"person":{"name":"A"},"list":[{"n":1},{}],"map":{"x":"y"},
+  "open":{"what":["ever"]},"many":5,"tree":{"value":1,"left":{"right":{"value":2}}},"both":{"a":"1","b":"2"},
+  "either":{"x":1,"z":2}}]]
+
+describe("a record", function()
+  it("fits its schema where all of it does", function()
+    assert.same({}, faults(core.json.decode(GOOD)))
+    assert.same({}, faults { _id = "1", age = 20.0, map = {}, list = {}, person = core.json.null, many = "x" })
+  end)
+
+  it("does not fit for each of these reasons, and is told where", function()
+    for text, expected in pairs {
+      ['{}'] = { "_id required" }, ['{"_id":null}'] = { "_id required" }, ['{"_id":5}'] = { "_id type" },
+      ['{"_id":"1","agee":5}'] = { "agee unknown" }, ['{"_id":"1","age":"5"}'] = { "age type" },
+      ['{"_id":"1","age":1.5}'] = { "age type" }, ['{"_id":"1","age":-1}'] = { "age range" },
+      ['{"_id":"1","age":151}'] = { "age range" }, ['{"_id":"1","score":0}'] = { "score range" },
+      ['{"_id":"1","since":"2026-11-26T08:00:00"}'] = { "since format" },
+      ['{"_id":"1","since":"2026-13-26T08:00:00Z"}'] = { "since format" }, ['{"_id":"1","born":"x"}'] = { "born format" },
+      ['{"_id":"1","country":"de"}'] = { "country pattern" }, ['{"_id":"1","code":"a"}'] = { "code length" },
+      ['{"_id":"1","code":"abcd"}'] = { "code length" }, ['{"_id":"1","colour":"green"}'] = { "colour enum" },
+      ['{"_id":"1","active":"true"}'] = { "active type" }, ['{"_id":"1","person":{"nam":"A"}}'] = { "person.nam unknown",
+        "person.name required" }, ['{"_id":"1","person":["A"]}'] = { "person type" },
+      ['{"_id":"1","list":[{"n":1},{"n":"x"},5]}'] = { "list[2].n type", "list[3] type" },
+      ['{"_id":"1","list":{"n":1}}'] = { "list type" }, ['{"_id":"1","map":{"x":5}}'] = { "map.x type" },
+      ['{"_id":"1","many":true}'] = { "many type" }, ['{"_id":"1","both":{"c":1}}'] = { "both.c unknown" },
+      ['{"_id":"1","tree":{"left":{"left":{"value":"x","up":1}}}}'] = { "tree.left.left.up unknown",
+        "tree.left.left.value type" }, ['{"_id":"1","either":{"y":5}}'] = { "either.y type" },
+      ['{"_id":"1","open":5}'] = { "open type" },
+    } do assert.same(expected, faults(core.json.decode(text)), text) end
+  end)
+
+  it("is held against schemas of any shape without harm", function()
+    local circle = { ["$ref"] = "#/a", a = { ["$ref"] = "#/b" }, b = { ["$ref"] = "#/a" } }
+    for _, given in ipairs {
+      {}, circle, { type = "nonsense" }, { ["$ref"] = "#" }, { ["$ref"] = "https://elsewhere" },
+      { properties = 5, required = 7 }, { type = "object", properties = { _id = true } },
+      { type = "object", properties = { _id = { pattern = "(", type = "string" } } },
+      { type = "object", properties = { _id = { type = "string", format = "whatever", enum = { {} }, minimum = "x" } } },
+      { allOf = { 5, { ["$ref"] = "#" } } },
+    } do assert.same({}, faults({ _id = "1" }, given)) end
+    local wide = { type = "object", properties = {} }
+    for i = 1, 10000 do wide.properties["f" .. i] = { type = "integer" } end
+    assert.same({ "f10001 unknown", "f7 type" }, faults({ f7 = "x", f10001 = 1, f3 = 3 }, wide))
+    assert.is_nil((schema(5)))
+  end)
+
+  it("has as many of its problems told as are wanted, and all counted", function()
+    local found, count = (assert(schema(SCHEMA)))({ a = 1, b = 2, c = 3 }, 2)
+    assert.same({ 2, 4 }, { #found, count })
+    local near = (assert(schema(SCHEMA)))({ _id = "1", coluor = "red" })
+    assert.equal("the schema has no such field; did you mean 'colour'?", near[1].message)
+  end)
+end)
+
+-- Calls `body(client, server, directory)` with an emulator whose data set has the schema.
+local function with_schema(body)
+  shell.with_directory(function(directory)
+    shell.write(directory .. "/schema.json", assert(core.json.encode(SCHEMA)))
+    local reference = { id = ID, contentType = "application/vnd.adobe.xed+json;version=1" }
+    local datasets = { d1 = { name = "People", schemaRef = reference } }
+    service.run({ schemas = { directory .. "/schema.json" }, datasets = datasets }, function(server, client)
+      body(client, server, directory)
+    end)
+  end)
+end
+
+local LINES <const> = '{"_id":"1"}\n\n{"_id":2,"age":"x"}\nno json\n{"_id":"3","person":{"name":"A"}}\n'
+
+describe("a file", function()
+  it("is checked against the schema of its data set, with line and path", function()
+    with_schema(function(client, server, directory)
+      local path = directory .. "/a.json"
+      shell.write(path, LINES)
+      for _, dataset in ipairs { "d1", client:dataset "d1", { name = "People" } } do
+        local report = assert(client:check { dataset = dataset, file = path })
+        assert.same({ 4, 2, 3 }, { report.records, report.bad, report.count })
+        local told = {}
+        for i, one in ipairs(report.problems) do told[i] = ("%d %s %s"):format(one.line, one.path, one.problem) end
+        table.sort(told)
+        assert.same({ "3 _id type", "3 age type", "4  json" }, told)
+      end
+      assert.equal(1, #assert(client:check { dataset = "d1", file = path, most = 1 }).problems)
+      assert.equal(0, assert(client:check { schema = { type = "object" }, file = path, most = 1 }).records - 4)
+      assert(catalog.configure(service.settings(server.url)))
+      assert.equal(2, assert(catalog.check { dataset = "d1", file = path }).bad)
+      assert.same({}, (assert(catalog.checker { dataset = "d1" }):check { _id = "1" }))
+    end)
+  end)
+
+  it("cannot be checked without a schema", function()
+    service.run({ datasets = { d1 = "A", d2 = { name = "B", schemaRef = { id = "https://nobody" } } } }, function(_, client)
+      for id, expected in pairs { d1 = { "data" }, d2 = { "http", 404 }, d3 = { "http", 404 } } do
+        local report, err = client:check { dataset = id, file = "README.md" }
+        assert.is_nil(report)
+        assert.same(expected, { err.kind, err.status })
+      end
+      for _, path in ipairs { "nobody.json", "spec" } do
+        assert.equal("data", select(2, client:check { schema = {}, file = path }).kind)
+      end
+      assert.has_error(function() client:check { file = "x" } end)
+      assert.has_error(function() client:check { dataset = "d1", schema = {}, file = "x" } end)
+      assert.has_error(function() client:check { dataset = "d1" } end, "bad option 'file' for check (string expected, got nil)")
+    end)
+  end)
+
+  it("is checked by the program, which says what does not fit", function()
+    with_schema(function(_, server, directory)
+      local path = directory .. "/a.json"
+      shell.write(path, '{"_id":"1","colur":"x"}\n{"_id":"2"}\n')
+      local said = "%s:1: colur: the schema has no such field; did you mean 'colour'?\n"
+        .. "catalog: %s: 1 of 2 records do not fit\n"
+      assert.same({ said:format(path, path), 3 }, { command.run(server, "check --dataset d1 " .. path) })
+      local text = command.run(server, "check -q --json --dataset-name People " .. path)
+      assert.equal("colur", core.json.decode(text).path)
+      shell.write(path, '{"_id":"2"}\n')
+      assert.same({ "", 0 }, { command.run(server, "check -q --dataset d1 " .. path) })
+    end)
+  end)
+end)
+
+describe("the emulator", function()
+  it("has the schema that a data set names, and refuses rows that do not fit it", function()
+    with_schema(function(client)
+      local found = assert(client:dataset("d1"):get_schema())
+      assert.equal(ID, found["$id"])
+      local batch = assert(client:create_batch {
+        dataset = "d1", format = "json", error_diagnostics = true, partial_ingestion = 90,
+      })
+      assert(batch:upload("a", { data = LINES .. '{"age":5}\n' }))
+      local done = assert(assert(batch:complete()):wait())
+      assert.same({ 5, 2, 3 }, { done.metrics.inputRecordCount, done.metrics.outputRecordCount, done.metrics.failedRecordCount })
+      local codes, rows = {}, {}
+      for row in done:failed_rows() do rows[#rows + 1], codes[row._errors[1].code] = row, true end
+      assert.equal(3, #rows)
+      assert.equal(2, rows[1]._id)
+      assert.same({ ["INGEST-1401-400"] = true, ["INGEST-1402-400"] = true, ["INGEST-1555-400"] = true }, codes)
+      local again = assert(done:resend { rows = function(row)
+        if row._corrupt_record then return nil end
+        return { _id = tostring(row._id or "4"), age = math.tointeger(tonumber(row.age)) }
+      end })
+      assert.equal(2, assert(again:wait()).metrics.outputRecordCount)
+    end)
+  end)
+
+  it("does not start with schemas that cannot be read", function()
+    for _, schemas in ipairs { { "nobody.json" }, { {} }, { "README.md" } } do
+      local server, err = require("catalog.emulator").start { schemas = schemas }
+      assert.same({ nil, "config" }, { server, err.kind })
+    end
+  end)
+end)
