@@ -153,7 +153,7 @@ describe("the program's help", function()
         status, printed = run(words, before)
         assert.equal(0, status)
         assert.matches("^Usage: catalog ingest %-%-dataset ID %[OPTIONS%] %[FILE...%]\n", printed)
-        assert.matches("\n  --part-size SIZE          The size of the parts of large files, such as 16MiB.\n", printed, 1, true)
+        assert.matches("\n  --part-size SIZE          The size of the parts of large files, such as 16MiB;\n", printed, 1, true)
       end
       status, printed = run("--version", before)
       assert.same({ 0, "catalog 0.1.0\n" }, { status, printed })

@@ -17,7 +17,7 @@ local ELSEWHERE <const> = {
 -- The specs of the program are by what people do with it.
 for theme, files in pairs {
   program = "program", cli_pipes = "ingest", cli_usage = "options parse values help man",
-  cli_batches = "create upload complete wait status errors abort action revert session output problem", progress = "progress",
+  cli_batches = "create upload complete wait status errors abort action revert session output problem", cli_terminal = "progress",
   cli_faults = "retries", cli_completion = "completion", cli_input = "sources",
   emulator = "emulator", serve_server = "serve sinks listening",
   cli_query = "batches datasets files download preview resend table", check = "check",

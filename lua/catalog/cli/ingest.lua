@@ -68,9 +68,21 @@ local function tell_done(session, report)
     output.plain(session.arguments.journal)))
 end
 
+-- The report has the states that were seen last; since then batches were given up.
+local function note_aborted(session, report)
+  for _, one in ipairs(report.batches) do
+    if session.actions[one.id] == "ABORT" then
+      one.status = "aborted"
+      report.status = report.id == one.id and one.status or report.status
+    end
+  end
+end
+
 local function fail(session, err, partial)
+  if partial then note_aborted(session, partial) end
   if partial and #partial.batches > 0 then session:show_report(partial) end
   local code = session:fail(err)
+  session:tell_errors(err.batch)
   if session.arguments.journal and partial then
     local over = "the journal has nothing more to go on with; to ingest all anew, remove "
       .. output.plain(session.arguments.journal)
@@ -97,11 +109,13 @@ end
 
 -- Adds what can be read once only; the module's `ingest` looks at files before it begins.
 local function upload_all(session, batch, list, report)
+  local count = not session.arguments.quiet and progress.counter()
   for i, item in ipairs(list) do
-    local sent, err = sources.upload(batch, item, session.arguments)
+    local sent, err = sources.upload(batch, item, session.arguments, count)
     if not sent then return nil, err end
     report.files[i], report.bytes = sent, report.bytes + sent.bytes
   end
+  if count then count() end
   return true
 end
 

@@ -67,15 +67,17 @@ end
 local TRANSFER <const> = {
   { name = "name", value = "NAME", help = "The name in the batch, where there is one file." },
   { name = "relative", help = "Names are the paths as they are given, such as a/x.json; without it their last parts." },
-  { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000, help = "How many requests are in flight." },
+  { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000,
+    help = "How many requests are in flight; without it 4." },
   { name = "part-size", value = "SIZE", kind = "size", most = limits.LARGEST_PART,
-    help = "The size of the parts of large files, such as 16MiB." },
+    help = "The size of the parts of large files, such as 16MiB; without it 64MiB, and 8MiB of pipes." },
   { name = "part-threshold", value = "SIZE", kind = "size", most = limits.LARGEST_PUT,
-    help = "Larger files go in parts." },
+    help = "Larger files go in parts; without it 256MB." },
 }
 
 local WAITING <const> = {
-  { name = "timeout", value = "TIME", kind = "time", help = "How long to wait for the service to ingest, such as 5m." },
+  { name = "timeout", value = "TIME", kind = "time",
+    help = "How long to wait for the service to ingest, such as 5m; without it as long as it takes." },
   { name = "allow-failed", value = "N", kind = "whole", default = 0,
     help = "So many rows may be refused; with more the exit code is 3." },
 }

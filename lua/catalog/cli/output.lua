@@ -9,10 +9,27 @@ local function fail(why, code)
   error({ unwritten = why, broken_pipe = code == 32 }, 0) -- EPIPE
 end
 
+-- Whether the cursor of the terminal is behind something that was drawn.
+local is_drawn = false
+
+--- Draws a line over the one that was drawn last, on a terminal that is standard error.
+-- @tparam string text
+function output.draw(text)
+  io.stderr:write("\r", text, "\27[K")
+  is_drawn = true
+end
+
+--- Lets what was drawn stand.
+function output.keep()
+  if is_drawn then io.stderr:write "\n" end
+  is_drawn = false
+end
+
 --- Prints a line of the result.
 -- @tparam string text
 -- @raise `{ unwritten = why }`: it cannot be written
 function output.line(text)
+  output.keep()
   local ok, why, code = io.stdout:write(text, "\n")
   if not ok then fail(why, code) end
 end
@@ -35,6 +52,7 @@ end
 --- Says something on standard error. That nobody reads it changes nothing.
 -- @tparam string text
 function output.note(text)
+  output.keep()
   io.stderr:write(text, "\n")
 end
 

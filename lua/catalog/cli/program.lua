@@ -68,7 +68,7 @@ local function run_command(command, run)
   local ended, why = end_of(code)
   if not ended then return run:fail(problem.raised(code)) end
   if why then output.note("catalog: " .. why) end
-  if why and (code.signal or run.changed) then run:tell_batches() end
+  if why and (code.signal or run.changed) then run:tell_batches(true) end
   return ended
 end
 

@@ -115,12 +115,13 @@ local function fate_of_none(self)
 end
 
 --- Says of each batch what became of it, to who has ended the run.
-function Session:tell_batches()
+-- @tparam[opt] boolean is_ended true: from outside; it may be that no batch is known, and there is one
+function Session:tell_batches(is_ended)
   for _, id in ipairs(self.ids) do
     local fate = fate_of(self, output.plain(id))
     if fate then output.note(("catalog: the batch %s %s"):format(output.plain(id), fate)) end
   end
-  local fate = #self.ids == 0 and fate_of_none(self)
+  local fate = is_ended and #self.ids == 0 and fate_of_none(self)
   if fate then output.note("catalog: " .. fate) end
 end
 
@@ -130,6 +131,15 @@ end
 function Session:fail(err)
   if self.retries:give_up(err) then return problem.code(err) end
   return problem.tell(err)
+end
+
+--- Says how to learn why a batch has failed.
+-- @tparam ?catalog.batch batch
+function Session:tell_errors(batch)
+  if not batch or states.plain(batch.status) ~= "failed" or self.arguments.quiet then return end
+  local is_unasked = self.arguments.command == "ingest" and not self.arguments.error_diagnostics
+  output.note(is_unasked and "with --error-diagnostics the service says which rows are bad"
+    or ("catalog errors %s shows what is wrong with it"):format(output.plain(batch.id)))
 end
 
 local MOMENTS <const> = { created = true, updated = true, started = true, completed = true }

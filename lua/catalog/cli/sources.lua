@@ -197,11 +197,18 @@ end
 -- @tparam catalog.batch batch
 -- @tparam table item
 -- @tparam table arguments
+-- @tparam ?function count is told how many bytes were read of a pipe each time
 -- @treturn[1] table `name`, `bytes`, `seconds`
 -- @treturn[2] nil
 -- @treturn[2] table error
-function sources.upload(batch, item, arguments)
-  return batch:upload(item.name, { file = not item.reader and item.file or nil, reader = item.reader }, {
+function sources.upload(batch, item, arguments, count)
+  local read = item.reader
+  local function counted()
+    local chunk = read()
+    if count and chunk then count(#chunk) end
+    return chunk
+  end
+  return batch:upload(item.name, { file = not read and item.file or nil, reader = read and counted }, {
     parallel = arguments.parallel, part_size = arguments.part_size, part_threshold = arguments.part_threshold,
   })
 end
