@@ -182,6 +182,19 @@ describe("a pipe that has a name", function()
     end)
   end)
 
+  it("that ends within a line is sent as it is, and the service refuses that row", function()
+    with_files(function(server, directory)
+      shell.run("mkfifo " .. directory .. "/pipe")
+      local half <const> = "--partial-ingestion 50"
+      for more, expected in pairs { [""] = 3, [half] = 3, [half .. " --allow-failed 1"] = 0 } do
+        local output, status = shell.run(([[printf '{"n":1}\n{"n":' >%s/pipe & %s %s ingest --dataset d %s %s/pipe]]):format(
+          directory, command.environment(server), command.PROGRAM, more, directory))
+        assert.equal(expected, status, output)
+        assert.matches(more == "" and "0 of 2 records are in" or "1 of 2 records are in", output, 1, true)
+      end
+    end)
+  end)
+
   it("that ends before it has anything is an error", function()
     with_files(function(server, directory)
       shell.run("mkfifo " .. directory .. "/pipe")
