@@ -14,7 +14,7 @@ local function lines_of(text)
 end
 
 local function start(server, words, more)
-  return shell.start(command.environment(server, more) .. " exec " .. command.PROGRAM .. " " .. words)
+  return shell.start(command.environment(server, more) .. " " .. command.PROGRAM .. " " .. words)
 end
 
 -- Waits until a file has a text, and gives what is in it.

@@ -47,12 +47,13 @@ describe("standard input", function()
       -- what it prints last is how much memory it had at most
       shell.write(directory .. "/measured.lua", [[
         local code = require("catalog.cli.program").main(arg)
-        for line in io.lines "/proc/self/status" do print(code, line:match "^VmHWM:%s*(%d+) kB") end]])
+        print(code, io.open("/proc/self/status"):read("a"):match "VmHWM:%s*(%d+) kB")]])
       local output = shell.run(([[{ printf '{"s":"'; head -c 1G /dev/zero | tr '\0' x; printf '"}\n'; } |
         %s %s %s/measured.lua upload %s -]]):format(command.environment(server), shell.LUA, directory, batch.id))
       assert.equal("stdin.json: 1.07 GB", output:match "^[^\n]*")
       local kilobytes = tonumber(output:match "\n0\t(%d+)\n")
-      assert.is_true(kilobytes < 300000, output)
+      -- a sanitizer keeps what was freed for a while
+      assert.is_true(kilobytes < (shell.PRELOAD == "" and 300000 or 900000), output)
     end)
   end)
 

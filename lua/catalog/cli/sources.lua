@@ -197,7 +197,7 @@ end
 -- @tparam catalog.batch batch
 -- @tparam table item
 -- @tparam table arguments
--- @tparam ?function count is told how many bytes were read of a pipe each time
+-- @param count a function that is told how many bytes were read of a pipe each time; false or nil: nobody is
 -- @treturn[1] table `name`, `bytes`, `seconds`
 -- @treturn[2] nil
 -- @treturn[2] table error

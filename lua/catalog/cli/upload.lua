@@ -2,6 +2,7 @@
 -- @module catalog.cli.upload
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
+local progress = require "catalog.cli.progress"
 local sources = require "catalog.cli.sources"
 
 local upload = { check = sources.check }
@@ -37,8 +38,9 @@ function upload.run(session)
   if not batch then return nil, err end
   local fits, unfit = fit(session, batch, list)
   if not fits then return nil, unfit end
+  local count = not session.arguments.quiet and progress.counter()
   for _, item in ipairs(list) do
-    local sent, failed = sources.upload(batch, item, session.arguments)
+    local sent, failed = sources.upload(batch, item, session.arguments, count)
     if sent then sent, failed = tell(session, sent) end
     if not sent then return nil, failed end
   end
