@@ -1,6 +1,7 @@
 --- Whole lines of what comes in pieces: the rest waits for its end. Of a line that is longer than a record may be, only
 -- so much is kept as shows that it is.
 -- @module catalog.cli.line_buffer
+
 -- How much of a piece's end has a newline in it as a rule, bytes.
 local NEAR <const> = 4096
 
