@@ -49,7 +49,8 @@ static bool sync_names(cat_spool_thread *t) {
 static bool sync_data(cat_spool_thread *t) {
     bool is_new = false;
     char name[CAT_SEGMENT_NAME];
-    if (t->retry_at || !cat_spool_flush(t)) {
+    /* on a disk that has failed, too, what was written is committed */
+    if (t->pending_length > 0 && (t->retry_at || !cat_spool_flush(t))) {
         return false;
     }
     for (cat_segment *segment = t->first; segment; segment = segment->next) {
@@ -148,12 +149,13 @@ static void add_notes(cat_spool_thread *t) {
 static bool write_line(cat_spool_thread *t) {
     cat_text_add(&t->line, "}", 1);
     errno = ENOMEM;
-    if (!t->line.failed && cat_settings_apply(&t->settings, t->line.bytes, t->line.length) &&
-        cat_spool_log_write(&t->log, &t->settings, t->line.bytes, t->line.length)) {
-        return true;
+    t->is_log_faulty = t->line.failed ||
+                       !cat_settings_apply(&t->settings, t->line.bytes, t->line.length) ||
+                       !cat_spool_log_write(&t->log, &t->settings, t->line.bytes, t->line.length);
+    if (t->is_log_faulty) {
+        cat_spool_fault(t, "journal");
     }
-    cat_spool_fault(t, "journal");
-    return false;
+    return !t->is_log_faulty;
 }
 
 /* --- what is durable now --- */

@@ -1,6 +1,7 @@
 /* What a spool's thread does with files besides writing records. */
 #include "crc32c.h"
 #include "spool_thread.h"
+#include "system.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 
 static const char RESERVE[] = "reserve";
 #define RESERVE_BYTES 1048576
+#define RESERVE_LEAST 131072
 
 /* What is read of a file at a time, bytes. */
 #define PIECE 65536
@@ -53,6 +55,28 @@ static int64_t measure(int parent, const char *name, int depth) {
     return bytes;
 }
 
+/* Keeps some room for what has to be written on a full disk, where there is any. */
+static void keep_reserve(const cat_spool_thread *t) {
+    if (size_of(t->directory, RESERVE) > 0) {
+        return;
+    }
+    int file = openat(t->directory, RESERVE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file >= 0) {
+        if (posix_fallocate(file, 0, RESERVE_BYTES) != 0 &&
+            posix_fallocate(file, 0, RESERVE_LEAST) != 0) {
+            unlinkat(t->directory, RESERVE, 0);
+        }
+        close(file);
+    }
+}
+
+bool cat_spool_use_reserve(const cat_spool_thread *t, int error) {
+    int before = errno;
+    bool used = (error == ENOSPC || error == EDQUOT) && unlinkat(t->directory, RESERVE, 0) == 0;
+    errno = before;
+    return used;
+}
+
 void cat_spool_measure(cat_spool_thread *t) {
     struct statvfs disk;
     t->in_rejected = measure(t->directory, "rejected", 0);
@@ -62,6 +86,9 @@ void cat_spool_measure(cat_spool_thread *t) {
         pthread_mutex_lock(&t->mutex);
         t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
         pthread_mutex_unlock(&t->mutex);
+    }
+    if (!t->status.disk_error) {
+        keep_reserve(t);
     }
 }
 
@@ -92,6 +119,10 @@ static int do_remove(cat_spool_thread *t, const cat_job *job) {
         return errno == ENOENT ? 0 : errno;
     }
     *(is_segment(job->name) ? &t->held : &t->others) -= bytes;
+    if (t->retry_at) {
+        keep_reserve(t);
+        t->retry_at = cat_monotonic(); /* there may be room now */
+    }
     return 0;
 }
 
@@ -149,27 +180,9 @@ static int save(cat_spool_thread *t, const cat_job *job) {
     return sync_parent(t, job->name);
 }
 
-/* Keeps some room for what has to be said on a full disk. */
-static void keep_reserve(cat_spool_thread *t) {
-    if (size_of(t->directory, RESERVE) == RESERVE_BYTES || t->status.disk_error) {
-        return;
-    }
-    int file = openat(t->directory, RESERVE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file >= 0) {
-        if (posix_fallocate(file, 0, RESERVE_BYTES) != 0) {
-            unlinkat(t->directory, RESERVE, 0);
-        }
-        close(file);
-    }
-}
-
 static int do_save(cat_spool_thread *t, const cat_job *job) {
     int error = save(t, job);
-    if ((error == ENOSPC || error == EDQUOT) && unlinkat(t->directory, RESERVE, 0) == 0) {
-        return save(t, job);
-    }
-    keep_reserve(t);
-    return error;
+    return cat_spool_use_reserve(t, error) ? save(t, job) : error;
 }
 
 /* Cuts off what a try that has failed has written. */

@@ -1,7 +1,8 @@
 /* The journal of a spool: two files of a fixed size, used in turn. A line is a checksum, a blank,
  * and an object that changes settings; the first of a file has all of them. Each line is on disk
  * before the next is written, and goes to where zeros are on the disk: so it can be told whether
- * the last one was torn, and never counted, or is damaged. No Lua here; for one thread at a time. */
+ * the last one was torn, and never counted, or is damaged. No Lua here; for one thread at a time.
+ */
 #ifndef CAT_SPOOL_LOG_H
 #define CAT_SPOOL_LOG_H
 

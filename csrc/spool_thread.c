@@ -85,12 +85,19 @@ static int64_t now_in_milliseconds(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* On a full disk what was taken is written into the room that is reserved: so it can be committed,
+ * and sent, and that makes room. No more is taken until then. */
 bool cat_spool_flush(cat_spool_thread *t) {
     if (t->pending_length == 0) {
         return true;
     }
-    if (!cat_segment_flush(t->current, t->pending, t->pending_length)) {
+    bool good = cat_segment_flush(t->current, t->pending, t->pending_length);
+    if (!good) {
         cat_spool_fault(t, "write");
+        if (cat_spool_use_reserve(t, errno) &&
+            cat_segment_flush(t->current, t->pending, t->pending_length)) {
+            t->pending_length = 0;
+        }
         return false;
     }
     t->pending_length = 0;
@@ -288,10 +295,12 @@ static bool end_call(cat_spool_thread *t, const cat_ring_item *item) {
     return true;
 }
 
-/* Takes what is in the ring. What cannot be written stays, and is tried again. */
+/* Takes what is in the ring, and leaves what comes meanwhile: a commit may be due. What cannot be
+ * written stays, and is tried again. */
 static void drain(cat_spool_thread *t) {
     cat_ring_item item;
-    while (cat_ring_first(&t->ring, &item)) {
+    size_t end = atomic_load(&t->ring.put);
+    while (atomic_load(&t->ring.taken) != end && cat_ring_first(&t->ring, &item)) {
         if (!take_item(t, &item) || (item.commits && !end_call(t, &item))) {
             return;
         }
@@ -311,7 +320,7 @@ static int64_t commit_due(const cat_spool_thread *t) {
     if (!is_waited_for && !t->uncommitted_since) {
         return CAT_NEVER;
     }
-    if (t->retry_at) {
+    if (t->retry_at && (t->is_log_faulty || !t->notes.first)) {
         return t->retry_at;
     }
     return is_waited_for || t->stopping ? 0 : t->uncommitted_since + t->sync_after;

@@ -114,6 +114,7 @@ typedef struct {
     bool stopping;
     cat_job_list notes, syncs; /* that wait for a commit */
     int64_t retry_at;          /* when to try again after a fault of the disk; 0: there is none */
+    bool is_log_faulty;        /* it was one of the journal */
     int64_t held, others;      /* bytes of segments; of what lies for somebody to look at */
     int64_t in_rejected;       /* of these, in rejected/ */
     int64_t measured_at;
@@ -142,8 +143,13 @@ cat_job *cat_job_list_take(cat_job_list *list);
 /* spool_jobs.c: does a job that is no note and no sync. */
 void cat_spool_do(cat_spool_thread *t, cat_job *job);
 
-/* spool_jobs.c: measures what lies in failed/, unknown/ and rejected/, and what is free. */
+/* spool_jobs.c: measures what lies in failed/, unknown/ and rejected/, and what is free, some of
+ * which is reserved. */
 void cat_spool_measure(cat_spool_thread *t);
+
+/* spool_jobs.c: gives the room up that was reserved, where an errno says that there is none.
+ * Whether there was some. Leaves errno. */
+bool cat_spool_use_reserve(const cat_spool_thread *t, int error);
 
 /* spool_commit.c: puts what has ended on the disk, data before the line that says so. */
 void cat_spool_commit(cat_spool_thread *t);

@@ -10,7 +10,7 @@ local LIBRARY <const> = BUILD .. "/disk.so"
 -- @tparam string words the script and its arguments
 function disk.command(words)
   local before = shell.PRELOAD:match "^LD_PRELOAD=(%S+)"
-  return ("DISK=%s LD_PRELOAD=%s%s %s %s"):format(LIBRARY, before and before .. ":" or "", LIBRARY,
+  return ("DISK=%s LD_PRELOAD=%s%s timeout 100 %s %s"):format(LIBRARY, before and before .. ":" or "", LIBRARY,
     shell.LUA:sub(#shell.PRELOAD + 1), words)
 end
 
