@@ -21,6 +21,7 @@ typedef struct {
     bool is_open; /* its thread was begun */
     int64_t file_bytes, record_bytes, roll_bytes, roll_records, roll_files;
     cat_spool_counts now, committed; /* what was put, and up to where calls have ended */
+    bool in_call;                    /* something was put since the last call has ended */
     bool rolls_back; /* a call was given up, for which there was no room to say so */
     int64_t last_ticket, told_due;
     cat_spool_thread thread;

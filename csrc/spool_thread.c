@@ -481,6 +481,7 @@ static void *run(void *user) {
 }
 
 bool cat_spool_thread_start(cat_spool_thread *t) {
+    publish(t); /* it may be full from the beginning */
     int error = pthread_create(&t->thread, NULL, run, t);
     errno = error;
     return error == 0;

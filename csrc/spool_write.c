@@ -32,13 +32,14 @@ static bool put_mark(cat_spool *spool, uint16_t kind) {
     return put(spool, (cat_ring_item){.kind = kind, .source = -1}, "", false);
 }
 
-/* Whether so many bytes may be put now. */
+/* Whether so many bytes may be put now. A call that has begun goes on beyond the limit of a spool:
+ * the batch that is filled cannot be sealed before it has ended, and that makes room. */
 static bool has_room(cat_spool *spool, size_t length) {
     if (spool->rolls_back) {
         spool->rolls_back = !put_mark(spool, CAT_ITEM_ROLLBACK);
     }
-    if (spool->rolls_back || atomic_load(&spool->thread.full) != CAT_NOT_FULL ||
-        cat_ring_room(&spool->thread.ring) < length + AROUND) {
+    bool is_full = !spool->in_call && atomic_load(&spool->thread.full) != CAT_NOT_FULL;
+    if (spool->rolls_back || is_full || cat_ring_room(&spool->thread.ring) < length + AROUND) {
         return no_room(spool);
     }
     return true;
@@ -111,6 +112,7 @@ static cat_ring_item call_of(lua_State *L, cat_spool *spool, int index) {
 
 static void end_call(cat_spool *spool, const cat_ring_item *item) {
     spool->committed = spool->now;
+    spool->in_call = false;
     if (item->source >= 0) {
         spool->thread.sources[item->source]->put = item->position;
     }
@@ -121,10 +123,29 @@ static int push_flag(lua_State *L, bool flag) {
     return 1;
 }
 
+/* Whether a call of so many bytes more would be larger than all that the spool may have. */
+static bool is_beyond_limit(const cat_spool *spool, size_t length) {
+    return spool->now.bytes - spool->committed.bytes + (int64_t)length > spool->thread.limit_bytes;
+}
+
+static int beyond_limit(lua_State *L, const cat_spool *spool) {
+    cat_failure(
+        L, "limit",
+        "the call has more bytes than the whole spool may have, %I (limit.bytes): write it in "
+        "parts, or raise that",
+        (LUAI_UACINT)spool->thread.limit_bytes);
+    lua_pushliteral(L, "too_large");
+    lua_setfield(L, -2, "code");
+    return 2;
+}
+
 /* Puts a line as a call of its own. */
 static int put_line(lua_State *L, cat_spool *spool, const char *text, size_t length) {
     cat_ring_item item = call_of(L, spool, 3);
     int64_t bytes = (int64_t)length + 1;
+    if (is_beyond_limit(spool, length + 1)) {
+        return beyond_limit(L, spool);
+    }
     if (!has_room(spool, length + 1) || !make_place(spool, bytes)) {
         return push_flag(L, false);
     }
@@ -151,7 +172,8 @@ static int too_long(lua_State *L, const cat_spool *spool, size_t length) {
  * @tparam ?integer position
  * @treturn[1] boolean true; false: there is no room now, and nothing was taken
  * @treturn[2] nil
- * @treturn[2] table error of kind `data`: it is too long; of others, the spool cannot go on */
+ * @treturn[2] table error of kind `data`: it is too long; of others, the spool cannot go on, or
+ * (kind `limit`, code `too_large`) may never have so much */
 static int spool_write(lua_State *L) {
     size_t length;
     cat_spool *spool = cat_spool_usable(L);
@@ -206,6 +228,7 @@ static bool put_run(cat_spool *spool, run *lines) {
     item.length = (uint32_t)lines->length;
     item.records = lines->records;
     bool done = lines->length == 0 || put(spool, item, lines->text, false);
+    spool->in_call = spool->in_call || lines->length > 0;
     *lines = (run){NULL, 0, 0};
     return done;
 }
@@ -244,6 +267,7 @@ static bool add_line(cat_spool *spool, run *lines, const line *one) {
     if (!one->is_whole) {
         cat_ring_item item = {.kind = CAT_ITEM_LINES, .records = 1, .source = -1};
         item.length = (uint32_t)one->length;
+        spool->in_call = true;
         return put(spool, item, one->begin, true);
     }
     lines->text = lines->length == 0 ? one->begin : lines->text;
@@ -295,7 +319,8 @@ static const char *take_lines(cat_spool *spool, const char **at, const char *end
  * @treturn[1] ?string `room`: there is none now; or why the next line is no record
  * @treturn[1] ?integer where the line after a bad one begins
  * @treturn[2] nil
- * @treturn[2] table error: the spool cannot go on */
+ * @treturn[2] table error: the spool cannot go on; or of kind `limit` with code `too_large`: it may
+ * never have so much */
 static int spool_write_lines(lua_State *L) {
     size_t length;
     cat_spool *spool = cat_spool_usable(L);
@@ -306,6 +331,9 @@ static int spool_write_lines(lua_State *L) {
     lua_Integer first = luaL_checkinteger(L, 3), taken = 0;
     luaL_argcheck(L, first >= 1 && first <= (lua_Integer)length + 1, 3, "beyond the text");
     const char *at = text + first - 1, *behind = at;
+    if (is_beyond_limit(spool, length - (size_t)first + 1)) {
+        return beyond_limit(L, spool);
+    }
     const char *fault = take_lines(spool, &at, text + length, &behind, &taken);
     lua_pushinteger(L, at - text + 1);
     lua_pushinteger(L, taken);
@@ -332,7 +360,9 @@ static int spool_reject(lua_State *L) {
     const char *text = luaL_checklstring(L, 2, &length);
     cat_ring_item item = {.kind = CAT_ITEM_REJECTED, .records = 1, .source = -1};
     item.length = (uint32_t)length;
-    return push_flag(L, has_room(spool, length + 1) && put(spool, item, text, true));
+    bool done = has_room(spool, length + 1) && put(spool, item, text, true);
+    spool->in_call = spool->in_call || done;
+    return push_flag(L, done);
 }
 
 /*** Ends a call: what was put since the last one becomes durable together.
@@ -363,6 +393,7 @@ static int spool_rollback(lua_State *L) {
         return 2;
     }
     spool->now = spool->committed;
+    spool->in_call = false;
     spool->rolls_back = true;
     has_room(spool, 0);
     return 0;
@@ -370,7 +401,7 @@ static int spool_rollback(lua_State *L) {
 
 /*** Ends the batch that is filled: all segments up to here are due.
  * @function spool:seal
- * @treturn[1] boolean true; false: there is no room now
+ * @treturn[1] boolean true; false: there is no room now, or a call goes on
  * @treturn[2] nil
  * @treturn[2] table error: the spool cannot go on */
 static int spool_seal(lua_State *L) {
@@ -378,7 +409,7 @@ static int spool_seal(lua_State *L) {
     if (!spool) {
         return 2;
     }
-    if (spool->rolls_back && !has_room(spool, 0)) {
+    if (spool->in_call || (spool->rolls_back && !has_room(spool, 0))) {
         return push_flag(L, false);
     }
     bool done = seal(spool); /* also where the spool is full: a batch makes room */

@@ -238,6 +238,51 @@ describe("a spool", function()
     end)
   end)
 
+  it("refuses a call at once that is larger than it may ever be", function()
+    with_spools(function(run)
+      local spool <close> = run:open { limit_bytes = 100 }
+      for _, call in ipairs {
+        function() return spool:write('{"n":"' .. ("x"):rep(100) .. '"}') end,
+        function() return spool:write_line('{"n":"' .. ("x"):rep(100) .. '"}') end,
+        function() return spool:write_lines((LINE .. "\n"):rep(13), 1) end,
+      } do
+        local no, err = call()
+        assert.is_nil(no)
+        assert.same({ "limit", "too_large" }, { err.kind, err.code })
+      end
+      assert.equal(97, (spool:write_lines((LINE .. "\n"):rep(12), 1)))
+      assert.same({ "limit", "too_large" }, { select(2, spool:write_lines(LINE .. "\n", 1)).kind,
+        select(2, spool:write_lines(LINE .. "\n", 1)).code })
+      spool:rollback()
+      assert.is_true(spool:write(LINE))
+    end)
+  end)
+
+  it("ends a call that has begun though it is full, and is not sealed in the middle of one", function()
+    with_spools(function(run)
+      local spool <close> = run:open { limit_bytes = 100 }
+      assert.equal(81, (spool:write_lines((LINE .. "\n"):rep(10), 1)))
+      assert.is_true(spool:commit())
+      assert.equal(9, (spool:write_lines(LINE .. "\n", 1)))
+      sync(spool)
+      assert.is_false(spool:seal())
+      assert.equal(73, (spool:write_lines((LINE .. "\n"):rep(9), 1)))
+      assert.is_true(spool:commit())
+      sync(spool)
+      assert.equal("bytes", spool:status().full)
+      assert.is_false(spool:write(LINE))
+      assert.is_true(spool:seal())
+    end)
+  end)
+
+  it("is full from the beginning when the disk has less left than it is to leave", function()
+    with_spools(function(run)
+      local spool <close> = run:open { limit_free = math.maxinteger }
+      assert.equal("free", spool:status().full)
+      assert.is_false(spool:write(LINE))
+    end)
+  end)
+
   it("knows the calls that were on the disk when the process was killed, whole, and no others", function()
     with_spools(function(run)
       local output = shell.run(("%s spec/scripts/spools.lua %s"):format(shell.LUA, run.path))

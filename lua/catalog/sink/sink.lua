@@ -324,8 +324,7 @@ function Sink:seal()
   local err = self:unusable()
   if err then return nil, err end
   while true do
-    local done, failed = false, nil
-    if not self.busy then done, failed = self.core:seal() end -- it would end a call that goes on
+    local done, failed = self.core:seal() -- false while a call goes on
     if done then return true end
     if failed then return nil, failed end
     local waited, stopped = self:wait()
