@@ -5,7 +5,7 @@
 # make deps-test  and what the specs need; make deps-dev: and what all else below needs, which calls it by itself
 # make check      formatting, linters, analyzers
 # make asan       the specs under AddressSanitizer and UndefinedBehaviorSanitizer
-# make tsan       eight threads that ingest at once, under ThreadSanitizer
+# make tsan       eight threads that ingest at once, and eight with a spool, under ThreadSanitizer
 # make fuzz       FUZZ_SECONDS=60: each fuzz target for so long; make fuzz-journal runs one
 # make torture    the long runs: kills, random faults, valgrind
 # make systems    other systems: the scripts in spec/systems, each of which says what it needs

@@ -79,6 +79,22 @@ describe("a host program in which every allocation fails in turn", function()
   end
 end)
 
+describe("a host program with a spool", function()
+  it("gets an error for each allocation that fails, and goes on", function()
+    local directory = in_memory()
+    local output, status = shell.run(command(("allocations spec/scripts/spool_calls.lua %s/spool"):format(directory)))
+    shell.run("rm -rf " .. directory)
+    assert.equal(0, status, output)
+    assert.is_true(tonumber(output:match "ok (%d+) allocations failed once") > 50, output)
+  end)
+
+  it("may have one on each of its threads", function()
+    shell.with_directory(function(directory)
+      assert.equal("ok 3 threads\n", host(("threads 3 spec/scripts/spool_calls.lua %s own"):format(directory)))
+    end)
+  end)
+end)
+
 describe("a host program", function()
   it("may have a state on each of its threads", function()
     local server <close> = assert(emulator.start {})
