@@ -124,8 +124,9 @@ static void release(cat_spool *spool) {
 
 /*** Opens a spool, which is made where there is none, and begins its thread.
  * @function open
- * @tparam table options `path`; `file_bytes`, `record_bytes`, `roll_bytes`, `roll_records`,
- * `roll_files`, `limit_bytes`, `limit_free`, `limit_rejected` (integers); `sync_seconds` (number)
+ * @tparam table options `path`; `dataset` (JSON text: what is in it is for that one), `file_bytes`,
+ * `record_bytes`, `roll_bytes`, `roll_records`, `roll_files`, `limit_bytes`, `limit_free`,
+ * `limit_rejected` (integers); `sync_seconds` (number)
  * @treturn[1] spool
  * @treturn[1] string what its journal says: an object
  * @treturn[2] nil
@@ -134,10 +135,11 @@ static int spool_open(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     lua_getfield(L, 1, "path");
-    const char *path = luaL_checkstring(L, 2);
+    lua_getfield(L, 1, "dataset");
+    const char *path = luaL_checkstring(L, 2), *dataset = luaL_optstring(L, 3, NULL);
     cat_spool *spool = push_closed(L);
     read_options(L, spool);
-    int failed = cat_spool_open_directory(L, &spool->thread, path);
+    int failed = cat_spool_open_directory(L, &spool->thread, path, dataset);
     if (!failed) {
         cat_spool_push_settings(L, &spool->thread.settings);
         spool->told_due = spool->thread.status.due = spool->thread.due;

@@ -17,6 +17,12 @@ static bool is_noted(const cat_segment *segment) {
            segment->noted.sealed == segment->committed.sealed;
 }
 
+/* Whether what is open was removed. */
+static bool is_gone(int descriptor) {
+    struct stat found;
+    return fstat(descriptor, &found) == 0 && found.st_nlink == 0;
+}
+
 /* --- data --- */
 
 static bool sync_segment(cat_spool_thread *t, cat_segment *segment, int directory,
@@ -55,6 +61,7 @@ static bool sync_data(cat_spool_thread *t) {
     }
     for (cat_segment *segment = t->first; segment; segment = segment->next) {
         cat_segment_name(segment->number, name);
+        segment->suspect = segment->suspect || is_gone(segment->descriptor); /* made again */
         if (!is_noted(segment) && !sync_segment(t, segment, t->segments, name)) {
             return false;
         }
@@ -212,15 +219,16 @@ static void end_jobs(cat_spool_thread *t, cat_job_list *list, int error) {
 
 /* Looks whether the spool is still there, and how much room the disk has. */
 static bool look(cat_spool_thread *t) {
-    struct stat found;
     struct statvfs disk;
     if (fstatvfs(t->directory, &disk) == 0) {
         pthread_mutex_lock(&t->mutex);
         t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
         pthread_mutex_unlock(&t->mutex);
     }
-    if (fstat(t->lock, &found) == 0 && found.st_nlink == 0) {
+    if (is_gone(t->lock) || is_gone(t->segments) || is_gone(t->rejected_directory)) {
         cat_spool_break(t, "its directory was removed");
+    } else if (is_gone(t->log.descriptor[0]) || is_gone(t->log.descriptor[1])) {
+        cat_spool_break(t, "its journal was removed");
     }
     return !t->status.broken[0];
 }

@@ -2,6 +2,7 @@
 #include "spool_open.h"
 
 #include "failure.h"
+#include "spool_recover.h"
 #include "system.h"
 
 #include <dirent.h>
@@ -227,134 +228,7 @@ static int read_journal(lua_State *L, cat_spool_thread *t, const char *path) {
     return 0;
 }
 
-/* --- segments --- */
-
-/* What the journal says of a segment. */
-typedef struct {
-    long long number, bytes, records, since;
-    char sum[9], sealed[6];
-} segment_entry;
-
-static bool read_segment(const cat_setting *one, segment_entry *entry) {
-    char text[160];
-    size_t length = one->value_length < sizeof text - 1 ? one->value_length : sizeof text - 1;
-    if (one->key_length < 9 || one->key_length > 28 || memcmp(one->bytes, "segment/", 8) != 0) {
-        return false;
-    }
-    memcpy(text, one->bytes + 8, one->key_length - 8);
-    text[one->key_length - 8] = '\0';
-    entry->number = strtoll(text, NULL, 10);
-    memcpy(text, one->bytes + one->key_length, length);
-    text[length] = '\0';
-    return sscanf(text,
-                  "{\"bytes\":%lld,\"records\":%lld,\"crc\":\"%8[0-9a-f]\",\"since\":%lld,"
-                  "\"sealed\": %5[a-z]",
-                  &entry->bytes, &entry->records, entry->sum, &entry->since, entry->sealed) == 5;
-}
-
-/* What was filled when the last run ended is sealed: it is cut to what counts. */
-static bool seal(cat_spool_thread *t, cat_setting *one, const segment_entry *entry) {
-    static const char OPEN[] = "\"sealed\":false";
-    char name[CAT_SEGMENT_NAME];
-    char *value = one->bytes + one->key_length;
-    char *found = memmem(value, one->value_length, OPEN, sizeof OPEN - 1);
-    if (!found) {
-        return true;
-    }
-    memcpy(found, "\"sealed\": true", sizeof OPEN - 1); /* as long */
-    cat_segment_name(entry->number, name);
-    int file = openat(t->segments, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat is;
-    if (file < 0) {
-        return errno == ENOENT; /* that is told when it is to be sent */
-    }
-    /* on the disk before the journal says that it is sealed: then it is not cut again */
-    bool good =
-        fstat(file, &is) == 0 && (is.st_size <= entry->bytes ||
-                                  (ftruncate(file, (off_t)entry->bytes) == 0 && fsync(file) == 0));
-    close(file);
-    return good;
-}
-
-static bool read_segments(cat_spool_thread *t) {
-    for (size_t i = 0; i < t->settings.capacity; i++) {
-        for (cat_setting *one = t->settings.slots[i]; one; one = one->next) {
-            segment_entry entry;
-            if (!read_segment(one, &entry)) {
-                continue;
-            }
-            t->held += entry.bytes;
-            if (entry.number >= t->next_segment) {
-                t->next_segment = entry.number + 1;
-            }
-            if (!seal(t, one, &entry)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-/* Removes files that no line of the journal knows: of calls that have not ended. */
-static bool remove_strays(cat_spool_thread *t) {
-    int again = openat(t->segments, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = again >= 0 ? fdopendir(again) : NULL;
-    if (!directory) {
-        return false;
-    }
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        char key[64];
-        long long number;
-        int end = 0;
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        bool is_named = sscanf(entry->d_name, "%lld.jsonl%n", &number, &end) == 1 && end > 0 &&
-                        entry->d_name[end] == '\0';
-        int length = snprintf(key, sizeof key, "segment/%lld", is_named ? number : 0);
-        if (!is_named || !cat_settings_find(&t->settings, key, (size_t)length)) {
-            unlinkat(t->segments, entry->d_name, 0);
-        }
-    }
-    closedir(directory);
-    return true;
-}
-
-static bool open_rejected(cat_spool_thread *t) {
-    struct stat found;
-    t->rejected = calloc(1, sizeof *t->rejected);
-    if (!t->rejected) {
-        errno = ENOMEM;
-        return false;
-    }
-    cat_segment *rejected = t->rejected;
-    rejected->descriptor = openat(t->rejected_directory, "records.jsonl",
-                                  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (rejected->descriptor < 0 || fstat(rejected->descriptor, &found) != 0 ||
-        fsync(t->rejected_directory) != 0) { /* it may be new */
-        return false;
-    }
-    const cat_setting *one = cat_settings_find(&t->settings, "rejected", strlen("rejected"));
-    long long bytes = 0, records = 0;
-    char text[80] = "";
-    if (one && one->value_length < sizeof text) {
-        memcpy(text, one->bytes + one->key_length, one->value_length);
-        if (sscanf(text, "{\"bytes\":%lld,\"records\":%lld}", &bytes, &records) != 2) {
-            bytes = records = 0;
-        }
-    }
-    /* somebody may have taken it away; what is behind belongs to a call that has not ended */
-    bytes = bytes < found.st_size ? bytes : (long long)found.st_size;
-    if (bytes < found.st_size &&
-        (ftruncate(rejected->descriptor, (off_t)bytes) != 0 || fsync(rejected->descriptor) != 0)) {
-        return false;
-    }
-    rejected->unsummed = rejected->now.bytes = rejected->flushed = rejected->hinted =
-        rejected->synced = bytes;
-    rejected->now.records = records;
-    rejected->committed = rejected->noted = rejected->now;
-    return true;
-}
+/* --- opening --- */
 
 static bool open_directories(cat_spool_thread *t) {
     for (size_t i = 0; i < sizeof DIRECTORIES / sizeof *DIRECTORIES; i++) {
@@ -380,17 +254,50 @@ static bool write_journal(cat_spool_thread *t) {
     return cat_spool_log_write(&t->log, &t->settings, "", 0);
 }
 
-int cat_spool_open_directory(lua_State *L, cat_spool_thread *t, const char *path) {
+/* Whether segments or batches wait. */
+static bool is_waiting(const cat_settings *settings) {
+    bool found = false;
+    for (size_t i = 0; i < settings->capacity; i++) {
+        for (const cat_setting *one = settings->slots[i]; one; one = one->next) {
+            found = found || (one->key_length > 8 && memcmp(one->bytes, "segment/", 8) == 0) ||
+                    (one->key_length > 6 && memcmp(one->bytes, "batch/", 6) == 0);
+        }
+    }
+    return found;
+}
+
+/* Notes which dataset the spool is for. One that has changed would get records of another. */
+static int note_dataset(lua_State *L, cat_spool_thread *t, const char *path, const char *dataset) {
+    const cat_setting *found = cat_settings_find(&t->settings, "dataset", strlen("dataset"));
+    if (!dataset) {
+        return 0;
+    }
+    if (found && is_waiting(&t->settings) &&
+        (found->value_length != strlen(dataset) ||
+         memcmp(found->bytes + found->key_length, dataset, found->value_length) != 0)) {
+        lua_pushlstring(L, found->bytes + found->key_length, found->value_length);
+        return cat_failure(
+            L, "config",
+            "what waits in the spool %s is for the dataset %s, not for %s; give each "
+            "dataset a directory of its own",
+            path, lua_tostring(L, -1), dataset);
+    }
+    return set(&t->settings, "dataset", dataset) ? 0 : fail(L, path, ENOMEM);
+}
+
+int cat_spool_open_directory(lua_State *L, cat_spool_thread *t, const char *path,
+                             const char *dataset) {
     int failed = open_path(L, t, path);
     failed = failed ? failed : take_lock(L, t, path);
     if (!failed && !open_directories(t)) {
         failed = fail(L, path, errno);
     }
     failed = failed ? failed : read_journal(L, t, path);
+    failed = failed ? failed : note_dataset(L, t, path, dataset);
     if (failed) {
         return failed;
     }
-    if (!read_segments(t) || !remove_strays(t) || !open_rejected(t) || !write_journal(t)) {
+    if (!cat_spool_recover(t) || !write_journal(t)) {
         return fail(L, path, errno);
     }
     cat_spool_measure(t);

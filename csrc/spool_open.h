@@ -7,8 +7,10 @@
 #include <lua.h>
 
 /* Opens the directory of a spool, which is made where it is not there, and reads its journal; all
- * that it opens is `t`'s. Returns 0; or pushes nil and an error and returns 2. */
-int cat_spool_open_directory(lua_State *L, cat_spool_thread *t, const char *path);
+ * that it opens is `t`'s. What it is for is text as it stands in JSON, or NULL; something that
+ * waits in it for another is an error. Returns 0; or pushes nil and an error and returns 2. */
+int cat_spool_open_directory(lua_State *L, cat_spool_thread *t, const char *path,
+                             const char *dataset);
 
 /* Reads the journal of a spool that another process may have, and changes nothing; what it opens is
  * `t`'s. Pushes what it says as JSON and returns 1; or pushes nil and an error and returns 2. */

@@ -4,6 +4,7 @@ local disk = require "support.disk"
 local losses = require "support.losses"
 local many = require "support.many_spools"
 local power = require "support.power"
+local shell = require "support.shell"
 
 -- All of these at once: they wait for the disk to be tried again.
 describe("a spool whose disk fails at each call in turn", function()
@@ -75,6 +76,94 @@ describe("a spool whose disk has failed, and says later that all is well", funct
         assert.matches("990 records were not written to the spool: " .. why, output, 1, true)
         assert.equal(many.numbers(1, 10), text)
         assert.equal(10, position)
+      end)
+    end)
+  end
+end)
+
+describe("a spool whose directory is not as it was left", function()
+  -- Calls `body(one, directory)` with a spool that was opened.
+  local function with_spool(options, body)
+    disk.with_directory(function(directory)
+      local one = many.new(directory .. "/spool", options)
+      assert(one:open())
+      body(one, directory)
+      assert(one:close() == nil)
+    end)
+  end
+
+  it("does not keep what is behind the end of a segment, nor take it for something else", function()
+    with_spool({ file_bytes = 100 }, function(one)
+      one:lines(many.numbers(1, 30), 30)
+      one:insist "sync"
+      one:close()
+      local files = core.fs.list(one.path .. "/seg")
+      table.sort(files)
+      local last = one.path .. "/seg/" .. files[#files]
+      shell.write(last, shell.read(last) .. '{"n":31}\n{"n"')
+      local before = one.path .. "/seg/" .. files[1]
+      shell.write(before, shell.read(before):gsub("1", "7"))
+      shell.write(one.path .. "/rejected/records.jsonl", "{")
+      assert(one:open())
+      assert.has_error(function() one:content() end, "segment 1 is not what was written")
+      assert.equal("", shell.read(one.path .. "/rejected/records.jsonl"))
+      shell.write(before, shell.read(before):gsub("7", "1"))
+      assert.equal(many.numbers(1, 30), (one:content()))
+    end)
+  end)
+
+  it("is for one dataset while anything waits in it", function()
+    with_spool({ dataset = '"a"' }, function(one)
+      one:close()
+      assert(one:open { dataset = '"b"' }) -- nothing waits
+      one:lines(many.numbers(1, 3), 3)
+      one:close()
+      local no, err = one:open()
+      assert.is_nil(no)
+      assert.matches('is for the dataset "b", not for "a"', err.message, 1, true)
+      assert(one:open { dataset = '"b"' })
+    end)
+  end)
+
+  it("is what it was when it comes from a backup, also one that was made while it was written", function()
+    with_spool({ file_bytes = 100 }, function(one, directory)
+      one:lines(many.numbers(1, 30), 30)
+      one:insist "sync"
+      shell.run(("cp -r %s %s/backup"):format(one.path, directory))
+      one:lines(many.numbers(31, 60), 60)
+      one:insist "sync"
+      one:close()
+      shell.run(("mv %s/seg/* %s/backup/seg; rm -rf %s; mv %s/backup %s"):format(one.path, directory, one.path, directory,
+        one.path))
+      local state = assert(one:open())
+      assert.equal(30, state["source/s"])
+      one:lines(many.numbers(31, 40), 40)
+      one:insist "sync"
+      assert.equal(many.numbers(1, 40), (one:content()))
+    end)
+  end)
+
+  it("makes a segment again that was removed while it was filled", function()
+    with_spool({}, function(one)
+      one:lines(many.numbers(1, 30), 30)
+      one:insist "sync"
+      os.remove(one.path .. "/seg/0000000001.jsonl")
+      one:lines(many.numbers(31, 60), 60)
+      one:insist "sync"
+      assert.equal(many.numbers(1, 60), (one:content()))
+    end)
+  end)
+
+  for what, why in pairs { ["seg"] = "its directory was removed", ["journal.a"] = "its journal was removed" } do
+    it("is broken, and says that, when its " .. what .. " is removed", function()
+      with_spool({}, function(one)
+        core.fs.remove(one.path .. "/" .. what)
+        one:lines(many.numbers(1, 30), 30)
+        local ok, err = one:job "sync"
+        assert.is_nil(ok)
+        assert.matches("the spool cannot go on: " .. why, err.message)
+        assert.has_error(function() one:close() end)
+        one.close = function() end
       end)
     end)
   end

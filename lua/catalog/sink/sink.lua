@@ -168,8 +168,9 @@ end
 
 local function open_spool(self)
   local settings = self.settings
+  local dataset = assert(core.json.encode { settings.dataset }):sub(2, -2)
   return Spool.open({
-    path = settings.spool, file_bytes = settings.file_bytes, record_bytes = settings.record_bytes,
+    path = settings.spool, dataset = dataset, file_bytes = settings.file_bytes, record_bytes = settings.record_bytes,
     sync_seconds = settings.sync_seconds, roll_bytes = settings.roll.bytes, roll_records = settings.roll.records,
     roll_files = settings.roll.files, limit_bytes = settings.limit.bytes, limit_free = settings.limit.free,
     limit_rejected = settings.rejected_bytes,
