@@ -158,6 +158,33 @@ describe("a file", function()
   end)
 end)
 
+describe("records that do not fit", function()
+  it("are left out by a writer that checks, and rejected by a sink that does", function()
+    with_schema(function(client, _, directory)
+      local batch = assert(client:create_batch { dataset = { name = "People" }, format = "json" })
+      local writer = assert(batch:writer("a", { check = true }))
+      local ok, err = writer:write { _id = 5, a = 1, b = 2, c = 3 }
+      assert.same({ nil, "data", 3 }, { ok, err.kind, #err.problems })
+      assert.matches("the record does not fit the schema: .*; and 1 more$", err.message)
+      assert(writer:write { _id = "1" })
+      assert.equal(1, assert(writer:close()).records)
+      assert(batch:complete())
+      assert.equal(1, assert(batch:wait()).metrics.outputRecordCount)
+      local rejected = {}
+      local sink <close> = assert(client:sink {
+        dataset = "d1", spool = directory .. "/spool", check = true,
+        on_rejected = function(record, why) rejected[#rejected + 1] = { record._id, why.kind } end,
+      })
+      assert(sink:write { _id = "1" })
+      assert.equal("rejected", select(2, sink:write { _id = 2 }))
+      assert.same({ { 2, "data" } }, rejected)
+      assert(sink:close { flush = true })
+      assert.matches("the record does not fit the schema: _id: it is a number, and not a text",
+        shell.read(directory .. "/spool/rejected/records.jsonl"))
+    end)
+  end)
+end)
+
 describe("the emulator", function()
   it("has the schema that a data set names, and refuses rows that do not fit it", function()
     with_schema(function(client)

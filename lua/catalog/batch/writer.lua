@@ -14,7 +14,7 @@ local writer = {}
 local Writer = { __name = "catalog.writer" }
 Writer.__index = Writer
 
-local SCHEMA <const> = { part_size = "integer", parallel = "integer", timeout = "number" }
+local SCHEMA <const> = { part_size = "integer", parallel = "integer", timeout = "number", check = "boolean" }
 
 -- How much is produced, in bytes, before transfers under way are seen to.
 local POKE <const> = 65536
@@ -119,6 +119,10 @@ end
 function Writer:write(record)
   local buffer, number = self.buffer, self.records + 1
   if not buffer or self.busy then return refuse(self) end
+  if self.checker then
+    local unfit = self.checker:refusal(record)
+    if unfit then return nil, unfit end
+  end
   local length, unfit = buffer:encode(record, number, self.part_size)
   self.records = number
   if length == nil then return nil, unfit end
@@ -236,13 +240,18 @@ function writer.open(self, name, given)
   if not target then return nil, err end
   local path, unfit = paths.file(target, name)
   if not path then return nil, unfit end
-  local state = batch.state(self)
+  local state, kind = batch.state(self)
+  local checker
+  if given.check then
+    checker, err = kind.client:checker { dataset = state.dataset, sandbox = kind.sandbox }
+    if not checker then return nil, err end
+  end
   state.writing = state.writing or {}
   if state.writing[name] then return failure("data", "%s is being written already", name) end
   state.writing[name] = true
   local parallel, part_size = given.parallel or target.client.parallel, given.part_size or parts.STREAM_PART
   return setmetatable({
-    of = self, name = name, target = target, path = path, part_size = part_size,
+    of = self, name = name, target = target, path = path, part_size = part_size, checker = checker,
     jobs = Group.new("detached", parallel), -- they go on between the calls of the writer's
     buffer = core.buffer.new(part_size), idle = {},
     -- nothing is under way before the first part has left
@@ -270,7 +279,8 @@ end
 -- @function catalog.batch:writer
 -- @tparam string name in the batch
 -- @tparam ?table given `part_size` (bytes; default 8 MiB), `parallel` (requests in flight; default the client's),
---   `timeout` (seconds for which an upload may stand still). Memory: at most (parallel + 1) parts
+--   `timeout` (seconds for which an upload may stand still), `check` (true: each record is held against the schema of
+--   the data set, and one that does not fit is left out, with an error). Memory: at most (parallel + 1) parts
 -- @treturn[1] catalog.writer
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when the name cannot be used, is being written already, or the batch is not

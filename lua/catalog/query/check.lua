@@ -67,6 +67,25 @@ function Checker:check(record, most)
   return self.find(record, most)
 end
 
+-- How many of the problems of a record its error tells.
+local TOLD <const> = 3
+
+--- Says why a record is not to be sent.
+-- @function checker:refusal
+-- @tparam table record
+-- @treturn ?table error of kind `data`, with `problems`; nil: it fits
+function Checker:refusal(record)
+  if type(record) ~= "table" then return nil end -- what is no record is refused for that
+  local found, count = self.find(record, TOLD)
+  if count == 0 then return nil end
+  local texts = {}
+  for i, one in ipairs(found) do texts[i] = ("%s: %s"):format(one.path, one.message) end
+  local _, err = failure("data", "the record does not fit the schema: %s%s", table.concat(texts, "; "),
+    count > #found and ("; and %d more"):format(count - #found) or "")
+  err.problems = found
+  return err
+end
+
 -- The function that finds what does not fit the schema of a data set.
 local function finder_of(client, given, sandbox)
   local id, err = client:dataset_id(given, sandbox)

@@ -58,19 +58,15 @@ local function gather(into, part, all, on_way)
   on_way[part] = nil
 end
 
--- What fits a part of a schema. Each part is made once, and when it is first needed: parts may contain themselves.
+-- What fits a part of a schema. Each part is made once. Parts may contain themselves: one that is being made is called
+-- by way of a function that finds it later.
 local function child_of(part, all)
   if type(part) ~= "table" then return leaves.anything end
   local known = all.made[part]
   if known then return known end
-  local made
-  known = function(value, state, depth)
-    made = made or compile(part, all)
-    all.made[part] = made
-    return made(value, state, depth)
-  end
-  all.made[part] = known
-  return known
+  all.made[part] = function(value, state, depth) return all.made[part](value, state, depth) end
+  all.made[part] = compile(part, all)
+  return all.made[part]
 end
 
 local function is_object(value) return type(value) == "table" and value[1] == nil end
@@ -103,12 +99,12 @@ local function object(node, all)
   local map = type(others) == "table" and child_of(others, all)
   return function(value, state, depth)
     if not is_object(value) then return state:add(depth, "type", leaves.wrong(value, "an object")) end
-    local at = state.at
+    local at, below = state.at, depth + 1
     for name, item in next, value do
       local child = children[name] or map
       at[depth] = name
       if child then
-        if item ~= NULL then child(item, state, depth + 1) end
+        if item ~= NULL then child(item, state, below) end
       elseif not others then
         state:add(depth + 1, "unknown", unknown_message, name, children, count)
       end
@@ -208,9 +204,13 @@ end
 return function(given)
   if type(given) ~= "table" or #given > 0 then return failure("data", "the schema is no object") end
   local check = child_of(given, { root = given, made = {} })
+  local state = setmetatable({ at = {}, found = {}, count = 0 }, State) -- used again as long as nothing is found
   return function(record, most)
-    local state = setmetatable({ at = {}, found = {}, count = 0, most = most or math.huge }, State)
+    state.most = most or math.huge
     check(record, state, 1)
-    return state.found, state.count
+    local found, count = state.found, state.count
+    if count == 0 then return {}, 0 end
+    state.found, state.count = {}, 0
+    return found, count
   end
 end

@@ -6,6 +6,7 @@ local regex = require "catalog.query.regex"
 local leaves = {}
 
 local NULL <const> = core.json.null
+local find <const>, kind <const>, type <const> = string.find, math.type, type
 
 -- How many of the values of an enum are told.
 local MOST_TOLD <const> = 8
@@ -61,8 +62,15 @@ local function is_date(text)
   return month and in_range(month, 1, 12) and in_range(day, 1, 31)
 end
 
+-- Most are written so, and one look is enough for many of them: of the months those before October, and those after.
+local USUAL_TIMES <const> = {
+  "^%d%d%d%d%-0[1-9]%-[012][1-9]T[01]%d:[0-5]%d:[0-5]%d%.?%d*Z$",
+  "^%d%d%d%d%-1[0-2]%-[012][1-9]T[01]%d:[0-5]%d:[0-5]%d%.?%d*Z$",
+}
+
 -- RFC 3339, which wants a zone.
 local function is_date_time(text)
+  if find(text, USUAL_TIMES[1]) or find(text, USUAL_TIMES[2]) then return true end
   local date, hour, minute, second, zone = text:match "^(%d%d%d%d%-%d%d%-%d%d)[Tt ](%d%d):(%d%d):(%d%d)%.?%d*(.*)$"
   return date and is_date(date) and in_range(hour, 0, 23) and in_range(minute, 0, 59) and in_range(second, 0, 60)
     and (zone:find "^[Zz]$" or zone:find "^[+-]%d%d:?%d%d$") ~= nil
@@ -114,48 +122,77 @@ local function range_of(node)
   end
 end
 
--- A check of a value by its type, and then by others.
-local function checked(fits, wanted, ...)
+-- A check that finds nothing.
+local function nothing() end
+
+-- Checks as one: most values have one at the most.
+local function joined(...)
   local checks = {}
-  for _, check in pairs { ... } do checks[#checks + 1] = check end
-  if #checks == 0 then
-    return function(value, state, depth)
-      if not fits(value) then state:add(depth, "type", leaves.wrong(value, wanted)) end
-    end
-  end
-  return function(value, state, depth)
-    if not fits(value) then return state:add(depth, "type", leaves.wrong(value, wanted)) end
+  for i = 1, select("#", ...) do checks[#checks + 1] = (select(i, ...)) end
+  if #checks < 2 then return checks[1] or nothing end
+  return function(value)
     for i = 1, #checks do
       local problem, message = checks[i](value)
-      if problem then state:add(depth, problem, message) end
+      if problem then return problem, message end
     end
   end
 end
 
+-- What checks a type is written out for each: it is done for every value there is.
 local KINDS <const> = {
   string = function(node)
-    return checked(function(value) return type(value) == "string" end, "a text", enum_of(node), format_of(node),
-      pattern_of(node), length_of(node))
+    local check = joined(enum_of(node), format_of(node), pattern_of(node), length_of(node))
+    return function(value, state, depth)
+      if type(value) ~= "string" then return state:add(depth, "type", leaves.wrong(value, "a text")) end
+      local problem, message = check(value)
+      if problem then state:add(depth, problem, message) end
+    end
   end,
   number = function(node)
-    return checked(function(value) return type(value) == "number" end, "a number", enum_of(node), range_of(node))
+    local check = joined(enum_of(node), range_of(node))
+    return function(value, state, depth)
+      if type(value) ~= "number" then return state:add(depth, "type", leaves.wrong(value, "a number")) end
+      local problem, message = check(value)
+      if problem then state:add(depth, problem, message) end
+    end
   end,
-  integer = function(node) return checked(leaves.is_integer, "a whole number", enum_of(node), range_of(node)) end,
+  integer = function(node)
+    local check = joined(enum_of(node), range_of(node))
+    return function(value, state, depth)
+      if kind(value) ~= "integer" and not leaves.is_integer(value) then
+        return state:add(depth, "type", leaves.wrong(value, "a whole number"))
+      end
+      local problem, message = check(value)
+      if problem then state:add(depth, problem, message) end
+    end
+  end,
   boolean = function(node)
-    return checked(function(value) return type(value) == "boolean" end, "true or false", enum_of(node))
+    local check = joined(enum_of(node))
+    return function(value, state, depth)
+      if type(value) ~= "boolean" then return state:add(depth, "type", leaves.wrong(value, "true or false")) end
+      local problem, message = check(value)
+      if problem then state:add(depth, problem, message) end
+    end
   end,
-  null = function() return checked(function(value) return value == NULL end, "null") end,
+  null = function()
+    return function(value, state, depth)
+      if value ~= NULL then state:add(depth, "type", leaves.wrong(value, "null")) end
+    end
+  end,
 }
 
 --- What fits a kind of value.
--- @tparam ?string kind `string`, `number`, `integer`, `boolean`, `null`; any other fits all
+-- @tparam ?string wanted `string`, `number`, `integer`, `boolean`, `null`; any other fits all
 -- @tparam table node what the schema says of it
 -- @treturn function called with a value, a state and a depth, as in `catalog.query.schema`
-function leaves.of(kind, node)
-  local make = KINDS[kind]
+function leaves.of(wanted, node)
+  local make = KINDS[wanted]
   if make then return make(node) end
   local enum = enum_of(node)
-  return enum and checked(function() return true end, "", enum) or leaves.anything
+  return not enum and leaves.anything or function(value, state, depth)
+    local problem, message = enum(value)
+    if problem then state:add(depth, problem, message) end
+  end
 end
 
 return leaves

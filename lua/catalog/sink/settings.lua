@@ -6,6 +6,7 @@ local limits = require "catalog.base.limits"
 local options = require "catalog.base.options"
 
 local SCHEMA <const> = {
+  check = "boolean",
   dataset = "string|table", spool = "string", sandbox = "string", tags = "table", extra = "table", format = "string",
   error_diagnostics = "boolean", partial_ingestion = "number", roll = "table", file_bytes = "number",
   limit = "table", sync_seconds = "number", record_bytes = "number", after_failure = "string", parallel = "integer",

@@ -215,7 +215,7 @@ local function warn_of_fixed_token(self)
 end
 
 --- Opens a sink: records go into its spool, and from there into batches. It needs no network for that,
--- unless the data set is given by its name.
+-- unless the data set is given by its name, or `check` by its schema.
 -- @function catalog.client:sink
 -- @tparam table given `dataset` (as of `create_batch`) and `spool` (a directory of this sink's own; what is in it
 --   survives crashes), and of these what shall be another than its default: `roll` `{ seconds = 960, bytes = 10e9,
@@ -225,8 +225,9 @@ end
 --   disk; 0: each call); `record_bytes` (1e6: longer records are rejected; the profile store refuses profiles over
 --   100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5, percent); `after_failure`
 --   (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made); `parallel` (files at a time;
---   default the client's), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`, `on_rejected(record, err)`,
---   `on_error(err)`, `on_warning(text)`
+--   default the client's), `check` (true: records of `write` and `offer` are held against the schema of the data set,
+--   and rejected where they do not fit), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`,
+--   `on_rejected(record, err)`, `on_error(err)`, `on_warning(text)`
 -- @treturn[1] catalog.sink
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: the spool cannot be used; `conflict`: another process has it
@@ -235,7 +236,13 @@ function Client:sink(given)
   local settings, err = check_settings(given, 2)
   if settings and type(settings.dataset) == "table" then settings, err = self:with_dataset_id(settings) end
   if not settings then return nil, err end
+  local checker
+  if settings.check then
+    checker, err = self:checker { dataset = settings.dataset, sandbox = settings.sandbox }
+    if not checker then return nil, err end
+  end
   local sink = setmetatable({
+    checker = checker,
     client = self, settings = settings, sources = {}, calls = {}, again = {}, refused = 0, rejected = 0, repeated = 0,
     unpoked = 0, busy = false, closed = false, stopped = false, delivering = false, has_looked = false,
     process = scheduler.process(),

@@ -207,7 +207,8 @@ local function write(self, record, name, position, waits)
   end
   local deadline = deadline_of(self, waits)
   local text, unfit = line_of(self, record)
-  if not text then
+  if text and self.checker then unfit = self.checker:refusal(record) end
+  if unfit then
     return reject_whole(self, rejected.of_record(record, unfit.message), record, unfit, source, position, deadline)
   end
   local ok, failed = write_one(self, "write", text, source, position, deadline)
