@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "failure.h"
 #include "file.h"
+#include "fits.h"
 #include "fs.h"
 #include "journal.h"
 #include "json.h"
@@ -45,7 +46,7 @@ int luaopen_catalog_core(lua_State *L) {
                  {"buffer", cat_buffer_open},   {"journal", cat_journal_open},
                  {"pipe", cat_pipe_open},       {"listener", cat_listener_open},
                  {"spool", cat_spool_module},   {"lines", cat_lines_open},
-                 {"tail", cat_tail_open}};
+                 {"tail", cat_tail_open},       {"fits", cat_fits_open}};
     pthread_once(&once, start_curl);
     if (curl_state != CURLE_OK) {
         return luaL_error(L, "libcurl does not start: %s", curl_easy_strerror(curl_state));

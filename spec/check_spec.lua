@@ -92,6 +92,57 @@ describe("a record", function()
   end)
 end)
 
+-- Pieces that a line is changed by.
+local PIECES <const> = {
+  "null", "{}", "[]", '""', "0", "-1", "151", "1.5", "1e3", "9007199254740993", "true", '"x"', '"\\u0041"', '"ä"', ",", ":", '"',
+  "{", "}", '"_id":1', '"_id":null', '"age":20', '"unknown":1', " ", "\t", "2026-02-30", "T24", '"DE"', '"green"',
+}
+
+describe("the core's look at a line", function()
+  local fits, find = require("catalog.query.schema_plain")(SCHEMA), assert(schema(SCHEMA))
+  local line = GOOD:gsub("\n *", "")
+  local plain = line:gsub('"country":"DE",', ""):gsub('"many":5,', ""):gsub(',"either":{[^}]*}', ""):gsub("1%.5", "5.5")
+
+  it("is sure of what is plain", function()
+    assert.is_true(fits:check(plain))
+    assert.is_true(fits:check('{ "_id" : "\195\164\\n", "age":150,"score":2.5, "list":[] ,"code":"\195\164\195\164"}'))
+    for _, unsure in ipairs { line, "{}", '{"_id":null}', '{"_id":"1","age":151}', "no json", '{"_id":"1"} x', "", '{"_id":"1"',
+      '{"_id":"1","tree":' .. ('{"left":'):rep(100) .. "{}" .. ("}"):rep(101), '{"_id":"1","unknown":1}' } do
+      assert.is_false(fits:check(unsure), unsure)
+    end
+  end)
+
+  it("is never sure of what does not fit", function()
+    math.randomseed(17)
+    local sure = 0
+    for _ = 1, 20000 do
+      local text = plain
+      for _ = 1, math.random(3) do
+        local first = math.random(#text)
+        text = text:sub(1, first) .. PIECES[math.random(#PIECES)] .. text:sub(first + math.random(0, 12))
+      end
+      if fits:check(text) then
+        sure = sure + 1
+        local row = assert(core.json.decode(text))
+        local found = find(row)
+        assert.equal(0, #found, text .. (found[1] and found[1].path .. " " .. found[1].message or ""))
+      end
+    end
+    assert.is_true(sure > 100)
+  end)
+
+  it("takes any schema, and refuses nodes that are none", function()
+    for _, nodes in ipairs { { 5 }, { {} }, { { kind = "odd", words = {} } }, { { kind = "any", words = { {} } } },
+      { { kind = "any", words = { { "a", 2, 0 } } } }, { { kind = "object", words = { { "a", 1, 1 } } } },
+      { { kind = "any", words = { { 5, 1, 0 } } } }, { { kind = "any", words = {}, others = 7 } },
+      { { kind = "object", words = {}, needed = 65 } }, 5 } do
+      assert.is_false((pcall(core.fits.new, nodes)))
+    end
+    assert.is_false(core.fits.new({}):check "{}")
+    assert.is_true(core.fits.new({ { kind = "any", words = {} } }):check ' {"a":[1,{"b":"}"}],"c":null} ')
+  end)
+end)
+
 -- Calls `body(client, server, directory)` with an emulator whose data set has the schema.
 local function with_schema(body)
   shell.with_directory(function(directory)

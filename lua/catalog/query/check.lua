@@ -5,6 +5,7 @@ local core = require "catalog.core"
 local dataset = require "catalog.query.dataset"
 local failure = require "catalog.base.failure"
 local options = require "catalog.base.options"
+local plain = require "catalog.query.schema_plain"
 local schema = require "catalog.query.schema"
 
 -- Where schemas are, by their ids, which are URLs. Source: Adobe's guide to the schema registry.
@@ -86,34 +87,34 @@ function Checker:refusal(record)
   return err
 end
 
--- The function that finds what does not fit the schema of a data set.
-local function finder_of(client, given, sandbox)
+local function new_checker(given)
+  local find, err = schema(given)
+  if not find then return nil, err end
+  return setmetatable({ find = find, fits = plain(given) }, Checker)
+end
+
+-- What checks records by the schema of a data set.
+local function known_checker(client, given, sandbox)
   local id, err = client:dataset_id(given, sandbox)
   if not id then return nil, err end
   client.checks = client.checks or {}
   local key = (sandbox or client.sandbox) .. "\0" .. id
   local known = client.checks[key]
-  if known and clock() < known.ends then return known.find end
+  if known and clock() < known.ends then return known.checker end
   local full, failed = client:dataset(id, { sandbox = sandbox }):get_schema()
   if not full then return nil, failed end
-  local find, unfit = schema(full)
-  if not find then return nil, unfit end
-  client.checks[key] = { find = find, ends = clock() + KEPT }
-  return find
+  local checker, unfit = new_checker(full)
+  if not checker then return nil, unfit end
+  client.checks[key] = { checker = checker, ends = clock() + KEPT }
+  return checker
 end
 
 local CHECKER <const> = { dataset = "string|table", schema = "table", sandbox = "string" }
 
 local function checker_of(client, given)
-  local find, err
-  if given.schema then
-    find, err = schema(given.schema)
-  else
-    find, err = finder_of(client, given.dataset, given.sandbox or type(given.dataset) == "table"
-      and dataset.sandbox(given.dataset) or nil)
-  end
-  if not find then return nil, err end
-  return setmetatable({ find = find }, Checker)
+  if given.schema then return new_checker(given.schema) end
+  return known_checker(client, given.dataset, given.sandbox or type(given.dataset) == "table"
+    and dataset.sandbox(given.dataset) or nil)
 end
 
 local function check_source(given, call)
@@ -139,13 +140,14 @@ end
 local CHECK <const> = { file = "string", most = "integer" }
 for name, kind in pairs(CHECKER) do CHECK[name] = kind end
 
--- Adds what is wrong with a line.
-local function add_line(report, find, line, number)
+-- Adds what is wrong with a line. Most surely fit, and are not decoded.
+local function add_line(report, checker, line, number)
   report.records = report.records + 1
+  if checker.fits:check(line) then return end
   local row, broken = core.json.decode(line)
   local found, count
   if type(row) == "table" and line:find "^%s*{" then
-    found, count = find(row, report.most - #report.problems)
+    found, count = checker.find(row, report.most - #report.problems)
   else
     local message = broken and broken.message or "the line is no JSON object"
     found, count = { #report.problems < report.most and { path = "", problem = "json", message = message } or nil }, 1
@@ -180,10 +182,9 @@ function Client:check(given)
     return failure("data", "cannot read %s: %s", checked.file, why or "it is a directory")
   end
   local report, number = { records = 0, bad = 0, count = 0, problems = {}, most = checked.most or USUAL }, 0
-  local find = checker.find
   for line in file:lines() do
     number = number + 1
-    if line:find "%S" then add_line(report, find, line, number) end
+    if line:find "%S" then add_line(report, checker, line, number) end
   end
   report.most = nil
   return report

@@ -6,57 +6,14 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local leaves = require "catalog.query.schema_leaves"
 local options = require "catalog.base.options"
+local parts = require "catalog.query.schema_parts"
 
 local NULL <const> = core.json.null
 
 -- Of more fields than that the nearest to a mistyped one is not looked for.
 local MOST_NEAR <const> = 500
 
--- What may say more of an object than its properties do.
-local OPEN <const> = { "anyOf", "oneOf", "if", "patternProperties", "propertyNames", "not" }
-
 local compile
-
--- The part of a schema that a reference within it names; nil: there is none.
-local function find(root, reference)
-  local path = reference:match "^#(.*)$"
-  if not path then return nil end
-  local at = root
-  for part in path:gmatch "[^/]+" do
-    part = part:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
-    part = part:gsub("~1", "/"):gsub("~0", "~")
-    at = type(at) == "table" and (at[part] or at[math.tointeger(tonumber(part)) and tonumber(part) + 1]) or nil
-  end
-  return type(at) == "table" and at or nil
-end
-
--- What of a schema has to be a table to say anything.
-local TABLES <const> = { properties = true, required = true, allOf = true }
-
--- Adds what a part of a schema says to what others say of the same value.
-local function gather(into, part, all, on_way)
-  if type(part) ~= "table" or on_way[part] then return end
-  on_way[part] = true
-  for name, value in pairs(part) do
-    if TABLES[name] and type(value) ~= "table" then
-      into.open = true
-    elseif name == "properties" then
-      into.properties = into.properties or {}
-      for field, schema in pairs(value) do into.properties[field] = into.properties[field] or schema end
-    elseif name == "required" then
-      into.required = into.required or {}
-      for _, field in ipairs(value) do into.required[#into.required + 1] = field end
-    elseif name == "$ref" and type(value) == "string" then
-      local found = find(all.root, value)
-      if found then gather(into, found, all, on_way) else into.open = true end
-    elseif name == "allOf" then
-      for _, one in ipairs(value) do gather(into, one, all, on_way) end
-    elseif into[name] == nil then
-      into[name] = value
-    end
-  end
-  on_way[part] = nil
-end
 
 -- What fits a part of a schema. Each part is made once. Parts may contain themselves: one that is being made is called
 -- by way of a function that finds it later.
@@ -77,25 +34,13 @@ local function unknown_message(name, children, count)
   return "the schema has no such field" .. (nearest and ("; did you mean '%s'?"):format(nearest) or "")
 end
 
--- What fields may be called that are not among the properties: the schema of their values, or false where there are
--- none, or true where they are not looked at.
-local function others_of(node)
-  local more = node.additionalProperties
-  if type(more) == "table" and next(more) then return more end
-  if more ~= nil and more ~= false or node.open or not node.properties then return true end
-  for _, name in ipairs(OPEN) do
-    if node[name] then return true end
-  end
-  return false
-end
-
 local function object(node, all)
   local children, count, required = {}, 0, {}
   for name, part in pairs(node.properties or {}) do children[name], count = child_of(part, all), count + 1 end
   for _, name in ipairs(node.required or {}) do
     if type(name) == "string" then required[#required + 1] = name end
   end
-  local others = others_of(node)
+  local others = parts.others(node)
   local map = type(others) == "table" and child_of(others, all)
   return function(value, state, depth)
     if not is_object(value) then return state:add(depth, "type", leaves.wrong(value, "an object")) end
@@ -158,12 +103,9 @@ local function of_several(kinds, node, all)
 end
 
 function compile(part, all)
-  local node = {}
-  gather(node, part, all, {})
-  local kind = node.type
-  if type(kind) == "table" then return of_several(kind, node, all) end
-  if kind == nil then kind = node.properties and "object" or node.items and "array" end
-  return of_kind(kind, node, all)
+  local node = parts.gather(part, all.root)
+  if type(node.type) == "table" then return of_several(node.type, node, all) end
+  return of_kind(node.type, node, all)
 end
 
 -- --- what is found ---
@@ -172,16 +114,16 @@ local State = {}
 State.__index = State
 
 local function path_of(at, depth)
-  local parts = {}
+  local names = {}
   for i = 1, depth - 1 do
     local name = at[i]
     if type(name) == "number" then
-      parts[i] = ("[%d]"):format(name)
+      names[i] = ("[%d]"):format(name)
     else
-      parts[i] = (i > 1 and "." or "") .. core.failure.line(name)
+      names[i] = (i > 1 and "." or "") .. core.failure.line(name)
     end
   end
-  return table.concat(parts)
+  return table.concat(names)
 end
 
 -- Takes note of a problem of the value at the path above `depth`. Messages that take work are made only where they are
