@@ -6,7 +6,7 @@
 #include "engine.h"
 #include "failure.h"
 #include "file.h"
-#include "fits.h"
+#include "fits_module.h"
 #include "fs.h"
 #include "journal.h"
 #include "json.h"

@@ -12,7 +12,7 @@ local ELSEWHERE <const> = {
   ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",
   ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host", ["csrc/signals.c"] = "cli_signals",
   ["csrc/pipe.c"] = "cli_pipes", ["csrc/service.c"] = "serve_server",
-  ["csrc/fits.c"] = "check", ["lua/catalog/serve/answers.lua"] = "serve_routes",
+  ["csrc/fits.c"] = "check", ["csrc/fits_module.c"] = "check", ["lua/catalog/serve/answers.lua"] = "serve_routes",
   ["lua/catalog/serve/httpd.lua"] = "httpd",
 }
 -- The specs of the program are by what people do with it.
