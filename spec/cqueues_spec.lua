@@ -49,6 +49,30 @@ describe("the adapter for cqueues", function()
     assert.is_string(catalog.spawn(create, client):await().id)
   end)
 
+  it("lets others go on while listings, downloads and checks wait", function()
+    local client, loop, names, ticks, over = client_of(adapter), cqueues.new(), {}, 0, false
+    loop:wrap(function()
+      local dataset = assert(client:create_dataset { name = "in a loop" })
+      local batch = assert(dataset:create_batch { format = "json" })
+      assert(batch:upload("a", { data = "{}\nbad\n" }))
+      assert(batch:fail())
+      for one in client:batches { dataset = { name = "in a loop" }, status = "failed" } do
+        for file in one:files { failed = true } do names[#names + 1] = file.name .. " " .. #assert(file:read()) end
+      end
+      assert(batch:resend { whole = true, rows = function(row) return not row._corrupt_record and row or nil end })
+      over = true
+    end)
+    loop:wrap(function()
+      while not over do
+        cqueues.sleep(0.001)
+        ticks = ticks + 1
+      end
+    end)
+    assert(loop:loop())
+    assert.same({ "a 7" }, names)
+    assert.is_true(ticks > 5)
+  end)
+
   it("lets no call time out because its host was busy", function()
     local client = service.client(server.url, { loop = adapter, timeout = 0.3 })
     local ids = 0

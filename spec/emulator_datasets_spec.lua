@@ -102,6 +102,26 @@ describe("the emulator's data sets", function()
     assert.is_nil(answer.nobody)
   end)
 
+  it("have their files", function()
+    local server <close> = assert(emulator.start {})
+    local first, second = emulated.create(server), emulated.create(server)
+    for i, id in ipairs { first, second } do emulated.put(server, id, "a", ("{}\n"):rep(i)) end
+    local function ids(query)
+      local list = {}
+      for id, entry in pairs(select(2, ask(server, "GET", "dataSetFiles" .. query))) do
+        list[#list + 1] = id
+        assert.equal(entry.batchId .. "-1", id)
+      end
+      table.sort(list)
+      return list
+    end
+    assert.same({ first .. "-1", second .. "-1" }, ids "?dataSetId=d")
+    assert.same({ second .. "-1" }, ids("?batch=" .. second))
+    assert.same({ second .. "-1" }, ids "?limit=1&start=1")
+    assert.same({}, ids "?dataSetId=nobody")
+    assert.equal(400, (ask(server, "GET", "dataSetFiles?limit=x")))
+  end)
+
   it("are there again after a restart", function()
     emulated.with_server(function(server, directory)
       local id = create(server, { name = "kept", tags = { empty = core.json.array() } })

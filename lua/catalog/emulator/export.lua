@@ -148,20 +148,53 @@ function export.failed(service, request, segments)
   return send_file(request, files.path_of(service, record, name))
 end
 
+-- A file of a data set, of a batch's file and its number.
+local function entry_of(record, name, number)
+  local batch, counts = record.batch, record.counts or {}
+  return {
+    dataSetFileId = ("%s-%d"):format(batch.id, number), dataSetViewId = derived.view(batch.relatedObjects[1].id),
+    version = "1.0.0", created = tostring(batch.created), updated = tostring(batch.updated),
+    size = tostring(record.files[name]), records = counts[name] and tostring(counts[name]),
+    isValid = batch.status == "success",
+  }
+end
+
 --- `GET /data/foundation/export/batches/{id}/files`: the data set's files that a batch has made, one of each that came.
 function export.files(service, request, segments)
   local record, refusal = find(service, request, segments[5])
   if not record then return table.unpack(refusal) end
-  local batch, counts = record.batch, record.counts or {}
-  return page(service, request, ("batches/%s/files"):format(batch.id), lifecycle.names(record), function(name, number)
-    local id = ("%s-%d"):format(batch.id, number)
-    return {
-      dataSetFileId = id, dataSetViewId = derived.view(batch.relatedObjects[1].id), version = "1.0.0",
-      created = tostring(batch.created), updated = tostring(batch.updated), size = tostring(record.files[name]),
-      records = counts[name] and tostring(counts[name]), isValid = batch.status == "success",
-      _links = { self = link(service, request, "files/%s", id) },
-    }
+  local path = ("batches/%s/files"):format(record.batch.id)
+  return page(service, request, path, lifecycle.names(record), function(name, number)
+    local entry = entry_of(record, name, number)
+    entry._links = { self = link(service, request, "files/%s", entry.dataSetFileId) }
+    return entry
   end)
+end
+
+-- Whether a batch is asked for: by its id, or by that of its data set; any where neither is named.
+local function is_wanted(record, query)
+  return (not query.batch or query.batch == record.batch.id)
+    and (not query.dataSetId or query.dataSetId == record.batch.relatedObjects[1].id)
+end
+
+--- `GET /data/foundation/catalog/dataSetFiles?dataSetId=&batch=`: the files of data sets, under their ids.
+function export.all_files(service, request)
+  local start, no_start = listing.number(request.query, "start", 0, 0, math.maxinteger)
+  local limit, no_limit = listing.number(request.query, "limit", 20, 1, MOST)
+  if no_start or no_limit then return table.unpack(no_start or no_limit) end
+  local members, count = {}, 0
+  for _, record in ipairs(service.store.records) do
+    local is_own = record.org == request.org and record.sandbox == request.sandbox
+    for number, name in ipairs(is_own and is_wanted(record, request.query) and lifecycle.names(record) or {}) do
+      count = count + 1
+      local entry = entry_of(record, name, number)
+      entry.batchId = record.batch.id
+      if count > start and #members < limit then
+        members[#members + 1] = listing.member(entry.dataSetFileId, entry, request.query.properties)
+      end
+    end
+  end
+  return answers.text(200, "{" .. table.concat(members, ",") .. "}")
 end
 
 --- `GET|HEAD /data/foundation/export/files/{dataSetFileId}`: what is in it; with `path` the file itself.

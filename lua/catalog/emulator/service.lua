@@ -36,6 +36,7 @@ local ROUTES <const> = {
     GET = datasets.one, PATCH = datasets.patch, PUT = datasets.put, DELETE = datasets.delete,
   } },
   { "data", "foundation", "catalog", "v2", "dataSets", "*", methods = { PATCH = datasets.patch_deeply } },
+  { "data", "foundation", "catalog", "dataSetFiles", methods = { GET = export.all_files } },
   { "data", "foundation", "catalog", "lastBatches", methods = { GET = datasets.last } },
   { "data", "foundation", "export", "batches", "*", "meta", methods = { GET = export.meta } },
   { "data", "foundation", "export", "batches", "*", "failed", methods = { GET = export.failed } },
