@@ -22,6 +22,13 @@ local function create(server, fields)
   return id
 end
 
+-- The tags of a data set without those that the service adds.
+local function own(tags)
+  local list = {}
+  for name, value in pairs(tags) do list[name] = not name:find "^adobe/" and value or nil end
+  return list
+end
+
 describe("the emulator's data sets", function()
   it("are created, looked up, and listed by their names", function()
     local server <close> = assert(emulator.start {})
@@ -30,7 +37,9 @@ describe("the emulator's data sets", function()
     local status, found, head = ask(server, "GET", "dataSets/" .. id)
     assert.equal(200, status)
     assert.equal("Loyalty members", found[id].name)
-    assert.same({ unifiedProfile = { "enabled:true" } }, found[id].tags)
+    assert.same({ unifiedProfile = { "enabled:true" } }, own(found[id].tags))
+    assert.same({ "loyalty_members", "parquet", "CUSTOMER" }, { found[id].tags["adobe/pqs/table"][1],
+      found[id].tags["adobe/siphon/table/format"][1], found[id].classification.managedBy })
     assert.is_nil(found[id].id)
     assert.matches('[Ee][Tt]ag: "1.0.0"', head)
     for query, names in pairs {
@@ -54,7 +63,7 @@ describe("the emulator's data sets", function()
     local server <close> = assert(emulator.start {})
     local id = create(server, { name = "a", tags = { one = { "1" }, two = { "2" } } })
     local at, deep = "dataSets/" .. id, "v2/dataSets/" .. id
-    local function tags() return select(2, ask(server, "GET", at))[id].tags end
+    local function tags() return own(select(2, ask(server, "GET", at))[id].tags) end
     assert.equal(200, (ask(server, "PATCH", deep, { tags = { two = { "3" } } }, { ["If-Match"] = '"1.0.0"' })))
     assert.same({ one = { "1" }, two = { "3" } }, tags())
     local status, problem, head = ask(server, "PATCH", deep, { description = "x" }, { ["If-Match"] = '"1.0.0"' })

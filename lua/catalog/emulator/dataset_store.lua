@@ -61,6 +61,18 @@ local function new(directory, lasting, given)
   return store
 end
 
+--- Adds what the service says of each data set: the name of its table, its format, and who manages it. Source: Adobe's
+-- catalog guide and the description of its API.
+-- @tparam table fields
+function Store.complete(fields)
+  fields.tags = type(fields.tags) == "table" and fields.tags or {}
+  local table_name = fields.name:lower():gsub("[^%w]+", "_")
+  for name, value in pairs { ["adobe/pqs/table"] = table_name, ["adobe/siphon/table/format"] = "parquet" } do
+    fields.tags[name] = fields.tags[name] or { value }
+  end
+  fields.classification = fields.classification or { dataBehavior = "record", managedBy = "CUSTOMER" }
+end
+
 -- A data set that nobody has created here: one that is given, or was used.
 local function appear(store, org, sandbox, id)
   local known = store.given and store.given[id] or id
@@ -71,6 +83,7 @@ local function appear(store, org, sandbox, id)
     files = "@/dataSetFiles?dataSetId=" .. id,
   }
   for name, value in pairs(type(known) == "table" and known or { name = known }) do fields[name] = value end
+  Store.complete(fields)
   mark_lists(fields)
   local record = { id = id, org = org, sandbox = sandbox, fields = fields }
   remember(store, record)

@@ -86,7 +86,7 @@ function datasets.create(service, request)
     created = now, updated = now, createdClient = request.headers["x-api-key"], createdUser = user, updatedUser = user,
     viewId = derived.view(id), files = "@/dataSetFiles?dataSetId=" .. id,
   } do fields[name] = value end
-  fields.tags = fields.tags or {}
+  service.dataset_store.complete(fields)
   service.dataset_store:save { id = id, org = request.org, sandbox = request.sandbox, fields = fields }
   local status, headers, body = reference(201, id)
   headers.location = "/data/foundation/catalog/dataSets/" .. id
