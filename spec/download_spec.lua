@@ -1,6 +1,7 @@
 -- Downloads: the files of a batch, onto the disk and nowhere else.
 local batches = require "support.batches"
 local core = require "catalog.core"
+local program = require "support.program"
 local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
@@ -148,6 +149,21 @@ describe("a download", function()
     end) end)
   end)
 
+  it("goes on after kill -9 behind what had come", function()
+    shell.with_directory(function(directory)
+      local first <close> = one_file("a", 6, part("abc", "0-2/6"), { hang = true })
+      local killed <close> = program.start(first.url, "spec/scripts/downloads.lua " .. directory)
+      assert.equal("3", killed:line())
+      killed:signal "KILL"
+      killed:finish()
+      assert.equal("abc", shell.read(directory .. "/a.f-1.part"))
+      local second <close> = one_file("a", 6, part("def", "3-5/6"))
+      assert(service.client(second.url):batch("b"):download { to = directory })
+      assert.equal("abcdef", shell.read(directory .. "/a"))
+      assert.matches("Range: bytes=3%-5%s", second:stop()[3])
+    end)
+  end)
+
   it("asks for what is missing only, and takes pieces that are shorter than asked for", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/a.f-1.part", "abc")
@@ -242,6 +258,20 @@ describe("a download", function()
       local report, err = service.client(server.url):batch("b"):download { to = directory }
       assert.same({ nil, "data" }, { report, err.kind })
       assert.is_nil(core.fs.kind(directory .. "/a"))
+    end)
+  end)
+
+  it("of files that are in each other's way is refused", function()
+    shell.with_directory(function(directory)
+      local server <close> = one_file(".catalog-b", 1, { send = raw.answer("200 OK", "x") })
+      assert.equal("data", select(2, service.client(server.url):batch("b"):download { to = directory }).kind)
+      local twice = '{"data":[{"dataSetFileId":"f-1"},{"dataSetFileId":"f-2"}]}'
+      local inside = { send = raw.answer("200 OK", '{"data":[{"name":"a","length":"1"}]}') }
+      local both <close> = raw.start { { { send = raw.answer("200 OK", twice) }, inside, inside } }
+      local report, err = service.client(both.url):batch("b"):download { to = directory }
+      assert.same({ nil, "data" }, { report, err.kind })
+      assert.matches('has two files of the name "a"', err.message, 1, true)
+      assert.same({}, files_in(directory))
     end)
   end)
 

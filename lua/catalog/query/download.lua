@@ -15,8 +15,11 @@ Done.__index = Done
 
 local function key_of(file) return ("%s\0%s"):format(file.id or "", file.name) end
 
+-- The name of that file.
+local function name_of_done(id) return ".catalog-" .. core.url.encode(id) end
+
 local function open_done(directory, id)
-  local self = setmetatable({ path = ("%s/.catalog-%s"):format(directory, core.url.encode(id)), known = {} }, Done)
+  local self = setmetatable({ path = directory .. "/" .. name_of_done(id), known = {} }, Done)
   local log <close> = io.open(self.path, "rb")
   for line in log and log:lines() or function() end do
     local entry = core.json.decode(line)
@@ -128,6 +131,9 @@ local function list_of(self, failed)
     local file, err = next_file()
     if err then return nil, err end
     if not file then return list, total end
+    if file.name == name_of_done(self.id) then
+      return failure("data", "a file of the batch %s has the name of what notes the others: %s", self.id, file.name)
+    end
     if seen[file.name] then
       return failure("data", 'the batch %s has two files of the name "%s"; get them one by one, by files()', self.id,
         core.failure.line(file.name))
