@@ -93,6 +93,21 @@ describe("a listing of batches", function()
     assert.matches("the same entries again and again", failed.message)
   end)
 
+  it("that takes no notice of where it is to go on is an error, and has nothing twice", function()
+    for _, order in ipairs { "desc:created", "asc:created" } do
+      local same = page(1, 100)
+      local server <close> = raw.start { { same, same, same, same, same, same } }
+      local ids, count = {}, 0
+      local ok, failed = pcall(function()
+        for batch in service.client(server.url):batches { dataset = "d", order_by = order } do
+          count = count + 1
+          ids[batch.id] = true
+        end
+      end)
+      assert.same({ false, 100, "protocol" }, { ok, count, failed.kind })
+    end
+  end)
+
   it("raises what goes wrong in the middle, after all that came before", function()
     local server <close> = raw.start { { page(1, 100), { send = raw.answer("403 Forbidden", '{"title":"Forbidden"}') } } }
     local count = 0

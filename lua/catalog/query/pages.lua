@@ -74,11 +74,18 @@ local function go_on(self, page, fresh)
   for _, fields in ipairs(fresh) do self.seen[fields.id] = true end
 end
 
+-- Whether an entry lies before where a listing by time has come to: a service that takes no notice of that sends it
+-- again.
+local function is_behind(self, fields)
+  if not self.bound or math.type(fields.created) ~= "integer" then return false end
+  return (fields.created - self.bound) * self.order[1].sign < 0
+end
+
 -- The entries of a page that were not among those before.
 local function fresh_of(self, page)
   local fresh = {}
   for _, fields in ipairs(page) do
-    if not self.seen[fields.id] then fresh[#fresh + 1] = fields end
+    if not self.seen[fields.id] and not is_behind(self, fields) then fresh[#fresh + 1] = fields end
   end
   return fresh
 end
