@@ -97,12 +97,9 @@ describe("a listing of batches", function()
     for _, order in ipairs { "desc:created", "asc:created" } do
       local same = page(1, 100)
       local server <close> = raw.start { { same, same, same, same, same, same } }
-      local ids, count = {}, 0
+      local count = 0
       local ok, failed = pcall(function()
-        for batch in service.client(server.url):batches { dataset = "d", order_by = order } do
-          count = count + 1
-          ids[batch.id] = true
-        end
+        for _ in service.client(server.url):batches { dataset = "d", order_by = order } do count = count + 1 end
       end)
       assert.same({ false, 100, "protocol" }, { ok, count, failed.kind })
     end

@@ -102,6 +102,26 @@ describe("the program", function()
     end)
   end)
 
+  it("completes the names that it has listed", function()
+    with_batches(function(server, _, _, _, directory)
+      local cache = "XDG_CACHE_HOME=" .. directory .. "/cache"
+      assert.equal(0, select(2, run(server, "datasets -q", cache)))
+      assert.equal("Loyalty events\nLoyalty members\nother\n", (shell.run("sort " .. directory .. "/cache/catalog/datasets")))
+      assert.equal(0, select(2, run(server, "datasets -q other", cache))) -- which are not all
+      local function offered(word)
+        return (shell.run(([[%s bash -c 'source <(%s completion bash)
+          compopt() { :; }
+          COMP_LINE="catalog create --dataset-name %s"; COMP_POINT=${#COMP_LINE}
+          COMP_WORDS=(catalog create --dataset-name "%s"); COMP_CWORD=3; _catalog; echo "${COMPREPLY[*]}"']]):format(cache,
+          command.PROGRAM, word, word)))
+      end
+      assert.equal("other\n", offered "o")
+      assert.equal("Loyalty\\ members\n", offered "Loyalty\\\\ m")
+      cache = "XDG_CACHE_HOME=" .. directory .. "/nobody"
+      assert.equal("\n", offered "o")
+    end)
+  end)
+
   it("takes a dataset by its name, where it takes its id", function()
     with_batches(function(server, client, _, _, directory)
       shell.write(directory .. "/a.json", "{}\n")

@@ -7,9 +7,9 @@ local command = {}
 --- The program, as words of a command.
 command.PROGRAM = shell.LUA .. " lua/catalog/cli/main.lua"
 
---- The variables of a client for a server, as words before a command.
+--- The variables of a client for a server, as words before a command. It keeps nothing in the user's cache.
 function command.environment(server, more)
-  return ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token %s"):format(server.url,
+  return ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token XDG_CACHE_HOME=/dev/null %s"):format(server.url,
     more or "")
 end
 

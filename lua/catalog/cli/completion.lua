@@ -22,12 +22,16 @@ end
 
 local COMMANDS <const> = table.concat(names_of(options.COMMANDS), " ")
 
--- What bash is told to find for a value: its own completion knows how files are quoted.
+-- What bash does for a value: its own completion knows how files are quoted.
+local BASH_KINDS <const> = {
+  files = "compopt -o default", folders = "compopt -o dirnames", datasets = "_catalog_datasets",
+}
+
+-- What bash is told to find for a value.
 local function bash_values(element)
   if element.choices then return ("words='%s'"):format(table.concat(element.choices, " ")) end
   if element.value == "COMMAND" then return ("words='%s'"):format(COMMANDS) end
-  if not element.completes then return "words=" end
-  return element.completes == "files" and "compopt -o default" or "compopt -o dirnames"
+  return BASH_KINDS[element.completes] or "words="
 end
 
 -- The options that have a value, of all commands, as a pattern.
@@ -46,6 +50,13 @@ end
 
 local BASH <const> = [==[
 # bash completion of catalog; made from its table of options
+_catalog_datasets() {
+  local name
+  while IFS= read -r name; do
+    printf -v name %q "$name"
+    if [[ $name == "$cur"* ]]; then COMPREPLY+=("$name"); fi
+  done 2>/dev/null <"${XDG_CACHE_HOME:-$HOME/.cache}/catalog/datasets"
+}
 _catalog() {
   local line=${COMP_LINE:0:COMP_POINT} word words= list=() cur prev command= place=0 i
   COMPREPLY=()
@@ -106,12 +117,14 @@ end
 -- A text within a specification of zsh's, which is within single quotes.
 local function zsh_text(text) return (text:gsub("[%[%]:\\]", "\\%0"):gsub("'", "'\\''")) end
 
+local ZSH_KINDS <const> = { files = "_files", folders = "_files -/", datasets = "_catalog_datasets" }
+
 -- What zsh is told to find for a value; `none` where it can only say what is meant.
 local function zsh_values(element, none)
   local find = none
   if element.choices then find = ("(%s)"):format(table.concat(element.choices, " ")) end
   if element.value == "COMMAND" then find = ("(%s)"):format(COMMANDS) end
-  if element.completes then find = element.completes == "files" and "_files" or "_files -/" end
+  if element.completes then find = ZSH_KINDS[element.completes] end
   return (":%s:%s"):format(zsh_text(element.value), find)
 end
 
@@ -139,6 +152,10 @@ end
 local ZSH <const> = [[
 #compdef catalog
 # zsh completion of catalog; made from its table of options
+_catalog_datasets() {
+  local -a names=(${(f)"$(cat "${XDG_CACHE_HOME:-$HOME/.cache}/catalog/datasets" 2>/dev/null)"})
+  compadd -a names
+}
 _catalog() {
   local state
   local -a commands=(COMMANDS)

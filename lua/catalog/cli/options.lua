@@ -1,8 +1,8 @@
 --- The one table of what the program understands. Parsing, `--help`, the man page and the completion of shells are
 -- made from it. An option has a `name`; where it takes a value `value` (how that is shown) and `kind` (that of
--- `catalog.cli.values`); and where it applies `short`, `choices`, `required`, `instead` (another option that does
--- as well), `many`, `default`, `least`, `most`, and
--- `completes` (`files` or `folders`).
+-- `catalog.cli.values`); and where it applies `short`, `choices`, `required`, `instead` (another option that does as
+-- well), `many`, `default`, `least`, `most`, and `completes` (`files`, `folders`, or `datasets`: the names that
+-- `catalog datasets` has shown).
 -- @module catalog.cli.options
 local limits = require "catalog.base.limits"
 
@@ -45,7 +45,7 @@ local PARTIAL <const> = {
 }
 
 local DATASET_NAME <const> = {
-  name = "dataset-name", value = "NAME", help = "The name of the dataset, instead of its id.",
+  name = "dataset-name", value = "NAME", completes = "datasets", help = "The name of the dataset, instead of its id.",
 }
 local DATASET <const> = {
   name = "dataset", value = "ID", required = true, instead = "dataset-name", help = "The id of the dataset.",
@@ -200,7 +200,9 @@ options.COMMANDS = {
   },
   {
     name = "datasets", summary = "List the datasets, the newest first.",
-    arguments = { { name = "name", value = "NAME", help = "Those of this name, in which * is any text." } },
+    arguments = { {
+      name = "name", value = "NAME", completes = "datasets", help = "Those of this name, in which * is any text.",
+    } },
     options = joined({ TAGS }, LIMIT),
   },
   of_batch("files", "List the files that a batch has become.", { options = { FAILED_FILES } }),
