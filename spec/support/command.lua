@@ -9,8 +9,8 @@ command.PROGRAM = shell.LUA .. " lua/catalog/cli/main.lua"
 
 --- The variables of a client for a server, as words before a command. It keeps nothing in the user's cache.
 function command.environment(server, more)
-  return ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token XDG_CACHE_HOME=/dev/null %s"):format(server.url,
-    more or "")
+  return ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token XDG_CACHE_HOME=/dev/null %s")
+    :format(server.url, more or "")
 end
 
 --- Runs the program against a server; gives what it printed (stderr too), and its exit code.
