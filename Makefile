@@ -260,10 +260,10 @@ endif
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
 # are freed by neither busted nor os.exit. Here emulators refuse an external id that they have seen.
+ASAN = CATALOG_UNIQUE_IDS=1 LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
+       ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 asan: deps-test
-	@$(MAKE) -s BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' SPECS='$(SPECS)' specs \
-	    PRELOAD='CATALOG_UNIQUE_IDS=1 LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so) \
-	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1'
+	@$(MAKE) -s BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' SPECS='$(SPECS)' specs PRELOAD='$(ASAN)'
 
 # Eight threads, each with its own state, at an emulator in a process of its own.
 tsan: deps
