@@ -16,8 +16,7 @@
 #include <unistd.h>
 
 /* What is put and not written yet, bytes; the largest item has to fit into a part of it. */
-#define RING_BYTES    ((size_t)8388608)
-#define PENDING_BYTES 65536
+#define RING_BYTES ((size_t)8388608)
 
 /* How long the thread may take to end, nanoseconds. */
 #define STOP_WITHIN INT64_C(1000000000)
@@ -96,7 +95,7 @@ static bool prepare(cat_spool *spool) {
     pthread_condattr_t attributes;
     t->ring.bytes = cat_resize(spool->L, NULL, 0, RING_BYTES);
     t->ring.size = RING_BYTES;
-    t->pending = malloc(PENDING_BYTES);
+    t->pending = malloc(CAT_SPOOL_PIECE);
     t->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!t->ring.bytes || !t->pending) {
         errno = ENOMEM;

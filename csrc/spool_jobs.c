@@ -19,6 +19,9 @@ static const char RESERVE[] = "reserve";
 /* What is read of a file at a time, bytes. */
 #define PIECE 65536
 
+/* What is read of one before something else has its turn. */
+#define SUM_PIECE 1048576
+
 /* --- sizes --- */
 
 static bool is_segment(const char *name) {
@@ -237,27 +240,30 @@ static int64_t count_newlines(const char *bytes, size_t length) {
     return count;
 }
 
-/* Reads a file through: how long it is, how many lines it has, and what its checksum is. */
-static int do_sum(cat_spool_thread *t, cat_job *job) {
+bool cat_spool_sum(cat_job *job) {
     char bytes[PIECE];
-    int file = openat(t->directory, job->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (file < 0) {
-        return errno;
-    }
-    int error = 0;
-    bool ends = true; /* what was read ends with a newline */
-    for (ssize_t got = 1; got != 0 && error == 0;) {
-        got = pread(file, bytes, sizeof bytes, (off_t)job->size);
-        error = got < 0 && errno != EINTR ? errno : 0;
+    ssize_t got = 1;
+    for (size_t done = 0; done < SUM_PIECE && got > 0; done += PIECE) {
+        got = pread(job->descriptor, bytes, sizeof bytes, (off_t)job->size);
         size_t length = got > 0 ? (size_t)got : 0;
-        ends = length > 0 ? bytes[length - 1] == '\n' : ends;
+        job->is_within_line = length > 0 ? bytes[length - 1] != '\n' : job->is_within_line;
         job->records += count_newlines(bytes, length);
         job->sum = cat_crc32c(job->sum, bytes, length);
         job->size += (int64_t)length;
     }
-    close(file);
-    job->records += ends ? 0 : 1;
-    return error;
+    if (got > 0) {
+        return false;
+    }
+    job->error = got < 0 ? errno : 0;
+    job->records += job->is_within_line ? 1 : 0;
+    close(job->descriptor);
+    job->descriptor = -1;
+    return true;
+}
+
+static int begin_sum(cat_spool_thread *t, cat_job *job) {
+    job->descriptor = openat(t->directory, job->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return job->descriptor < 0 ? errno : 0;
 }
 
 void cat_spool_do(cat_spool_thread *t, cat_job *job) {
@@ -278,7 +284,7 @@ void cat_spool_do(cat_spool_thread *t, cat_job *job) {
         job->error = do_mkdir(t, job);
         break;
     case CAT_JOB_SUM:
-        job->error = do_sum(t, job);
+        job->error = begin_sum(t, job);
         break;
     case CAT_JOB_OPEN:
         job->error = do_open(t, job);

@@ -358,6 +358,7 @@ void cat_spool_close(cat_spool_thread *t) {
     free_jobs(&t->done);
     free_jobs(&t->notes);
     free_jobs(&t->syncs);
+    free_jobs(&t->sums);
     for (size_t i = 0; i < t->source_count; i++) {
         free(t->sources[i]);
     }

@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bytes that are gathered before they are written, and with which a sleeping thread is woken. */
+#define CAT_SPOOL_PIECE 65536
+
 /* The kinds of items in the ring. */
 enum {
     CAT_ITEM_LINES,    /* records, each with its newline */
@@ -45,7 +48,8 @@ typedef struct cat_job {
     int descriptor;
     int64_t size, records;
     uint32_t sum;
-    size_t put; /* SYNC: where the ring stood */
+    bool is_within_line; /* SUM: what was read does not end with a newline */
+    size_t put;          /* SYNC: where the ring stood */
     size_t length;
     char *text, *other; /* within `name`'s memory */
     char name[];
@@ -113,6 +117,7 @@ typedef struct {
     bool is_changed;           /* calls have ended since the last commit */
     bool stopping;
     cat_job_list notes, syncs; /* that wait for a commit */
+    cat_job_list sums;         /* that read on, a piece after the other */
     int64_t retry_at;          /* when to try again after a fault of the disk; 0: there is none */
     bool is_log_faulty;        /* it was one of the journal */
     int64_t held, others;      /* bytes of segments; of what lies for somebody to look at */
@@ -140,8 +145,11 @@ void cat_spool_thread_stop(cat_spool_thread *t, int64_t within);
 void cat_job_list_add(cat_job_list *list, cat_job *job);
 cat_job *cat_job_list_take(cat_job_list *list);
 
-/* spool_jobs.c: does a job that is no note and no sync. */
+/* spool_jobs.c: does a job that is no note and no sync; begins one that is a sum. */
 void cat_spool_do(cat_spool_thread *t, cat_job *job);
+
+/* spool_jobs.c: reads a piece of the file of a sum. Whether that was the last. */
+bool cat_spool_sum(cat_job *job);
 
 /* spool_jobs.c: measures what lies in failed/, unknown/ and rejected/, and what is free, some of
  * which is reserved. */
@@ -154,8 +162,14 @@ bool cat_spool_use_reserve(const cat_spool_thread *t, int error);
 /* spool_commit.c: puts what has ended on the disk, data before the line that says so. */
 void cat_spool_commit(cat_spool_thread *t);
 
-/* spool_thread.c, for the commit: writes what is pending. False: `fault` was told why. */
+/* spool_take.c: takes what is in the ring, and leaves what comes meanwhile: a commit may be due.
+ * What cannot be written stays, and is tried again. */
+void cat_spool_drain(cat_spool_thread *t);
+
+/* spool_take.c, for the commit: writes what is pending. False: `fault` was told why. */
 bool cat_spool_flush(cat_spool_thread *t);
+
+/* spool_thread.c: after a call on files has failed, and for good. */
 void cat_spool_fault(cat_spool_thread *t, const char *call);
 void cat_spool_break(cat_spool_thread *t, const char *why);
 
