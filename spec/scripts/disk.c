@@ -16,7 +16,6 @@
 #include <lauxlib.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,16 +32,16 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The C library's own. */
-#define NEXT(name, symbol) ((__typeof__(&name))dlsym(RTLD_NEXT, symbol))
+#define NEXT(name, symbol) ((__typeof__(&(name)))dlsym(RTLD_NEXT, symbol))
 
 /* --- which calls fail --- */
 
 typedef struct {
-    char directory[LONGEST], call[24];
-    int error;
     long before, count; /* calls that succeed before; that fail, 0: all */
     long failed;
+    int error;
     bool is_off;
+    char call[24], directory[LONGEST];
 } rule;
 
 static rule rules[1024];
@@ -95,23 +94,25 @@ static void count_call(const char *path) {
     }
 }
 
-/* A line, and bytes that follow it. */
-static void note(const char *path, const void *bytes, size_t length, const char *format, ...) {
-    char line[2 * LONGEST];
-    va_list arguments;
+static void note_line(const char *path, char *line, int count, const void *bytes, size_t length) {
     if (!is_traced(path)) {
         return;
     }
     int why = errno;
-    va_start(arguments, format);
-    int count = vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
     struct iovec parts[3] = {{line, (size_t)count}, {(void *)bytes, length}, {"\n", 1}};
     if (writev(trace, parts, 3) < 0) {
         abort();
     }
     errno = why;
 }
+
+/* A line, and bytes that follow it. */
+#define note(path, bytes, length, ...)                                                             \
+    do {                                                                                           \
+        char line_[2 * LONGEST + 32];                                                              \
+        int count_ = snprintf(line_, sizeof line_, __VA_ARGS__);                                   \
+        note_line(path, line_, count_, bytes, length);                                             \
+    } while (0)
 
 /* A path as the trace has it: within the directory. */
 static const char *within(const char *path) {
@@ -130,9 +131,12 @@ static void resolve(char *path, int directory, const char *name) {
     const char *parent = directory == AT_FDCWD ? name : of(directory)->path;
     *path = '\0';
     if (*parent && strlen(parent) + strlen(name) + 2 <= LONGEST) {
-        strcpy(path, parent);
-        strcat(path, is_whole ? "" : "/");
-        strcat(path, is_whole ? "" : name);
+        size_t length = strlen(parent);
+        memcpy(path, parent, length + 1);
+        if (!is_whole) {
+            path[length] = '/';
+            memcpy(path + length + 1, name, strlen(name) + 1);
+        }
     }
 }
 
@@ -191,24 +195,16 @@ static int open_at(int directory, const char *name, int flags, mode_t mode) {
     return made;
 }
 
-static mode_t mode_of(int flags, va_list arguments) {
-    return flags & O_CREAT ? (mode_t)va_arg(arguments, int) : 0;
+/* The C library's have a variable number of arguments, and are called all the same. */
+int disk_openat(int directory, const char *name, int flags, mode_t mode) __asm__("openat64");
+int disk_open(const char *name, int flags, mode_t mode) __asm__("open64");
+
+int disk_openat(int directory, const char *name, int flags, mode_t mode) {
+    return open_at(directory, name, flags, flags & O_CREAT ? mode : 0);
 }
 
-int openat(int directory, const char *name, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode_t mode = mode_of(flags, arguments);
-    va_end(arguments);
-    return open_at(directory, name, flags, mode);
-}
-
-int open(const char *name, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode_t mode = mode_of(flags, arguments);
-    va_end(arguments);
-    return open_at(AT_FDCWD, name, flags, mode);
+int disk_open(const char *name, int flags, mode_t mode) {
+    return open_at(AT_FDCWD, name, flags, flags & O_CREAT ? mode : 0);
 }
 
 static void forget(int descriptor) {
@@ -233,9 +229,8 @@ int closedir(DIR *directory) {
 
 static void note_write(const opened *one, const char *bytes, size_t length, off_t at) {
     bool is_blank = length > 0 && *bytes == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
-    note(one->path, bytes, is_blank ? 0 : length,
-         is_blank ? "zeros %ld %lld %zu" : "write %ld %lld %zu\n", one->number, (long long)at,
-         length);
+    note(one->path, bytes, is_blank ? 0 : length, "%s %ld %lld %zu%s", is_blank ? "zeros" : "write",
+         one->number, (long long)at, length, is_blank ? "" : "\n");
 }
 
 ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t at) {

@@ -1,5 +1,4 @@
 -- Fills a disk with a spool, and makes room by what is done with. Usage: DIRECTORY
-local core = require "catalog.core"
 local many = require "support.many_spools"
 
 local LAST <const>, LONG <const> = 20000, ("x"):rep(1000)

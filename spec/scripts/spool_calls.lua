@@ -20,28 +20,28 @@ return function(path, own)
   end
 
   local function use(spool, state)
-    local source = assert(spool:source("s", state:match '"source/s":(%d+)' and 1))
-    assert(spool:write('{"n":1}', source, 1))
-    assert(spool:write_line('{"n":2}', source, 2))
+    local source = assert(spool:source("s", state:find '"source/s"' and 3 or nil))
+    assert(spool:write('{"n":1}', source, 4))
+    assert(spool:write_line('{"n":2}', source, 5))
     local behind, count, fault = spool:write_lines('{"n":3}\nbad\n', 1)
     assert(behind == 9 and count == 1 and fault, fault)
     assert(spool:reject '{"reason":"bad"}')
-    assert(spool:commit(source, 3))
+    assert(spool:commit(source, 6))
     spool:write_lines('{"n":4}\n', 1)
     spool:rollback()
     assert(spool:seal())
     local tickets = {}
     for _, job in ipairs {
       { "sync" }, { "note", '{"a":1}' }, { "mkdir", "failed/1" }, { "save", "failed/1/a", "{}" },
-      { "append", "failed/1/a", "{}" }, { "sum", "failed/1/a" }, { "open", "failed/1/a" }, { "rename", "failed/1/a", "failed/1/b" },
-      { "remove", "failed/1/b" },
+      { "append", "failed/1/a", "{}" }, { "sum", "failed/1/a" }, { "open", "failed/1/a" },
+      { "rename", "failed/1/a", "failed/1/b" }, { "remove", "failed/1/b" },
     } do
       tickets[assert(spool[job[1]](spool, table.unpack(job, 2)))] = true
     end
     finish(spool, tickets)
     local status = spool:status()
     assert(status.durable_records == 3 and not status.disk_error)
-    assert(spool:position(source) == 3)
+    assert(spool:position(source) == 6)
   end
 
   return function()

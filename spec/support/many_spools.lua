@@ -59,6 +59,7 @@ function One:open(more)
   local spool, text = core.spool.open(given)
   if not spool then return nil, text end
   local state = assert(core.json.decode(text))
+  self.ended = {} -- its tickets begin anew
   self.spool, self.source = spool, assert(spool:source("s", state["source/s"]))
   return state
 end
