@@ -20,6 +20,20 @@ function disk.start(words) return shell.start(disk.command(words)) end
 --- Runs a script, as `shell.run`.
 function disk.run(words) return shell.run(disk.command(words)) end
 
+--- Runs spec/scripts/disk_fails.lua with these arguments, so many at once.
+function disk.fails(directory, runs, at_once)
+  for i = 1, #runs, at_once do
+    local started = {}
+    for k = i, math.min(i + at_once - 1, #runs) do
+      started[k] = disk.start(("spec/scripts/disk_fails.lua %s/%d %s"):format(directory, k, runs[k]))
+    end
+    for k, finish in pairs(started) do
+      local output, status = finish()
+      if status ~= 0 then error(runs[k] .. ": " .. output, 0) end
+    end
+  end
+end
+
 --- Calls `body(directory)`, in memory where there is room: what is shown does not need a disk, and syncs cost time.
 function disk.with_directory(body)
   local path = shell.run([[

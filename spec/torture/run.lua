@@ -1,6 +1,7 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [power]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [disk] [power]
 local emulator = require "catalog.emulator"
+local disk = require "support.disk"
 local kills = require "support.kills"
 local losses = require "support.losses"
 local random = require "torture.random"
@@ -31,6 +32,18 @@ function runs.sink()
     say("sink: killed %d times over %d spools, 20%% of requests faulty; each record is in one batch, once",
       SINK_KILLS // 2, spools)
   end
+end
+
+-- Each call on files of a spool fails in turn, in more ways than the specs have.
+function runs.disk()
+  local list = {}
+  for call in ("pwrite write openat mkdirat unlinkat renameat ftruncate sync_file_range fdatasync fsync"):gmatch "%S+" do
+    for _, how in ipairs { "ENOSPC 1", "ENOSPC 0", "EIO 1", "EIO 2", "EIO 0", "EROFS 0", "EIO 1 opening", "EIO 0 opening" } do
+      list[#list + 1] = call .. " " .. how
+    end
+  end
+  disk.with_directory(function(directory) disk.fails(directory, list, 4) end)
+  say("disk: %d ways in which each call of a spool fails in turn; nothing was lost or doubled", #list)
 end
 
 function runs.power()
@@ -64,7 +77,7 @@ function runs.memory()
   end)
 end
 
-local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "power" }
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "disk", "power" }
 for _, name in ipairs(names) do
-  assert(runs[name], "kills, random, memory, sink and power are known")()
+  assert(runs[name], "kills, random, memory, sink, disk and power are known")()
 end
