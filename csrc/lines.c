@@ -12,46 +12,41 @@
 #define DEEPEST   1000 /* objects and arrays in one another */
 #define WORD_BITS 64
 
+/* Where it stands is no member of it: each function takes that, and gives where it came to, or
+ * NULL, for it is to stay in a register. */
 typedef struct {
-    const unsigned char *at, *end;
+    const unsigned char *end;
     const char *fault;                        /* NULL: none was found */
     size_t depth;                             /* objects and arrays that are open */
-    bool in_array;                            /* the innermost of them is an array */
+    unsigned char closing;                    /* what ends the innermost of them */
     uint64_t arrays[DEEPEST / WORD_BITS + 1]; /* a bit for each that it is in: whether it is one */
 } scanner;
 
 /* --- where it stands --- */
 
 /* Notes why the line is none; `fault` is what is wrong unless the byte there says it better.
- * Returns false. */
-static bool stop(scanner *s, const char *fault) {
-    if (s->at == s->end) {
+ * Returns NULL. */
+static const unsigned char *stop(scanner *s, const unsigned char *at, const char *fault) {
+    if (at == s->end) {
         fault = "it ends too early";
-    } else if (*s->at == '\n' || *s->at == '\r') {
+    } else if (*at == '\n' || *at == '\r') {
         fault = "there is a line break in it";
-    } else if (*s->at >= 0x80 && cat_utf8_character(s->at, (size_t)(s->end - s->at)) == 0) {
+    } else if (*at >= 0x80 && cat_utf8_character(at, (size_t)(s->end - at)) == 0) {
         fault = "it is not UTF-8";
     }
     s->fault = fault;
-    return false;
+    return NULL;
 }
 
-/* The next byte; 0, which no token has in it, at the end. */
-static unsigned char next_byte(const scanner *s) {
-    return s->at < s->end ? *s->at : 0;
-}
-
-static void skip_blanks(scanner *s) {
-    while (next_byte(s) == ' ' || next_byte(s) == '\t') {
-        s->at++;
+/* The end needs no look: what is there is no part of any token. */
+static inline const unsigned char *skip_blanks(const unsigned char *at) {
+    while (*at == ' ' || *at == '\t') {
+        at++;
     }
+    return at;
 }
 
 /* --- strings --- */
-
-static void skip_plain(scanner *s) {
-    s->at += cat_plain_run(s->at, (size_t)(s->end - s->at));
-}
 
 static bool is_hex(unsigned char byte) {
     return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') ||
@@ -59,48 +54,51 @@ static bool is_hex(unsigned char byte) {
 }
 
 /* From the backslash on. Surrogates need not be pairs. */
-static bool skip_escape(scanner *s) {
-    s->at++;
-    unsigned char kind = next_byte(s);
+static const unsigned char *skip_escape(scanner *s, const unsigned char *at) {
+    unsigned char kind = *++at;
     if (kind == 'u') {
         for (int i = 0; i < 4; i++) {
-            s->at++;
-            if (!is_hex(next_byte(s))) {
-                return stop(s, "there is a \\u without four hexadecimal digits in a string");
+            if (!is_hex(*++at)) {
+                return stop(s, at, "there is a \\u without four hexadecimal digits in a string");
             }
         }
     } else if (kind == 0 || !strchr("\"\\/bfnrt", kind)) {
-        return stop(s, "there is a backslash in a string before what cannot be escaped");
+        return stop(s, at, "there is a backslash in a string before what cannot be escaped");
     }
-    s->at++;
-    return true;
+    return at + 1;
+}
+
+/* What is not plain in a string, but for its end. */
+static const unsigned char *skip_special(scanner *s, const unsigned char *at) {
+    if (*at == '\\') {
+        return skip_escape(s, at);
+    }
+    if (*at < 0x20) {
+        s->fault = "there is a control character in a string";
+        return NULL;
+    }
+    size_t count = cat_utf8_character(at, (size_t)(s->end - at));
+    return count > 0 ? at + count : stop(s, at, NULL);
+}
+
+/* From the first byte on that is not plain. */
+static const unsigned char *skip_rest_of_string(scanner *s, const unsigned char *at) {
+    while (at && at < s->end && *at != '"') {
+        at = skip_special(s, at);
+        at = at ? at + cat_plain_run(at, (size_t)(s->end - at)) : NULL;
+    }
+    if (at == s->end) {
+        s->fault = "a string in it is not finished";
+        return NULL;
+    }
+    return at ? at + 1 : NULL;
 }
 
 /* From the quote on. */
-static bool skip_string(scanner *s) {
-    s->at++;
-    for (skip_plain(s); s->at < s->end; skip_plain(s)) {
-        if (*s->at == '"') {
-            s->at++;
-            return true;
-        }
-        if (*s->at == '\\') {
-            if (!skip_escape(s)) {
-                return false;
-            }
-        } else if (*s->at < 0x20) {
-            s->fault = "there is a control character in a string";
-            return false;
-        } else {
-            size_t count = cat_utf8_character(s->at, (size_t)(s->end - s->at));
-            if (count == 0) {
-                return stop(s, NULL);
-            }
-            s->at += count;
-        }
-    }
-    s->fault = "a string in it is not finished";
-    return false;
+static inline const unsigned char *skip_string(scanner *s, const unsigned char *at) {
+    at++;
+    at += cat_plain_run(at, (size_t)(s->end - at));
+    return *at == '"' ? at + 1 : skip_rest_of_string(s, at);
 }
 
 /* --- numbers and literals --- */
@@ -110,179 +108,163 @@ static bool is_digit(unsigned char byte) {
 }
 
 /* At least one. */
-static bool skip_digits(scanner *s) {
-    if (!is_digit(next_byte(s))) {
-        return stop(s, "a number in it lacks a digit");
+static inline const unsigned char *skip_digits(scanner *s, const unsigned char *at) {
+    if (!is_digit(*at)) {
+        return stop(s, at, "a number in it lacks a digit");
     }
     do {
-        s->at++;
-    } while (is_digit(next_byte(s)));
-    return true;
+        at++;
+    } while (is_digit(*at));
+    return at;
 }
 
-static bool skip_fraction(scanner *s) {
-    if (next_byte(s) != '.') {
-        return true;
-    }
-    s->at++;
-    return skip_digits(s);
+static const unsigned char *skip_exponent(scanner *s, const unsigned char *at) {
+    at++;
+    return skip_digits(s, at + (*at == '+' || *at == '-'));
 }
 
-static bool skip_exponent(scanner *s) {
-    if (next_byte(s) != 'e' && next_byte(s) != 'E') {
-        return true;
+static inline const unsigned char *skip_number(scanner *s, const unsigned char *at) {
+    at += *at == '-';
+    if (*at == '0' && is_digit(at[1])) {
+        return stop(s, at + 1, "a number in it begins with a zero");
     }
-    s->at++;
-    if (next_byte(s) == '+' || next_byte(s) == '-') {
-        s->at++;
+    at = skip_digits(s, at);
+    if (at && *at == '.') {
+        at = skip_digits(s, at + 1);
     }
-    return skip_digits(s);
+    return at && (*at == 'e' || *at == 'E') ? skip_exponent(s, at) : at;
 }
 
-static bool skip_number(scanner *s) {
-    s->at += *s->at == '-';
-    if (next_byte(s) == '0') {
-        s->at++;
-        if (is_digit(next_byte(s))) {
-            return stop(s, "a number in it begins with a zero");
-        }
-    } else if (!skip_digits(s)) {
-        return false;
+static inline const unsigned char *skip_word(scanner *s, const unsigned char *at,
+                                             const char *word) {
+    for (; *word && *at == (unsigned char)*word; word++) {
+        at++;
     }
-    return skip_fraction(s) && skip_exponent(s);
+    return !*word ? at : stop(s, at, "a value in it is no JSON");
 }
 
-static bool skip_word(scanner *s, const char *word) {
-    for (; *word && next_byte(s) == (unsigned char)*word; word++) {
-        s->at++;
-    }
-    return !*word || stop(s, "a value in it is no JSON");
-}
-
-static bool skip_scalar(scanner *s) {
-    switch (next_byte(s)) {
+static inline const unsigned char *skip_scalar(scanner *s, const unsigned char *at) {
+    switch (*at) {
     case '"':
-        return skip_string(s);
+        return skip_string(s, at);
     case 't':
-        return skip_word(s, "true");
+        return skip_word(s, at, "true");
     case 'f':
-        return skip_word(s, "false");
+        return skip_word(s, at, "false");
     case 'n':
-        return skip_word(s, "null");
+        return skip_word(s, at, "null");
     default:
         break;
     }
-    if (next_byte(s) == '-' || is_digit(next_byte(s))) {
-        return skip_number(s);
+    if (*at == '-' || is_digit(*at)) {
+        return skip_number(s, at);
     }
-    return stop(s, "a value in it is missing, or is no JSON");
+    return stop(s, at, "a value in it is missing, or is no JSON");
 }
 
 /* --- objects and arrays --- */
 
 /* From a bracket on. What it is in is kept as a bit. */
-static bool enter(scanner *s) {
+static inline const unsigned char *enter(scanner *s, const unsigned char *at) {
     if (s->depth == DEEPEST) {
         s->fault = "it is nested more than 1000 deep";
-        return false;
+        return NULL;
     }
     uint64_t *word = &s->arrays[s->depth / WORD_BITS], bit = UINT64_C(1) << s->depth % WORD_BITS;
-    *word = s->in_array ? *word | bit : *word & ~bit;
+    *word = s->closing == ']' ? *word | bit : *word & ~bit;
     s->depth++;
-    s->in_array = *s->at == '[';
-    s->at++;
-    skip_blanks(s);
-    return true;
+    s->closing = *at == '[' ? ']' : '}';
+    return skip_blanks(at + 1);
 }
 
-/* Whether the innermost object or array ends here; if so it is left. */
-static bool leave(scanner *s) {
-    if (next_byte(s) != (s->in_array ? ']' : '}')) {
-        return false;
-    }
-    s->at++;
+/* Goes over the end of the innermost object or array. */
+static inline const unsigned char *leave(scanner *s, const unsigned char *at) {
     s->depth--;
-    s->in_array = s->arrays[s->depth / WORD_BITS] >> s->depth % WORD_BITS & 1;
-    return true;
+    s->closing = s->arrays[s->depth / WORD_BITS] >> s->depth % WORD_BITS & 1 ? ']' : '}';
+    return at + 1;
 }
 
 /* The name of a member, and the colon. */
-static bool skip_name(scanner *s) {
-    if (next_byte(s) != '"') {
-        return stop(s, "a name in double quotes is missing in it");
+static inline const unsigned char *skip_name(scanner *s, const unsigned char *at) {
+    if (*at != '"') {
+        return stop(s, at, "a name in double quotes is missing in it");
     }
-    if (!skip_string(s)) {
-        return false;
+    at = skip_string(s, at);
+    if (!at) {
+        return NULL;
     }
-    skip_blanks(s);
-    if (next_byte(s) != ':') {
-        return stop(s, "there is no colon behind a name in it");
+    at = skip_blanks(at);
+    if (*at != ':') {
+        return stop(s, at, "there is no colon behind a name in it");
     }
-    s->at++;
-    skip_blanks(s);
-    return true;
+    return skip_blanks(at + 1);
 }
 
 /* Goes into objects and arrays as far as one begins with another, and over what is innermost. */
-static bool skip_value(scanner *s) {
-    while (next_byte(s) == '{' || next_byte(s) == '[') {
-        if (!enter(s)) {
-            return false;
+static inline const unsigned char *skip_value(scanner *s, const unsigned char *at) {
+    while (*at == '{' || *at == '[') {
+        at = enter(s, at);
+        if (at && *at == s->closing) {
+            return leave(s, at);
         }
-        if (leave(s)) {
-            return true;
+        if (at && s->closing == '}') {
+            at = skip_name(s, at);
         }
-        if (!s->in_array && !skip_name(s)) {
-            return false;
+        if (!at) {
+            return NULL;
         }
     }
-    return skip_scalar(s);
+    return skip_scalar(s, at);
 }
 
 /* Goes to the next value, or to the end of the outermost object. */
-static bool skip_to_next(scanner *s) {
-    skip_blanks(s);
-    while (leave(s)) {
+static inline const unsigned char *skip_to_next(scanner *s, const unsigned char *at) {
+    at = skip_blanks(at);
+    while (*at == s->closing) {
+        at = leave(s, at);
         if (s->depth == 0) {
-            return true;
+            return at;
         }
-        skip_blanks(s);
+        at = skip_blanks(at);
     }
-    if (next_byte(s) != ',') {
-        return stop(s, "a comma or a closing bracket is missing in it");
+    if (*at != ',') {
+        return stop(s, at, "a comma or a closing bracket is missing in it");
     }
-    s->at++;
-    skip_blanks(s);
-    return s->in_array || skip_name(s);
+    at = skip_blanks(at + 1);
+    return s->closing == ']' ? at : skip_name(s, at);
 }
 
-static bool skip_object(scanner *s) {
+static const unsigned char *skip_object(scanner *s, const unsigned char *at) {
     do {
-        if (!skip_value(s) || (s->depth > 0 && !skip_to_next(s))) {
-            return false;
+        at = skip_value(s, at);
+        if (at && s->depth > 0) {
+            at = skip_to_next(s, at);
         }
-    } while (s->depth > 0);
-    return true;
+    } while (at && s->depth > 0);
+    return at;
 }
 
 const char *cat_line_fault(const char *text, size_t length) {
     static const char mark[] = "\xef\xbb\xbf";
-    scanner s = {.at = (const unsigned char *)text};
-    s.end = s.at + length;
+    scanner s;
+    s.end = (const unsigned char *)text + length;
+    s.fault = NULL;
+    s.depth = 0;
+    s.closing = 0;
     if (length >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0) {
         return "it begins with a byte-order mark";
     }
-    skip_blanks(&s);
-    if (s.at == s.end) {
+    const unsigned char *at = skip_blanks((const unsigned char *)text);
+    if (at == s.end) {
         return "it is empty";
     }
-    if (*s.at != '{') {
-        stop(&s, "it is no JSON object");
-    } else if (skip_object(&s)) {
-        skip_blanks(&s);
-        if (s.at < s.end) {
-            stop(&s, "something follows the object on its line");
-        }
+    if (*at != '{') {
+        stop(&s, at, "it is no JSON object");
+        return s.fault;
+    }
+    at = skip_object(&s, at);
+    if (at && (at = skip_blanks(at)) < s.end) {
+        stop(&s, at, "something follows the object on its line");
     }
     return s.fault;
 }

@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 /* A word with `byte` in each of its eight. */
 #define CAT_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
@@ -21,6 +25,19 @@ static inline uint64_t cat_plain_marks(uint64_t word) {
 /* How many bytes from `s` on are plain: ASCII, no control character, quote or backslash. */
 static inline size_t cat_plain_run(const unsigned char *s, size_t length) {
     size_t at = 0;
+#if defined(__SSE2__)
+    for (; at + 16 <= length; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(s + at));
+        __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+        /* the bytes have signs here: what is not ASCII is less than a blank, too */
+        ends = _mm_or_si128(ends, _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)));
+        unsigned int marks = (unsigned int)_mm_movemask_epi8(ends);
+        if (marks) {
+            return at + (size_t)__builtin_ctz(marks);
+        }
+    }
+#endif
     for (; at + 8 <= length; at += 8) {
         uint64_t word;
         memcpy(&word, s + at, 8);
