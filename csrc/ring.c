@@ -27,17 +27,33 @@ size_t cat_ring_room(cat_ring *ring) {
     return left > sizeof(cat_ring_item) ? left - sizeof(cat_ring_item) : 0;
 }
 
+bool cat_ring_has_room(cat_ring *ring, size_t length) {
+    size_t put = atomic_load_explicit(&ring->put, memory_order_relaxed);
+    if (ring->size - (put - ring->seen_taken) >= whole(length)) {
+        return true;
+    }
+    ring->seen_taken = atomic_load_explicit(&ring->taken, memory_order_acquire);
+    return ring->size - (put - ring->seen_taken) >= whole(length);
+}
+
 bool cat_ring_put(cat_ring *ring, cat_ring_item item, const char *text, bool newline) {
     size_t put = atomic_load_explicit(&ring->put, memory_order_relaxed);
-    size_t length = item.length;
+    size_t length = item.length, place = put & (ring->size - 1);
     item.length += newline ? 1 : 0;
-    if (ring->size - cat_ring_used(ring) < whole(item.length)) {
+    if (!cat_ring_has_room(ring, item.length)) {
         return false;
     }
-    copy_in(ring, put, &item, sizeof item);
-    copy_in(ring, put + sizeof item, text, length);
-    if (newline) {
-        copy_in(ring, put + sizeof item + length, "\n", 1);
+    if (ring->size - place >= whole(item.length)) { /* it lies together */
+        char *to = ring->bytes + place;
+        memcpy(to, &item, sizeof item);
+        memcpy(to + sizeof item, text, length);
+        if (newline) {
+            to[sizeof item + length] = '\n';
+        }
+    } else {
+        copy_in(ring, put, &item, sizeof item);
+        copy_in(ring, put + sizeof item, text, length);
+        copy_in(ring, put + sizeof item + length, "\n", newline ? 1 : 0);
     }
     atomic_store(&ring->put, put + whole(item.length));
     return true;
@@ -45,8 +61,11 @@ bool cat_ring_put(cat_ring *ring, cat_ring_item item, const char *text, bool new
 
 bool cat_ring_first(cat_ring *ring, cat_ring_item *item) {
     size_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
-    if (cat_ring_used(ring) == 0) {
-        return false;
+    if (ring->seen_put == taken) {
+        ring->seen_put = atomic_load(&ring->put);
+        if (ring->seen_put == taken) {
+            return false;
+        }
     }
     copy_out(ring, taken, item, sizeof *item);
     return true;

@@ -18,11 +18,20 @@ typedef struct {
     int64_t position; /* of that source */
 } cat_ring_item;
 
+/* What a processor takes from another at a time, or more. What one thread changes is kept so far
+ * from what the other does, that they do not take it from each other at each item. */
+#define CAT_RING_APART 128
+
 typedef struct {
     char *bytes;
-    size_t size;          /* a power of two */
-    _Atomic size_t put;   /* bytes that were ever put */
+    size_t size; /* a power of two */
+    char apart_1[CAT_RING_APART];
+    _Atomic size_t put; /* bytes that were ever put */
+    size_t seen_taken;  /* of who puts: `taken`, when it looked last */
+    char apart_2[CAT_RING_APART];
     _Atomic size_t taken; /* bytes that were ever taken */
+    size_t seen_put;      /* of who takes: `put`, when it looked last */
+    char apart_3[CAT_RING_APART];
 } cat_ring;
 
 /* Bytes that are in it. What is put, and this look, are in one order with all other atomics: who
@@ -35,6 +44,10 @@ static inline size_t cat_ring_used(cat_ring *ring) {
 /* How many bytes an item may have at the most, now. 0: there is room for none, or for an empty one
  * at the most. */
 size_t cat_ring_room(cat_ring *ring);
+
+/* Whether an item of so many bytes may be put: for who puts, and looks no further than it has to.
+ */
+bool cat_ring_has_room(cat_ring *ring, size_t length);
 
 /* Puts an item in whose bytes are `text` and, with `newline`, a newline. False: there is no room.
  */

@@ -11,6 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Bytes with which a sleeping thread is woken: that costs more than to write a piece. */
+#define WAKE_AT 262144
+
 /* How long a fault of the disk is left alone before the same is tried again, nanoseconds. */
 #define RETRY_AFTER INT64_C(1000000000)
 
@@ -36,7 +39,7 @@ cat_job *cat_job_list_take(cat_job_list *list) {
 
 void cat_spool_thread_wake(cat_spool_thread *t, bool for_job) {
     int sleeping = atomic_load(&t->sleeping);
-    if (sleeping == 0 || (sleeping == 1 && !for_job && cat_ring_used(&t->ring) < CAT_SPOOL_PIECE)) {
+    if (sleeping == 0 || (sleeping == 1 && !for_job && cat_ring_used(&t->ring) < WAKE_AT)) {
         return;
     }
     pthread_mutex_lock(&t->mutex);
@@ -212,7 +215,7 @@ static bool has_work(cat_spool_thread *t) {
     bool is_taken = !t->retry_at && !atomic_load(&t->is_broken);
     size_t used = is_taken ? cat_ring_used(&t->ring) : 0;
     return t->jobs.first || t->sums.first ||
-           (used > 0 && (used >= CAT_SPOOL_PIECE || !t->uncommitted_since)) ||
+           (used > 0 && (used >= WAKE_AT || !t->uncommitted_since)) ||
            next_due(t) <= cat_monotonic();
 }
 

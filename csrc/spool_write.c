@@ -39,7 +39,7 @@ static bool has_room(cat_spool *spool, size_t length) {
         spool->rolls_back = !put_mark(spool, CAT_ITEM_ROLLBACK);
     }
     bool is_full = !spool->in_call && atomic_load(&spool->thread.full) != CAT_NOT_FULL;
-    if (spool->rolls_back || is_full || cat_ring_room(&spool->thread.ring) < length + AROUND) {
+    if (spool->rolls_back || is_full || !cat_ring_has_room(&spool->thread.ring, length + AROUND)) {
         return no_room(spool);
     }
     return true;
