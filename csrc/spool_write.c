@@ -187,9 +187,16 @@ static int spool_write(lua_State *L) {
     return put_line(L, spool, text, length);
 }
 
+/* How many bytes a line has without the break that ends it, if one does. */
+static size_t without_break(const char *text, size_t length) {
+    length -= length > 0 && text[length - 1] == '\n';
+    length -= length > 0 && text[length - 1] == '\r';
+    return length;
+}
+
 /*** Writes a line, once it was found to be a JSON object.
  * @function spool:write_line
- * @tparam string text without a newline
+ * @tparam string text with or without a line break at its end
  * @tparam ?integer source as of `spool:source`
  * @tparam ?integer position
  * @treturn[1] boolean true; false: there is no room now, and nothing was taken
@@ -203,6 +210,7 @@ static int spool_write_line(lua_State *L) {
         return 2;
     }
     const char *text = luaL_checklstring(L, 2, &length);
+    length = without_break(text, length);
     if ((int64_t)length > spool->record_bytes) {
         return too_long(L, spool, length);
     }

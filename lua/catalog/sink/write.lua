@@ -236,14 +236,7 @@ function Sink:write(record, source, position) return write(self, record, source,
 -- @treturn[2] table error: of kind `limit` with code `full`
 function Sink:offer(record, source, position) return write(self, record, source, position, false) end
 
---- Writes a record that is JSON already: checked, and not decoded.
--- @tparam string text one JSON object on one line, with or without its newline
--- @tparam ?string source
--- @tparam ?integer position
--- @treturn[1] boolean true, as `write`
--- @treturn[2] nil
--- @treturn[2] table error
-function Sink:write_line(text, name, position)
+local function write_line(self, text, name, position)
   local unusable = self:unusable()
   if unusable then return nil, unusable end
   check_text(text, "write_line")
@@ -254,11 +247,27 @@ function Sink:write_line(text, name, position)
     return true, REPEATED
   end
   local deadline = deadline_of(self, true)
-  local line = without_end(text)
-  local ok, failed = write_one(self, "write_line", line, source, position, deadline)
+  local ok, failed = write_one(self, "write_line", text, source, position, deadline)
   if ok then return taken(self, source, position, #text) end
   if failed.kind ~= "data" then return nil, failed end
+  local line = without_end(text)
   return reject_whole(self, rejected.of_text(line, failed.message), text, failed, source, position, deadline)
+end
+
+--- Writes a record that is JSON already: checked, and not decoded.
+-- @tparam string text one JSON object on one line, with or without its newline
+-- @tparam ?string source
+-- @tparam ?integer position
+-- @treturn[1] boolean true, as `write`
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Sink:write_line(text, name, position)
+  -- most lines are good, and there is room: the core says so, or nothing was done
+  if name == nil and position == nil and not self.busy and type(text) == "string" and self.core:write_line(text) then
+    after(self, #text)
+    return true
+  end
+  return write_line(self, text, name, position)
 end
 
 -- --- many lines ---
