@@ -2,6 +2,7 @@
  * @module catalog.core.spool */
 #include "failure.h"
 #include "handle.h"
+#include "json_encode.h"
 #include "lines.h"
 #include "spool.h"
 
@@ -139,25 +140,29 @@ static int beyond_limit(lua_State *L, const cat_spool *spool) {
     return 2;
 }
 
-/* Puts a line as a call of its own. */
-static int put_line(lua_State *L, cat_spool *spool, const char *text, size_t length) {
-    cat_ring_item item = call_of(L, spool, 3);
+/* Puts a line as the call that `item` ends. False: there is no room. */
+static bool put_line(cat_spool *spool, cat_ring_item item, const char *text, size_t length) {
     int64_t bytes = (int64_t)length + 1;
-    if (is_beyond_limit(spool, length + 1)) {
-        return beyond_limit(L, spool);
-    }
     if (!has_room(spool, length + 1) || !make_place(spool, bytes)) {
-        return push_flag(L, false);
+        return false;
     }
     item.kind = CAT_ITEM_LINES;
     item.length = (uint32_t)length;
     item.records = 1;
     if (!put(spool, item, text, true)) {
-        return push_flag(L, false);
+        return false;
     }
     count(spool, bytes);
     end_call(spool, &item);
-    return push_flag(L, true);
+    return true;
+}
+
+/* Puts a line as a call of its own, whose source and position are at 3 and 4. */
+static int put_call(lua_State *L, cat_spool *spool, const char *text, size_t length) {
+    if (is_beyond_limit(spool, length + 1)) {
+        return beyond_limit(L, spool);
+    }
+    return push_flag(L, put_line(spool, call_of(L, spool, 3), text, length));
 }
 
 static int too_long(lua_State *L, const cat_spool *spool, size_t length) {
@@ -184,7 +189,31 @@ static int spool_write(lua_State *L) {
     if ((int64_t)length > spool->record_bytes) {
         return too_long(L, spool, length);
     }
-    return put_line(L, spool, text, length);
+    return put_call(L, spool, text, length);
+}
+
+/*** Writes a record that needs no source, if that can be done at once.
+ * @function spool:write_record
+ * @tparam table record
+ * @treturn ?integer how many bytes it has; false or nil: nothing was taken, and `write` says why */
+static int spool_write_record(lua_State *L) {
+    size_t length;
+    cat_spool *spool = cat_spool_usable(L);
+    if (!spool) {
+        return 2;
+    }
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const char *text = cat_json_text(L, 2, NULL, &length);
+    if (!text) {
+        return 2;
+    }
+    bool is_record = *text == '{' && (int64_t)length <= spool->record_bytes &&
+                     !is_beyond_limit(spool, length + 1);
+    if (!is_record || !put_line(spool, call_of(L, spool, 3), text, length)) {
+        return push_flag(L, false);
+    }
+    lua_pushinteger(L, (lua_Integer)length);
+    return 1;
 }
 
 /* How many bytes a line has without the break that ends it, if one does. */
@@ -218,7 +247,7 @@ static int spool_write_line(lua_State *L) {
     if (fault) {
         return cat_failure(L, "data", "the line is no record: %s", fault);
     }
-    return put_line(L, spool, text, length);
+    return put_call(L, spool, text, length);
 }
 
 /* --- many lines --- */
@@ -430,6 +459,7 @@ static int spool_seal(lua_State *L) {
 }
 
 const luaL_Reg cat_spool_writing[] = {{"write", spool_write},
+                                      {"write_record", spool_write_record},
                                       {"write_line", spool_write_line},
                                       {"write_lines", spool_write_lines},
                                       {"reject", spool_reject},
