@@ -43,6 +43,9 @@ local origin = [[
       add_header x-request-id $request_id always;
       return 201 '%s';
     }
+    location /data/foundation/catalog/batches/ {
+      return 200 '{"5d01230fc78a4e4f8c0c6b387b4b8d1c":{"status":"success","metrics":{"failedRecordCount":0}}}';
+    }
   }
 ]]
 

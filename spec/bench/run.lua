@@ -1,7 +1,7 @@
 --- What is measured: the module against bare libcurl and against lua-cjson.
 --
 --     lua5.4 spec/bench/run.lua [--quick] [instructions] [sequential] [loops] [encode] [memory] [uploads]
---       [lateness] [suspended] [startup] [spooling]
+--       [lateness] [suspended] [startup] [spooling] [spooled]
 --
 -- Two sides take turns in short blocks within one process, because a machine's speed changes from one second to
 -- the next; each figure of the clocks is the median over the pairs of blocks. Instructions are counted in processes of
@@ -18,6 +18,7 @@ local lateness = require "spec.bench.lateness"
 local nginx = require "spec.bench.nginx"
 local profiles = require "spec.bench.profiles"
 local rates = require "spec.bench.rates"
+local sink_ends = require "spec.bench.sink_ends"
 local sink_rates = require "spec.bench.sink_rates"
 local startup = require "spec.bench.startup"
 local suspended = require "spec.bench.suspended"
@@ -124,7 +125,7 @@ end
 local measurements = {
   instructions = instructions.run, sequential = rates.sequential, loops = rates.loops, uploads = uploads.run,
   lateness = lateness.run, suspended = suspended.run, startup = startup.run,
-  spooling = sink_rates.run,
+  spooling = sink_rates.run, spooled = sink_ends.run,
 }
 
 local function same(a, b)
@@ -201,7 +202,7 @@ end
 
 local order = {
   "instructions", "sequential", "loops", "encode", "memory", "uploads", "lateness", "suspended", "startup",
-  "spooling",
+  "spooling", "spooled",
 }
 
 local function interpreter()
