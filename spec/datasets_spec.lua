@@ -1,5 +1,6 @@
 -- Data sets: found, made, changed, and named wherever an id is.
 local catalog = require "catalog"
+local core = require "catalog.core"
 local emulator = require "catalog.emulator"
 local raw = require "support.raw"
 local service = require "support.service"
@@ -201,6 +202,18 @@ describe("a data set in the place of an id", function()
         assert.is_nil(last.failure)
         assert.same({}, client:dataset("d2"):last_batches())
       end)
+    end)
+  end)
+
+  it("is looked up anew once its id was refused", function()
+    service.run({}, function(_, client)
+      local first = assert(client:create_dataset { name = "A" })
+      assert(client:create_batch { dataset = { name = "A" } })
+      assert(client:send { method = "DELETE", path = "/data/foundation/catalog/dataSets/" .. first.id, read = core.json.decode })
+      local second = assert(client:create_dataset { name = "A" })
+      assert.equal(400, select(2, client:create_batch { dataset = { name = "A" } }).status)
+      local batch = assert(client:create_batch { dataset = { name = "A" } })
+      assert.equal(second.id, assert(batch:get()).relatedObjects[1].id)
     end)
   end)
 

@@ -5,6 +5,11 @@ local batch = require "catalog.batch.batch"
 local creation = require "catalog.batch.creation"
 local options = require "catalog.base.options"
 
+local function create(client, checked)
+  if checked.once then return require("catalog.batch.once").create(client, checked) end
+  return creation.send(client, checked)
+end
+
 --- Creates a batch. A creation goes on a connection that was just used (for less than two seconds it was idle) or on a
 -- new one, and by way of a proxy of plain http on a new one always: who closes connections on the way does not tell.
 -- @function catalog.client:create_batch
@@ -21,13 +26,13 @@ local options = require "catalog.base.options"
 -- @usage local batch = assert(client:create_batch { dataset = "5c8c3c555033b814b69f947f" })
 function Client:create_batch(given)
   local checked = creation.check(given, 3)
-  if type(checked.dataset) == "table" then
-    local named, err = self:with_dataset_id(checked)
-    if not named then return nil, err end
-    checked = named
-  end
-  if checked.once then return require("catalog.batch.once").create(self, checked) end
-  return creation.send(self, checked)
+  if type(checked.dataset) ~= "table" then return create(self, checked) end
+  local named, err = self:with_dataset_id(checked)
+  if not named then return nil, err end
+  local created, failed = create(self, named)
+  -- there may be another of this name by now
+  if not created and failed.kind == "http" and failed.status < 500 then self.dataset_names = nil end
+  return created, failed
 end
 
 --- Attaches to an existing batch, without a call.
