@@ -164,6 +164,18 @@ describe("a download", function()
     end)
   end)
 
+  it("is made by one at a time", function()
+    shell.with_directory(function(directory)
+      local first <close> = one_file("a", 6, part("abc", "0-2/6"), { hang = true })
+      local busy <close> = program.start(first.url, "spec/scripts/downloads.lua " .. directory)
+      assert.equal("3", busy:line())
+      local second <close> = one_file("a", 6, part("abcdef", "0-5/6"))
+      local report, err = service.client(second.url):batch("b"):download { to = directory }
+      assert.same({ nil, "config" }, { report, err.kind })
+      assert.matches("another process has it", err.message, 1, true)
+    end)
+  end)
+
   it("asks for what is missing only, and takes pieces that are shorter than asked for", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/a.f-1.part", "abc")

@@ -18,10 +18,13 @@ local function key_of(file) return ("%s\0%s"):format(file.id or "", file.name) e
 -- The name of that file.
 local function name_of_done(id) return ".catalog-" .. core.url.encode(id) end
 
+-- Opens it. Who has it is the only one that downloads this batch into this directory.
 local function open_done(directory, id)
-  local self = setmetatable({ path = directory .. "/" .. name_of_done(id), known = {} }, Done)
-  local log <close> = io.open(self.path, "rb")
-  for line in log and log:lines() or function() end do
+  local path = directory .. "/" .. name_of_done(id)
+  local log, text = core.journal.open(path)
+  if not log then return nil, text end
+  local self = setmetatable({ path = path, log = log, known = {}, is_empty = text == "" }, Done)
+  for line in text:gmatch "[^\n]+" do
     local entry = core.json.decode(line)
     if type(entry) == "table" and type(entry.name) == "string" then self.known[key_of(entry)] = entry.bytes end
   end
@@ -30,12 +33,16 @@ end
 
 -- Notes a file that is whole, before it gets its name.
 function Done:note(file, bytes)
-  local log, why = io.open(self.path, "ab")
-  local line = log and core.json.encode { name = file.name, id = file.id, bytes = bytes }
-  local ok = line and log:write(line, "\n")
-  if log then ok = log:close() and ok end
-  if not ok then return failure("data", "cannot write %s: %s", self.path, why or "it is not taken") end
-  return true
+  local line, unfit = core.json.encode { name = file.name, id = file.id, bytes = bytes }
+  if not line then return nil, unfit end
+  self.is_empty = false
+  return self.log:append(line .. "\n", false)
+end
+
+-- One in which nothing is noted is of no use.
+function Done:__close()
+  if self.is_empty then os.remove(self.path) end
+  self.log:close()
 end
 
 -- The length of a file on the disk; nil: there is none.
@@ -169,11 +176,13 @@ function batch.methods:download(given)
   run.total, run.files_total = total, #list
   local ok, err = core.fs.mkdir(run.to)
   if not ok then return nil, err end
-  run.done = open_done(run.to, self.id)
+  local done <close>, unusable = open_done(run.to, self.id)
+  if not done then return nil, unusable end
+  run.done = done
   local got, failed = tasks.map(list, function(file) return get(file, run) end,
     { parallel = checked.parallel or kind.client.parallel })
   if not got then return nil, failed end
-  os.remove(run.done.path)
+  done.is_empty = true -- all is there: what was noted is of no use any more
   local bytes = 0
   for _, file in ipairs(got) do bytes = bytes + file.bytes end
   return { files = got, bytes = bytes }
