@@ -1,0 +1,49 @@
+--- A process of its own: a loop with a timer of one millisecond, which is idle, or in which a sink writes, syncs and
+-- uploads all the time. Prints by how many seconds the timer was late: the 999th of a thousand, the most; and how often
+-- it rang.
+-- Arguments: the loop, `ours` or `idle`, the base URL, the spool, how many seconds, how many bytes a second, a line.
+local core = require "catalog.core"
+local hosts = require "spec.bench.hosts"
+local sinks = require "spec.bench.sinks"
+
+local name, side, base_url, spool = arg[1], arg[2], arg[3], arg[4]
+local seconds, rate, line = tonumber(arg[5]), tonumber(arg[6]), arg[7]
+local host = hosts[name]
+
+local clock <const> = core.system.monotonic
+
+-- Batches of so many bytes, so that there is always one under way.
+local BATCH <const>, FILE <const>, SYNC_SECONDS <const> = 25000000, 5000000, 0.05
+
+local lates, until_when = {}, nil
+
+local function heard(late)
+  if clock() >= until_when then return true end
+  lates[#lates + 1] = late
+end
+
+local function write_all(sink)
+  local piece, began, written = (line .. "\n"):rep(10), clock(), 0
+  while clock() < until_when do
+    local due = (clock() - began) * rate
+    while written < due do
+      assert(sink:write_lines(piece))
+      written = written + #piece
+    end
+    assert(sink:poll(0.001))
+  end
+end
+
+host.run(function()
+  local sink = side == "ours" and sinks.open(spool, {
+    sync_seconds = SYNC_SECONDS, file_bytes = FILE, roll = { bytes = BATCH },
+  }, base_url, require("catalog.loop." .. name))
+  until_when = clock() + seconds
+  host.tick(heard)
+  if not sink then return end
+  write_all(sink)
+  assert(sink:metrics().batches.success > 0, "nothing was sent")
+  assert(sink:close())
+end)
+table.sort(lates)
+print(lates[math.ceil(#lates * 0.999)], lates[#lates], #lates)
