@@ -225,7 +225,8 @@ static const char *fault(const exchange *one, CURLcode code) {
         return curl_easy_strerror(code);
     }
     curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
-    return status == 201 && one->length > 0 ? NULL : "the answer is not a 201 with a body";
+    bool good = (status == 200 || status == 201) && one->length > 0;
+    return good ? NULL : "the answer is neither a 200 nor a 201 with a body";
 }
 
 /* target:sequential(count): one after another. */

@@ -54,7 +54,7 @@ function sink_ends.run(bench)
   })
   local found = bench.map(turns, function(turn) return turn.ours.wall / turn.theirs.wall end)
   local ratio = bench.median(found)
-  bench.row(("%.1f GB from lines to COMPLETE: time, to cat, sync, curl -T"):format(once * times / 1e9), "<= 1.2",
+  bench.row(("%.1f GB of lines to COMPLETE: time, to cat, sync, curl"):format(once * times / 1e9), "<= 1.2",
     ("%.2f"):format(ratio), ratio <= 1.2)
   bench.note("quartiles %.2f and %.2f of %d pairs; %.2f seconds, the others %.2f", bench.quantile(found, 0.25),
     bench.quantile(found, 0.75), #found, bench.median_of(turns, function(turn) return turn.ours.wall end),

@@ -44,7 +44,7 @@ local function memory(bench, directory)
   local path, lines = directory .. "/memory", sinks.lines(64 * MB)
   local bytes = fill(path, lines, bytes_for(path, bench.size.waiting_bytes))
   local grown, batches = sinker(bench, "memory", bench.server.url, path, lines[1])
-  bench.row(("memory while %.1f GB in the spool are sent, to an idle client"):format(bytes / 1e9), "<= 24 MiB",
+  bench.row(("memory while %.1f GB in a spool are sent, to idle"):format(bytes / 1e9), "<= 24 MiB",
     ("%+.1f MiB"):format(grown / MIB), grown <= 24 * MIB)
   bench.note("the most there ever was; %d batches", batches)
   core.fs.remove(path)
@@ -63,7 +63,7 @@ local function restart(bench, directory)
   local options = core.json.encode(SMALL)
   for i = 1, bench.size.restarts do times[i] = sinker(bench, "restart", "", path, options) end
   local median = bench.median(times)
-  bench.row(("a start with %d segments in the spool: a record is taken"):format(bench.size.segments), "<= 0.5 s",
+  bench.row(("a start with %d segments in the spool"):format(bench.size.segments), "<= 0.5 s",
     ("%.3f s"):format(median), median <= 0.5)
   bench.note("from %.3f to %.3f of %d starts", bench.quantile(times, 0), bench.quantile(times, 1), #times)
 end

@@ -2,6 +2,7 @@
 #include "bench.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -67,6 +68,34 @@ static int tools_descriptors(lua_State *L) {
     setrlimit(RLIMIT_NOFILE, &limit);
     lua_pushinteger(L, (lua_Integer)limit.rlim_cur);
     return 1;
+}
+
+/* Files. */
+
+/* bare.create(path): the descriptor of a new file. */
+static int tools_create(lua_State *L) {
+    int file = open(luaL_checkstring(L, 1), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) {
+        return luaL_error(L, "the file cannot be made");
+    }
+    lua_pushinteger(L, file);
+    return 1;
+}
+
+/* bare.append(descriptor, text): it is on the disk when this returns. */
+static int tools_append(lua_State *L) {
+    size_t length;
+    int file = (int)luaL_checkinteger(L, 1);
+    const char *text = luaL_checklstring(L, 2, &length);
+    while (length > 0) {
+        ssize_t count = write(file, text, length);
+        if (count < 0) {
+            return luaL_error(L, "the file cannot be written");
+        }
+        text += count;
+        length -= (size_t)count;
+    }
+    return fdatasync(file) == 0 ? 0 : luaL_error(L, "the file cannot be synced");
 }
 
 /* Ports. */
@@ -357,6 +386,8 @@ void bench_tools_open(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"port", recorder_port}, {"stop", recorder_stop}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"now", tools_now},
+                                         {"create", tools_create},
+                                         {"append", tools_append},
                                          {"ports", tools_ports},
                                          {"await_port", tools_await_port},
                                          {"spawn", tools_spawn},
