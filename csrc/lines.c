@@ -16,6 +16,8 @@
  * NULL, for it is to stay in a register. */
 typedef struct {
     const unsigned char *end;
+    const unsigned char *base;                /* of 64 bytes that were looked at */
+    uint64_t marks;                           /* a bit for each of these that is not plain */
     const char *fault;                        /* NULL: none was found */
     size_t depth;                             /* objects and arrays that are open */
     unsigned char closing;                    /* what ends the innermost of them */
@@ -94,10 +96,26 @@ static const unsigned char *skip_rest_of_string(scanner *s, const unsigned char 
     return at ? at + 1 : NULL;
 }
 
+/* Goes over what is plain. The next bytes are looked at 64 at once, for several strings: where one
+ * ends is found without waiting for the bytes to be loaded. */
+static inline const unsigned char *skip_plain(scanner *s, const unsigned char *at) {
+#if CAT_HAS_PLAIN_MARKS_64
+    size_t offset = (size_t)(at - s->base);
+    uint64_t marks = offset < 64 ? s->marks >> offset : 0;
+    if (!marks && s->end - at >= 64) {
+        s->base = at;
+        marks = s->marks = cat_plain_marks_64(at);
+    }
+    if (marks) {
+        return at + __builtin_ctzll(marks);
+    }
+#endif
+    return at + cat_plain_run(at, (size_t)(s->end - at));
+}
+
 /* From the quote on. */
 static inline const unsigned char *skip_string(scanner *s, const unsigned char *at) {
-    at++;
-    at += cat_plain_run(at, (size_t)(s->end - at));
+    at = skip_plain(s, at + 1);
     return *at == '"' ? at + 1 : skip_rest_of_string(s, at);
 }
 
@@ -248,6 +266,8 @@ const char *cat_line_fault(const char *text, size_t length) {
     static const char mark[] = "\xef\xbb\xbf";
     scanner s;
     s.end = (const unsigned char *)text + length;
+    s.base = s.end; /* of none: nothing behind it is looked at */
+    s.marks = 0;
     s.fault = NULL;
     s.depth = 0;
     s.closing = 0;

@@ -22,17 +22,34 @@ static inline uint64_t cat_plain_marks(uint64_t word) {
            CAT_EACH(0x80);
 }
 
+#if defined(__SSE2__)
+/* A bit for each of sixteen bytes that is not plain, the lowest for the first. */
+static inline unsigned int cat_plain_marks_16(const unsigned char *s) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)s);
+    __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                 _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+    /* the bytes have signs here: what is not ASCII is less than a blank, too */
+    marks = _mm_or_si128(marks, _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)));
+    return (unsigned int)_mm_movemask_epi8(marks);
+}
+
+#define CAT_HAS_PLAIN_MARKS_64 1
+
+/* The same of sixty-four. */
+static inline uint64_t cat_plain_marks_64(const unsigned char *s) {
+    return (uint64_t)cat_plain_marks_16(s) | (uint64_t)cat_plain_marks_16(s + 16) << 16 |
+           (uint64_t)cat_plain_marks_16(s + 32) << 32 | (uint64_t)cat_plain_marks_16(s + 48) << 48;
+}
+#else
+#define CAT_HAS_PLAIN_MARKS_64 0
+#endif
+
 /* How many bytes from `s` on are plain: ASCII, no control character, quote or backslash. */
 static inline size_t cat_plain_run(const unsigned char *s, size_t length) {
     size_t at = 0;
 #if defined(__SSE2__)
     for (; at + 16 <= length; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(s + at));
-        __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
-                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-        /* the bytes have signs here: what is not ASCII is less than a blank, too */
-        ends = _mm_or_si128(ends, _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)));
-        unsigned int marks = (unsigned int)_mm_movemask_epi8(ends);
+        unsigned int marks = cat_plain_marks_16(s + at);
         if (marks) {
             return at + (size_t)__builtin_ctz(marks);
         }
