@@ -189,7 +189,8 @@ static inline const unsigned char *enter(scanner *s, const unsigned char *at) {
         return NULL;
     }
     uint64_t *word = &s->arrays[s->depth / WORD_BITS], bit = UINT64_C(1) << s->depth % WORD_BITS;
-    *word = s->closing == ']' ? *word | bit : *word & ~bit;
+    uint64_t before = s->depth % WORD_BITS == 0 ? 0 : *word;
+    *word = s->closing == ']' ? before | bit : before & ~bit;
     s->depth++;
     s->closing = *at == '[' ? ']' : '}';
     return skip_blanks(at + 1);
@@ -262,15 +263,19 @@ static const unsigned char *skip_object(scanner *s, const unsigned char *at) {
     return at;
 }
 
-const char *cat_line_fault(const char *text, size_t length) {
-    static const char mark[] = "\xef\xbb\xbf";
+static scanner scanner_to(const unsigned char *end) {
     scanner s;
-    s.end = (const unsigned char *)text + length;
-    s.base = s.end; /* of none: nothing behind it is looked at */
+    s.end = s.base = end; /* no marks are of use behind the end */
     s.marks = 0;
     s.fault = NULL;
     s.depth = 0;
     s.closing = 0;
+    return s;
+}
+
+const char *cat_line_fault(const char *text, size_t length) {
+    static const char mark[] = "\xef\xbb\xbf";
+    scanner s = scanner_to((const unsigned char *)text + length);
     if (length >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0) {
         return "it begins with a byte-order mark";
     }
@@ -287,4 +292,13 @@ const char *cat_line_fault(const char *text, size_t length) {
         stop(&s, at, "something follows the object on its line");
     }
     return s.fault;
+}
+
+const char *cat_line_end(const char *text, const char *end) {
+    scanner s = scanner_to((const unsigned char *)end);
+    const unsigned char *at = skip_blanks((const unsigned char *)text);
+    at = *at == '{' ? skip_object(&s, at) : NULL;
+    at = at ? skip_blanks(at) : NULL;
+    return at && at < s.end && *at == '
+' ? (const char *)at : NULL;
 }

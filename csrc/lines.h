@@ -11,4 +11,9 @@
  * behind the text is there to be read, and a 0 or a line break. */
 const char *cat_line_fault(const char *text, size_t length);
 
+/* The newline that ends the first line of a text, if that line is good and ends so: it is found
+ * while the line is checked. NULL: the line is to be looked at by itself. The byte behind the text
+ * is as above. */
+const char *cat_line_end(const char *text, const char *end);
+
 #endif

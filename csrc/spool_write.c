@@ -320,6 +320,18 @@ static const char *fault_of(const cat_spool *spool, const line *one) {
     return cat_line_fault(one->begin, one->length);
 }
 
+/* The first line of a text, and why it is no record; NULL: it is one, or empty. */
+static line next_line(const cat_spool *spool, const char *at, const char *end, const char **fault) {
+    const char *newline = cat_line_end(at, end);
+    if (newline && newline - at <= spool->record_bytes) {
+        *fault = NULL;
+        return (line){at, newline + 1, (size_t)(newline - at), true};
+    }
+    line found = line_at(at, end);
+    *fault = found.length > 0 ? fault_of(spool, &found) : NULL;
+    return found;
+}
+
 /* Takes lines from `*at` on. Gives NULL when all were taken; or why not, and moves `*at` to the
  * line that was not, and `*behind` to the next. */
 static const char *take_lines(cat_spool *spool, const char **at, const char *end,
@@ -327,9 +339,8 @@ static const char *take_lines(cat_spool *spool, const char **at, const char *end
     run lines = {NULL, 0, 0};
     const char *fault = NULL;
     while (*at < end && !fault) {
-        line one = line_at(*at, end);
+        line one = next_line(spool, *at, end, &fault);
         *behind = one.next;
-        fault = one.length > 0 ? fault_of(spool, &one) : NULL;
         if (!fault && one.length > 0) {
             /* of a run, what it is put with, and of this line as well */
             fault = has_room(spool, lines.length + one.length + 1 + AROUND) &&
