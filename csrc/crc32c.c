@@ -83,18 +83,20 @@ static uint64_t eight_at(const unsigned char *bytes) {
 __attribute__((target("sse4.2"))) static uint64_t add_three(uint64_t first,
                                                             const unsigned char *bytes) {
     uint64_t second = 0, third = 0;
+    static const size_t SECOND = STRETCH, THIRD = (size_t)2 * STRETCH;
     for (const unsigned char *end = bytes + STRETCH; bytes < end; bytes += 8) {
         first = __builtin_ia32_crc32di(first, eight_at(bytes));
-        second = __builtin_ia32_crc32di(second, eight_at(bytes + STRETCH));
-        third = __builtin_ia32_crc32di(third, eight_at(bytes + 2 * STRETCH));
+        second = __builtin_ia32_crc32di(second, eight_at(bytes + SECOND));
+        third = __builtin_ia32_crc32di(third, eight_at(bytes + THIRD));
     }
     return pass(pass(first) ^ second) ^ third;
 }
 
 __attribute__((target("sse4.2"))) static uint32_t
 add_by_instruction(uint32_t sum, const unsigned char *bytes, size_t length) {
+    static const size_t THREE = (size_t)3 * STRETCH;
     uint64_t wide = sum;
-    for (; length >= 3 * STRETCH; bytes += 3 * STRETCH, length -= 3 * STRETCH) {
+    for (; length >= THREE; bytes += THREE, length -= THREE) {
         wide = add_three(wide, bytes);
     }
     for (; length >= 8; bytes += 8, length -= 8) {

@@ -299,6 +299,5 @@ const char *cat_line_end(const char *text, const char *end) {
     const unsigned char *at = skip_blanks((const unsigned char *)text);
     at = *at == '{' ? skip_object(&s, at) : NULL;
     at = at ? skip_blanks(at) : NULL;
-    return at && at < s.end && *at == '
-' ? (const char *)at : NULL;
+    return at && at < s.end && *at == '\n' ? (const char *)at : NULL;
 }

@@ -109,13 +109,31 @@ static bool open_one(cat_spool_log *log, int directory, int i, bool writable) {
     return true;
 }
 
-bool cat_spool_log_open(cat_spool_log *log, int directory, bool writable) {
+/* Puts the names of files that were made on the disk. When that fails a second try means nothing:
+ * they are made again the next time. */
+static bool sync_names(int directory, const bool *is_made) {
+    if (fsync(directory) == 0) {
+        return true;
+    }
+    int why = errno;
     for (int i = 0; i < 2; i++) {
+        if (is_made[i]) {
+            unlinkat(directory, NAMES[i], 0);
+        }
+    }
+    errno = why;
+    return false;
+}
+
+bool cat_spool_log_open(cat_spool_log *log, int directory, bool writable) {
+    bool is_made[2];
+    for (int i = 0; i < 2; i++) {
+        is_made[i] = writable && faccessat(directory, NAMES[i], F_OK, 0) != 0;
         if (!open_one(log, directory, i, writable)) {
             return false;
         }
     }
-    return !writable || fsync(directory) == 0;
+    return !writable || sync_names(directory, is_made);
 }
 
 /* --- reading --- */

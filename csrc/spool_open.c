@@ -230,6 +230,19 @@ static int read_journal(lua_State *L, cat_spool_thread *t, const char *path) {
 
 /* --- opening --- */
 
+/* Takes what was made away, since its names could not be synced, and a second try means nothing:
+ * it is made again the next time. What is in use stays. */
+static void unmake_directories(cat_spool_thread *t) {
+    int why = errno;
+    for (size_t i = 0; i < sizeof DIRECTORIES / sizeof *DIRECTORIES; i++) {
+        unlinkat(t->directory, DIRECTORIES[i], AT_REMOVEDIR);
+    }
+    if (faccessat(t->directory, "journal.a", F_OK, 0) != 0) {
+        unlinkat(t->directory, "lock", 0);
+    }
+    errno = why;
+}
+
 static bool open_directories(cat_spool_thread *t) {
     for (size_t i = 0; i < sizeof DIRECTORIES / sizeof *DIRECTORIES; i++) {
         if (mkdirat(t->directory, DIRECTORIES[i], 0700) != 0 && errno != EEXIST) {
@@ -239,7 +252,14 @@ static bool open_directories(cat_spool_thread *t) {
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
     t->segments = openat(t->directory, "seg", flags);
     t->rejected_directory = openat(t->directory, "rejected", flags);
-    return t->segments >= 0 && t->rejected_directory >= 0 && fsync(t->directory) == 0;
+    if (t->segments < 0 || t->rejected_directory < 0) {
+        return false;
+    }
+    if (fsync(t->directory) != 0) {
+        unmake_directories(t);
+        return false;
+    }
+    return true;
 }
 
 /* What the journal says by now: the whole of it, as the beginning of a file. */

@@ -141,7 +141,7 @@ end
 
 function READ.unlink(self, path)
   self.now[path] = nil
-  self:rename({ apply = function() self.names[path] = nil end }, path)
+  self:rename({ apply = function() self.names[path], self.directories[path] = nil, nil end }, path)
 end
 
 function READ.rename(self, path, other)
@@ -151,7 +151,7 @@ function READ.rename(self, path, other)
 end
 
 function READ.mkdir(self, path)
-  self:rename({ apply = function() self.directories[#self.directories + 1] = path end }, path)
+  self:rename({ apply = function() self.directories[path] = true end }, path)
 end
 
 -- --- what there was before, and is after ---
@@ -166,7 +166,7 @@ function power.of(directory, hopeless)
     names = {}, now = {}, files = {}, directories = {}, pending = {}, hopeless = hopeless,
   }, Power)
   for path in shell.run(("cd %s && find . -mindepth 1 -type d"):format(shell.quote(directory))):gmatch "%./([^\n]+)" do
-    self.directories[#self.directories + 1] = path
+    self.directories[path] = true
   end
   for path in shell.run(("cd %s && find . -type f"):format(shell.quote(directory))):gmatch "%./([^\n]+)" do
     local text = shell.read(directory .. "/" .. path)
@@ -214,22 +214,30 @@ function Power:lose()
   end
 end
 
---- Makes the directory that is there then.
+local function make_file(path, file)
+  local made <close> = assert(io.open(path, "wb"))
+  made:setvbuf "full"
+  for block, bytes in pairs(file.blocks) do
+    made:seek("set", block * BLOCK)
+    assert(made:write(bytes:sub(1, file.size - block * BLOCK)))
+  end
+  if file.size > 0 and not file.blocks[(file.size - 1) // BLOCK] then
+    made:seek("set", file.size - 1)
+    made:write "\0"
+  end
+end
+
+--- Makes the directory that is there then. What was in a directory that is not there is lost with it.
 function Power:make(directory)
   assert(core.fs.mkdir(directory))
-  table.sort(self.directories)
-  for _, path in ipairs(self.directories) do core.fs.mkdir(directory .. "/" .. path) end
+  local paths, is_there = {}, { [""] = true }
+  for path in pairs(self.directories) do paths[#paths + 1] = path end
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    is_there[path] = is_there[parent_of(path)] and core.fs.mkdir(directory .. "/" .. path) and true
+  end
   for path, file in pairs(self.names) do
-    local made <close> = assert(io.open(directory .. "/" .. path, "wb"))
-    made:setvbuf "full"
-    for block, bytes in pairs(file.blocks) do
-      made:seek("set", block * BLOCK)
-      assert(made:write(bytes:sub(1, file.size - block * BLOCK)))
-    end
-    if file.size > 0 and not file.blocks[(file.size - 1) // BLOCK] then
-      made:seek("set", file.size - 1)
-      made:write "\0"
-    end
+    if is_there[parent_of(path)] then make_file(directory .. "/" .. path, file) end
   end
 end
 

@@ -218,7 +218,7 @@ end
 
 local function write(self, record, name, position, waits)
   -- most records are good, and there is room: the core says so, or nothing was done
-  if name == nil and position == nil and not self.busy and type(record) == "table" then
+  if name == nil and position == nil and not self.busy and not self.checker and type(record) == "table" then
     local bytes = self.core:write_record(record)
     if bytes then
       after(self, bytes)
