@@ -102,6 +102,20 @@ static bool remove_strays(cat_spool_thread *t) {
     return true;
 }
 
+/* Puts the name of the file on the disk, which may be new. When that fails a second try means
+ * nothing: an empty one is made again the next time. */
+static bool sync_rejected(const cat_spool_thread *t, bool is_empty) {
+    if (fsync(t->rejected_directory) == 0) {
+        return true;
+    }
+    int why = errno;
+    if (is_empty) {
+        unlinkat(t->rejected_directory, "records.jsonl", 0);
+    }
+    errno = why;
+    return false;
+}
+
 static bool open_rejected(cat_spool_thread *t) {
     struct stat found;
     t->rejected = calloc(1, sizeof *t->rejected);
@@ -113,7 +127,7 @@ static bool open_rejected(cat_spool_thread *t) {
     rejected->descriptor = openat(t->rejected_directory, "records.jsonl",
                                   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (rejected->descriptor < 0 || fstat(rejected->descriptor, &found) != 0 ||
-        fsync(t->rejected_directory) != 0) { /* it may be new */
+        !sync_rejected(t, found.st_size == 0)) {
         return false;
     }
     const cat_setting *one = cat_settings_find(&t->settings, "rejected", strlen("rejected"));
