@@ -145,6 +145,8 @@ DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca
              lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh
 # Where a compiler finds libc's headers for 32 bits.
 BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
+# Hosts that exclude one another: they are unpacked, not installed.
+UNPACKED  := syslog-ng-core syslog-ng-mod-http rsyslog
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
              lua-ldoc $(BITS32)
 
@@ -152,6 +154,7 @@ deps:
 	@.ci/deps $(DEPS)
 deps-test:
 	@.ci/deps $(DEPS_TEST)
+	@.ci/unpack build/hosts $(UNPACKED)
 deps-dev:
 	@.ci/deps $(DEPS_DEV)
 

@@ -1,0 +1,109 @@
+-- Hosts of others deliver to `catalog serve` and to `catalog sink --confirm` by the configurations of examples/serve. They
+-- and ours are killed in the middle: everything arrives, some of it perhaps twice, as these hosts deliver at least once.
+local command = require "support.command"
+local daemons = require "support.daemons"
+local serving = require "support.serving"
+local shell = require "support.shell"
+local sinking = require "support.sinking"
+local socket = require "cqueues.socket"
+
+local EACH <const>, ROUNDS <const> = 300, 5
+
+local function free_port()
+  local listener = socket.listen("127.0.0.1", 0)
+  listener:listen()
+  local _, _, port = listener:localname()
+  listener:close()
+  return port
+end
+
+-- How many different records are in the spool and in batches.
+local function arrived(run)
+  local text = shell.run(("cat %s/seg/*.jsonl 2>/dev/null; find %s/data/files -type f -exec cat {} + 2>/dev/null"):format(
+    run.spool, run.directory))
+  local seen, count = {}, 0
+  for number in text:gmatch '{"n":(%d+)}\n' do
+    count, seen[number] = count + (seen[number] and 0 or 1), true
+  end
+  return count
+end
+
+-- Writes records, round by round, and lets something happen when a part of each has arrived.
+local function feed(run, happens)
+  local file <close> = assert(io.open(run.directory .. "/events.jsonl", "ab"))
+  for round = 1, ROUNDS do
+    file:write(sinking.numbers((round - 1) * EACH + 1, round * EACH))
+    file:flush()
+    run:wait_for(function() return arrived(run) > (round - 1) * EACH end)
+    if round < ROUNDS then happens(round) end
+  end
+  run:wait_for(function() return arrived(run) == ROUNDS * EACH end)
+end
+
+-- Everything is in batches that ended well, once what waits was sent.
+local function check(run)
+  local output, code = run:send()
+  assert.equal(0, code, output)
+  local seen = {}
+  for line in run:sent():gmatch "[^\n]+" do seen[line] = true end
+  for line in sinking.numbers(1, ROUNDS * EACH):gmatch "[^\n]+" do
+    assert(seen[line], line .. " is lost")
+    seen[line] = nil
+  end
+  assert.same({}, seen)
+end
+
+describe("syslog-ng, with http() to catalog serve,", function()
+  it("loses nothing when either is killed", function()
+    if not daemons.has "syslog-ng" then return pending "syslog-ng is not unpacked in build/hosts" end
+    sinking.run(function(run)
+      local where = "127.0.0.1:" .. free_port()
+      local function serve()
+        return serving.start(run.directory, "--roll-seconds 1 --listen " .. where, { url = run.server.url })
+      end
+      local server, host <close> = serve(), daemons.start("syslog-ng", run.directory, "examples/serve/syslog-ng.conf", {
+        ["/var/log/app"] = run.directory, ["127.0.0.1:8087"] = where, ["time-reopen(10)"] = "time-reopen(1)",
+      })
+      local _ <close> = setmetatable({}, { __close = function() server:__close() end })
+      feed(run, function(round)
+        if round % 2 == 0 then
+          host:kill()
+          host:run()
+        else
+          server:__close()
+          server = serve()
+        end
+      end)
+      host:kill()
+      server:stop()
+      check(run)
+    end)
+  end)
+end)
+
+describe("rsyslog, with omprog and catalog sink --confirm,", function()
+  it("loses nothing when either is killed", function()
+    if not daemons.has "rsyslog" then return pending "rsyslog is not unpacked in build/hosts" end
+    sinking.run(function(run)
+      local program = run.directory .. "/catalog"
+      shell.write(program, ("#!/bin/sh\nunset LD_LIBRARY_PATH\n%s exec env %s \"$@\" --roll-seconds 1\n"):format(
+        ("export %s;"):format(command.environment(run.server)), command.PROGRAM))
+      shell.run("chmod +x " .. program)
+      local host <close> = daemons.start("rsyslog", run.directory, "examples/serve/rsyslog.conf", {
+        ["/var/log/app"] = run.directory, ["/var/spool/rsyslog"] = run.directory, ["/usr/bin/catalog"] = program,
+        ["/var/spool/catalog/events"] = run.spool, ['resumeInterval="10"'] = 'resumeInterval="1"',
+      })
+      feed(run, function(round)
+        if round % 2 == 0 then
+          host:kill()
+          host:run()
+        else
+          shell.run("kill -9 " .. shell.read(run.spool .. "/lock"):match "%d+")
+        end
+      end)
+      host:kill()
+      run:wait_for(function() return select(2, run:send()) == 0 end) -- once its program has left
+      check(run)
+    end)
+  end)
+end)
