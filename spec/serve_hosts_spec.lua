@@ -7,7 +7,7 @@ local shell = require "support.shell"
 local sinking = require "support.sinking"
 local socket = require "cqueues.socket"
 
-local EACH <const>, ROUNDS <const> = 300, 5
+local EACH <const>, ROUNDS <const> = 300, 3
 
 local function free_port()
   local listener = socket.listen("127.0.0.1", 0)
@@ -29,11 +29,12 @@ local function arrived(run)
 end
 
 -- Writes records, round by round, and lets something happen when a part of each has arrived.
-local function feed(run, happens)
+local function feed(run, happens, first)
   local file <close> = assert(io.open(run.directory .. "/events.jsonl", "ab"))
   for round = 1, ROUNDS do
     file:write(sinking.numbers((round - 1) * EACH + 1, round * EACH))
     file:flush()
+    if round == 1 and first then first() end
     run:wait_for(function() return arrived(run) > (round - 1) * EACH end)
     if round < ROUNDS then happens(round) end
   end
@@ -86,20 +87,25 @@ describe("rsyslog, with omprog and catalog sink --confirm,", function()
     if not daemons.has "rsyslog" then return pending "rsyslog is not unpacked in build/hosts" end
     sinking.run(function(run)
       local program = run.directory .. "/catalog"
-      shell.write(program, ("#!/bin/sh\nunset LD_LIBRARY_PATH\n%s exec env %s \"$@\" --roll-seconds 1\n"):format(
-        ("export %s;"):format(command.environment(run.server)), command.PROGRAM))
+      shell.write(program, ("#!/bin/sh\nunset LD_LIBRARY_PATH\n[ ! -e %s/refuse ] || { : >%s/refused; exit 1; }\ncd %s"
+        .. "export %s; exec env %s \"$@\" --roll-seconds 1 2>>%s/said\n"):format(run.directory, run.directory,
+        shell.run "pwd", command.environment(run.server), command.PROGRAM, run.directory))
       shell.run("chmod +x " .. program)
+      shell.write(run.directory .. "/refuse", "")
       local host <close> = daemons.start("rsyslog", run.directory, "examples/serve/rsyslog.conf", {
         ["/var/log/app"] = run.directory, ["/var/spool/rsyslog"] = run.directory, ["/usr/bin/catalog"] = program,
         ["/var/spool/catalog/events"] = run.spool, ['resumeInterval="10"'] = 'resumeInterval="1"',
       })
+      local function kill_ours() shell.run("kill -9 " .. shell.read(run.spool .. "/lock"):match "%d+") end
       feed(run, function(round)
-        if round % 2 == 0 then
-          host:kill()
-          host:run()
-        else
-          shell.run("kill -9 " .. shell.read(run.spool .. "/lock"):match "%d+")
-        end
+        if round == 2 then host:kill() end
+        kill_ours()
+        if round == 2 then host:run() end
+      end, function() -- nobody takes anything at first
+        run:wait_for(function() return shell.read(run.directory .. "/refused") end)
+        host:kill()
+        os.remove(run.directory .. "/refuse")
+        host:run()
       end)
       host:kill()
       run:wait_for(function() return select(2, run:send()) == 0 end) -- once its program has left
