@@ -67,6 +67,32 @@ describe("catalog serve", function()
     end)
   end)
 
+  it("takes a request once that comes again while it is taken", function()
+    with_disk(function(server, set_disk)
+      local record = ('{"n":"%s"}\n'):format(("x"):rep(990))
+      local bytes, connections = post(record:rep(12000), "Catalog-Source: s\r\nCatalog-Position: 1\r\n"), {}
+      assert.equal(200, (server:post(RECORD)))
+      set_disk "hang"
+      send(connect(server.port), post(RECORD)) -- has the disk begin to hang
+      server:wait_for(function() return server:metric "catalog_sink_records_total" == 2 end)
+      for i = 1, 2 do -- it is more than waits for the disk
+        connections[i] = connect(server.port)
+        send(connections[i], bytes)
+      end
+      for _ = 1, 10 do assert.equal(200, (server:request("GET", "/health"))) end -- by now both wait
+      set_disk ""
+      local taken = 0
+      for _, connection in ipairs(connections) do
+        local status, text = read_answer(connection)
+        assert.equal(200, status, text)
+        taken = taken + tonumber(text:match '"accepted":(%d+)')
+        connection:close()
+      end
+      assert.equal(12000, taken)
+      assert.equal(12000, select(2, server:taken():gsub("xxx\"}", "")))
+    end)
+  end)
+
   it("takes one request after another on a connection, and those that are sent at once", function()
     serving.run("", function(server)
       local connection = connect(server.port)

@@ -34,6 +34,10 @@ function Sink:source(name)
   return known
 end
 
+local function is_repeated(source, position)
+  return source ~= nil and source.last ~= nil and position <= source.last
+end
+
 -- The source of a call. The third value: the call was taken before.
 local function source_of(self, name, position)
   if name == nil then
@@ -46,7 +50,7 @@ local function source_of(self, name, position)
   end
   local source, err = self:source(name)
   if not source then return nil, err end
-  return source, nil, source.last and position <= source.last
+  return source, nil, is_repeated(source, position)
 end
 
 local function check_text(text, call)
@@ -153,9 +157,15 @@ local function after(self, bytes)
   if self.unpoked >= POKE or self.calls[1] then self:go_on() end
 end
 
+local function repeated(self)
+  self.repeated = self.repeated + 1
+  return true, REPEATED
+end
+
 local function reject_whole(self, line, record, err, source, position, deadline)
   local call <close>, busy = begin(self, deadline)
   if not call then return nil, busy end
+  if is_repeated(source, position) then return repeated(self) end
   local ok, failed = step(self, deadline, "reject", line)
   if ok then ok, failed = commit(self, call, source, position, deadline) end
   if not ok then return nil, failed end
@@ -165,15 +175,17 @@ local function reject_whole(self, line, record, err, source, position, deadline)
   return true, REJECTED, err
 end
 
--- Writes one line, of which `name` says how the core takes it.
+-- Writes one line, of which `name` says how the core takes it. While this waits the same may come again, and be taken.
 local function write_one(self, name, text, source, position, deadline)
-  if self.busy then
-    local call <close>, busy = begin(self, deadline)
-    if not call then return nil, busy end
-    call.committed = true -- the step does that itself
-    return step(self, deadline, name, text, source and source.id, position)
+  while true do
+    if not self.busy then
+      local done, failed = self.core[name](self.core, text, source and source.id, position)
+      if done ~= false then return done, failed end
+    end
+    local ok, err = wait_for_room(self, deadline)
+    if not ok then return nil, err end
+    if is_repeated(source, position) then return true, REPEATED end
   end
-  return step(self, deadline, name, text, source and source.id, position)
 end
 
 local function too_long(self, length)
@@ -199,12 +211,9 @@ end
 local function write_slowly(self, record, name, position, waits)
   local unusable = self:unusable()
   if unusable then return nil, unusable end
-  local source, err, is_repeated = source_of(self, name, position)
+  local source, err, was_taken = source_of(self, name, position)
   if err then return nil, err end
-  if is_repeated then
-    self.repeated = self.repeated + 1
-    return true, REPEATED
-  end
+  if was_taken then return repeated(self) end
   local deadline = deadline_of(self, waits)
   local text, unfit = line_of(self, record)
   if text and self.checker then unfit = self.checker:refusal(record) end
@@ -213,6 +222,7 @@ local function write_slowly(self, record, name, position, waits)
   end
   local ok, failed = write_one(self, "write", text, source, position, deadline)
   if not ok then return nil, failed end
+  if failed == REPEATED then return repeated(self) end
   return taken(self, source, position, #text)
 end
 
@@ -252,14 +262,12 @@ local function write_line(self, text, name, position)
   local unusable = self:unusable()
   if unusable then return nil, unusable end
   check_text(text, "write_line")
-  local source, err, is_repeated = source_of(self, name, position)
+  local source, err, was_taken = source_of(self, name, position)
   if err then return nil, err end
-  if is_repeated then
-    self.repeated = self.repeated + 1
-    return true, REPEATED
-  end
+  if was_taken then return repeated(self) end
   local deadline = deadline_of(self, true)
   local ok, failed = write_one(self, "write_line", text, source, position, deadline)
+  if failed == REPEATED then return repeated(self) end
   if ok then return taken(self, source, position, #text) end
   if failed.kind ~= "data" then return nil, failed end
   local line = without_end(text)
@@ -283,6 +291,11 @@ function Sink:write_line(text, name, position)
 end
 
 -- --- many lines ---
+
+local function repeated_lines(self)
+  repeated(self)
+  return 0, REPEATED, {}
+end
 
 -- Rejects one line of many. Its number is that of an editor: empty ones count.
 local function reject_line(self, call, text, reason, name, deadline)
@@ -331,17 +344,15 @@ function Sink:write_lines(text, name, position)
   local unusable = self:unusable()
   if unusable then return nil, unusable end
   check_text(text, "write_lines")
-  local source, err, is_repeated = source_of(self, name, position)
+  local source, err, was_taken = source_of(self, name, position)
   if err then return nil, err end
-  if is_repeated then
-    self.repeated = self.repeated + 1
-    return 0, REPEATED, {}
-  end
+  if was_taken then return repeated_lines(self) end
   local deadline = deadline_of(self, true)
   local call, ok
   do
     local made <close>, busy = begin(self, deadline)
     if not made then return nil, busy end
+    if is_repeated(source, position) then return repeated_lines(self) end -- it came again while this waited
     call = made
     call.taken, call.rejected, call.faults, call.told = 0, 0, {}, {}
     call.line, call.counted = 1, 1 -- the number of the line that begins at a byte
