@@ -1,6 +1,7 @@
 -- How the server listens, how many requests are under way at once, and how it ends.
 local exchange = require "support.exchange"
 local readable = require "support.poll"
+local serve_kills = require "support.serve_kills"
 local serving = require "support.serving"
 local shell = require "support.shell"
 local socket = require "cqueues.socket"
@@ -169,6 +170,12 @@ describe("catalog serve", function()
       local output, status = server:stop()
       assert.same({ "", 0 }, { output, status })
     end)
+  end)
+end)
+
+describe("catalog serve, killed at random moments,", function()
+  it("has each record once that was posted with a position until it was answered", function()
+    serve_kills.run(3, { faults = {} }, 300)
   end)
 end)
 

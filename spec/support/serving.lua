@@ -18,7 +18,7 @@ function serving.disk(path)
 end
 
 --- Starts it, with a spool in a directory; `words` are more of its options. Of `given`: `url`, that of the service, which
--- is down otherwise; `before` and `by` as for `program.start`.
+-- is down otherwise; `before` and `by` as for `program.start`; `is_quiet`: nothing that it says is waited for.
 function serving.start(directory, words, given)
   given = given or {}
   shell.write(directory .. "/access", "token\n") -- of a fixed token it would be warned
@@ -28,9 +28,10 @@ function serving.start(directory, words, given)
       words:find "--dataset" and "" or "--dataset d ", words:find "--listen " and words or "--listen 127.0.0.1:0 " .. words),
     before, given.by)
   local said, line = {}, nil
-  repeat
+  if not given.is_quiet then line = started:line() end
+  while line and not (line:find "takes records at" or line:find "^Listening on") do
     said[#said + 1], line = line, started:line()
-  until not line or line:find "takes records at" or line:find "^Listening on"
+  end
   said[#said + 1] = line
   return setmetatable({
     program = started, directory = directory, said = table.concat(said, "\n"),

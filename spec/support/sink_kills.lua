@@ -10,7 +10,7 @@ local sink_kills = {}
 local LAST <const> = 400
 
 -- Faults of the service: refusals, answers that are lost, and connections that break before.
-local FAULTS <const> = {
+sink_kills.FAULTS = {
   { rate = 0.1, action = { status = 503 } }, { rate = 0.05, action = { drop = "after" } },
   { rate = 0.05, action = { drop = "before" } },
 }
@@ -51,9 +51,10 @@ local function ingested(run)
   end
 end
 
-local function fault_of(run, trials)
+--- Whether each record, up to the last, is there so many times; else what is not so.
+function sink_kills.fault_of(run, trials, last)
   local counts = ingested(run)
-  for i = 1, LAST do
+  for i = 1, last do
     local line = ('{"n":%d}'):format(i)
     if counts[line] ~= trials then return ("%s is there %s times, of %d"):format(line, counts[line] or "no", trials) end
     counts[line] = nil
@@ -67,7 +68,7 @@ end
 -- @treturn integer how many spools it took, since some were done before they were killed
 function sink_kills.run(count, more)
   return shell.with_directory(function(directory)
-    local options = { data_dir = directory .. "/data", faults = FAULTS, seed = 11 }
+    local options = { data_dir = directory .. "/data", faults = sink_kills.FAULTS, seed = 11 }
     for name, value in pairs(more or {}) do options[name] = value end
     local server <close> = assert(emulator.start(options))
     local run = { directory = directory, server = server }
@@ -81,7 +82,7 @@ function sink_kills.run(count, more)
       end
       local output, status = shell.run(command(run, trial))
       if status ~= 0 then error(("spool %d cannot go on: %s"):format(trial, output), 0) end
-      local fault = fault_of(run, trial)
+      local fault = sink_kills.fault_of(run, trial, LAST)
       if fault then error(("spool %d: %s"):format(trial, fault), 0) end
     end
     return trial

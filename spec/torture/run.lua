@@ -1,10 +1,11 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [disk] [power]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [disk] [power]
 local emulator = require "catalog.emulator"
 local disk = require "support.disk"
 local kills = require "support.kills"
 local losses = require "support.losses"
 local random = require "torture.random"
+local serve_kills = require "support.serve_kills"
 local shell = require "support.shell"
 local sink_kills = require "support.sink_kills"
 
@@ -53,6 +54,14 @@ function runs.power()
     LOSSES, seed)
 end
 
+function runs.serve()
+  for _, options in ipairs { { unique_ids = false, catalog_lag_ms = 200 }, { unique_ids = true } } do
+    local spools = serve_kills.run(SINK_KILLS // 2, options)
+    say("serve: killed %d times over %d spools, connections cut, 20%% of the service's requests faulty; each record is in one"
+      .. " batch, once", SINK_KILLS // 2, spools)
+  end
+end
+
 function runs.random()
   for _, tries in ipairs { 10, 5 } do
     local result = random(SHARE, REQUESTS, tries)
@@ -80,4 +89,6 @@ end
 local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "disk", "power" }
 for _, name in ipairs(names) do
   assert(runs[name], "kills, random, memory, sink, disk and power are known")()
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve" }
+  assert(runs[name], "kills, random, memory, sink and serve are known")()
 end
