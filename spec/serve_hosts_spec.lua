@@ -62,10 +62,13 @@ describe("syslog-ng, with http() to catalog serve,", function()
       local function serve()
         return serving.start(run.directory, "--roll-seconds 1 --listen " .. where, { url = run.server.url })
       end
+      -- what no line can be used of is refused, and is rejected once there are others with it
+      shell.write(run.directory .. "/events.jsonl", "no record\n")
       local server, host <close> = serve(), daemons.start("syslog-ng", run.directory, "examples/serve/syslog-ng.conf", {
         ["/var/log/app"] = run.directory, ["127.0.0.1:8087"] = where, ["time-reopen(10)"] = "time-reopen(1)",
       })
       local _ <close> = setmetatable({}, { __close = function() server:__close() end })
+      run:wait_for(function() return server:metric("catalog_serve_requests_total", 'code="400"') end)
       feed(run, function(round)
         if round % 2 == 0 then
           host:kill()
@@ -78,6 +81,7 @@ describe("syslog-ng, with http() to catalog serve,", function()
       host:kill()
       server:stop()
       check(run)
+      assert.matches('"text":"no record"', shell.read(run.spool .. "/rejected/records.jsonl"), 1, true)
     end)
   end)
 end)
