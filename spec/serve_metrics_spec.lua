@@ -1,4 +1,6 @@
 local metrics = require "catalog.serve.metrics"
+local service = require "support.service"
+local shell = require "support.shell"
 
 -- The samples of a text: their names and labels -> their values.
 local function samples_of(text)
@@ -28,6 +30,18 @@ describe("the metrics", function()
     assert.equal("9", samples['catalog_sink_batches{dataset="d",name="events",state="success"}'])
     assert.equal("4", samples['catalog_serve_requests_total{code="200"}'])
     assert.equal("1", samples['catalog_serve_requests_total{code="429"}'])
+  end)
+
+  it("have all that a sink tells", function()
+    shell.with_directory(function(directory)
+      local client = service.client "http://127.0.0.1:1"
+      local sink <close> = assert(client:sink { dataset = "d", spool = directory .. "/spool" })
+      local text = metrics.text { { dataset = "d", numbers = sink:metrics() } }
+      for name in pairs(sink:metrics()) do
+        assert(text:find("\ncatalog_sink_" .. name .. "[_{]") or name == "batches", name)
+      end
+      for state in pairs(sink:metrics().batches) do assert(text:find(('{dataset="d",state="%s"} 0'):format(state), 1, true)) end
+    end)
   end)
 
   it("have each name once, with its kind, and labels that can be read", function()

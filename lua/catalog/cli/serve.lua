@@ -103,18 +103,24 @@ local function tell_obstacle(stream)
   stream.told = why
 end
 
--- Looks each second what the disk and the platform say, so that it is known before a request comes.
+-- Looks what the disk and the platform say: a sync does so too when there is nothing to be written.
+local function look(stream)
+  stream.sink:sync()
+  stream.sink:poll()
+  tell_obstacle(stream)
+end
+
+-- Looks each second, so that it is known before a request comes.
 local function look_after(stream)
-  repeat
-    stream.sink:sync()
-    stream.sink:poll()
-    tell_obstacle(stream)
-  until not scheduler.sleep(LOOK)
+  while scheduler.sleep(LOOK) do look(stream) end
 end
 
 local function begin_to_look(streams)
   local group = Group.new "detached"
-  for _, stream in ipairs(streams) do scheduler.begin(group:new_task(look_after, stream)) end
+  for _, stream in ipairs(streams) do
+    look(stream)
+    scheduler.begin(group:new_task(look_after, stream))
+  end
   return setmetatable({}, { __close = function()
     group:cancel()
     group:abandon()
