@@ -23,7 +23,7 @@ static bool by_instruction;
 #endif
 
 /* What is summed side by side: three times so many bytes. */
-#define STRETCH 256
+#define STRETCH ((size_t)256)
 
 /* beyond[n][b] is what the byte b, as the n-th of a sum, turns that into once a stretch of zeros
  * has followed. */
@@ -31,7 +31,7 @@ static uint32_t beyond[4][256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static uint32_t behind_zeros(uint32_t sum) {
-    for (int i = 0; i < STRETCH; i++) {
+    for (size_t i = 0; i < STRETCH; i++) {
         sum = sum >> 8 ^ tables[0][sum & 255];
     }
     return sum;

@@ -263,14 +263,9 @@ static const unsigned char *skip_object(scanner *s, const unsigned char *at) {
     return at;
 }
 
+/* A look at what ends there. No marks are of use behind the end. */
 static scanner scanner_to(const unsigned char *end) {
-    scanner s;
-    s.end = s.base = end; /* no marks are of use behind the end */
-    s.marks = 0;
-    s.fault = NULL;
-    s.depth = 0;
-    s.closing = 0;
-    return s;
+    return (scanner){.end = end, .base = end};
 }
 
 const char *cat_line_fault(const char *text, size_t length) {
