@@ -10,6 +10,7 @@
 #include "json_path.h"
 #include "memory.h"
 #include "number.h"
+#include "plain.h"
 #include "utf8.h"
 
 #include <lauxlib.h>
@@ -109,25 +110,35 @@ static void append_escape(output *out, unsigned char byte) {
     append(out, (const char[]){'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]}, 6);
 }
 
-/* How many bytes from `s` on are plain: no control character, quote, backslash, or part of a longer
- * character. It compares eight bytes at a time: a byte below 32 borrows from its top bit when 32 is
- * taken off, a quote or backslash becomes 0 and does so too when 1 is taken off. */
-static size_t plain_run(const unsigned char *s, size_t length) {
-    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    size_t at = 0;
-    for (; at + 8 <= length; at += 8) {
-        uint64_t eight;
-        memcpy(&eight, s + at, 8);
-        uint64_t quote = eight ^ (ones * '"'), slash = eight ^ (ones * '\\');
-        if ((eight | (eight - ones * 32) | (quote - ones) | (slash - ones)) & tops) {
-            break;
-        }
+/* Copies a short string, and says whether it is plain. Where its words overlap, what is copied
+ * twice is the same. */
+static inline bool copy_short(char *to, const char *from, size_t length) {
+    if (length >= 8) {
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + length - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + length - 8, &last, 8);
+        return !(cat_plain_marks(first) | cat_plain_marks(last));
     }
-    while (at < length && !special[s[at]]) {
-        at++;
+    if (length >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + length - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + length - 4, &last, 4);
+        return !cat_plain_marks((uint64_t)first << 32 | last);
     }
-    return at;
+    bool is_plain = true;
+    for (size_t i = 0; i < length; i++) {
+        to[i] = from[i];
+        is_plain = is_plain && !special[(unsigned char)from[i]];
+    }
+    return is_plain;
 }
+
+/* So long a string is copied by two words. */
+#define SHORT 16
 
 /* What may surround a string besides its quotes: a comma or brace before it, a colon after it. */
 #define AROUND 2
@@ -138,8 +149,13 @@ static size_t add_string(lua_State *L, output *out, const char *text, size_t len
     const unsigned char *s = (const unsigned char *)text;
     reserve(L, out, length + 2 + AROUND);
     out->text[out->length++] = '"';
+    if (length <= SHORT && copy_short(out->text + out->length, text, length)) {
+        out->text[out->length + length] = '"';
+        out->length += length + 1;
+        return 0;
+    }
     for (size_t i = 0;;) {
-        size_t run = plain_run(s + i, length - i);
+        size_t run = cat_plain_run(s + i, length - i);
         append(out, text + i, run);
         i += run;
         if (i == length) {
