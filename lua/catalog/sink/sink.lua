@@ -26,6 +26,10 @@ Sink.__index = Sink
 -- How long to wait for the disk when the sink is closed, and for the platform when it is flushed, in seconds.
 local CLOSE_TIMEOUT <const>, FLUSH_TIMEOUT <const> = 30, 3600
 
+-- How often a sink lets the work go on where a loop does that, in seconds: only who writes for long without going back
+-- to the loop is in need of it, and the loop is late by each.
+local SELDOM <const> = 0.1
+
 -- How often to look for batches that are to be sent again, in seconds.
 local LOOK <const> = 2
 
@@ -244,7 +248,7 @@ function Client:sink(given)
   local sink = setmetatable({
     checker = checker,
     client = self, settings = settings, sources = {}, calls = {}, again = {}, refused = 0, rejected = 0, repeated = 0,
-    unpoked = 0, busy = false, closed = false, stopped = false, delivering = false, has_looked = false,
+    unpoked = 0, poke_at = 0, busy = false, closed = false, stopped = false, delivering = false, has_looked = false,
     process = scheduler.process(),
   }, Sink)
   local spool, state = open_spool(sink)
@@ -278,7 +282,11 @@ function Sink:go_on()
   self.unpoked = 0
   local loop = self.client.loop
   if loop and loop.watch and not self.group.watch then hosts.keep_watched(self.group, loop) end
-  scheduler.poke()
+  local now = clock()
+  if not self.group.watch or now >= self.poke_at then
+    scheduler.poke()
+    self.poke_at = now + SELDOM
+  end
   self:deliver()
 end
 
