@@ -1,4 +1,5 @@
-# make            builds the module, and the emulator where libmicrohttpd is installed
+# make            builds the module, the emulator where libmicrohttpd is installed, and what reads Kafka where
+#                 librdkafka is
 # make demo       deps, build, a batch created against the local emulator
 # make test       deps-test, build, every spec
 # make deps       installs what the module and the emulator need (Debian and Ubuntu; without root, says what)
@@ -7,6 +8,7 @@
 # make asan       the specs under AddressSanitizer and UndefinedBehaviorSanitizer
 # make tsan       eight threads that ingest at once, and eight with a spool, under ThreadSanitizer
 # make fuzz       FUZZ_SECONDS=60: each fuzz target for so long; make fuzz-journal runs one
+# make kafka      fetches Apache Kafka for the specs, by Maven; without it they use a cluster that librdkafka plays
 # make torture    the long runs: kills, random faults, valgrind
 # make systems    other systems: the scripts in spec/systems, each of which says what it needs
 # make bench      what is measured, against bare libcurl and lua-cjson
@@ -40,6 +42,9 @@ CURL_LIB   ?= $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) -lcurl,$(shell pkg-config --l
 MHD_LIB    ?= $(shell pkg-config --libs libmicrohttpd 2>/dev/null || \
               { echo '\#include <microhttpd.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lmicrohttpd; })
 
+KAFKA_LIB  ?= $(shell pkg-config --libs rdkafka 2>/dev/null || \
+              { echo '\#include <librdkafka/rdkafka.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lrdkafka; })
+
 # The codings of bodies that `catalog serve` takes: each is built in where its library is.
 ZLIB_LIB   ?= $(shell pkg-config --libs zlib 2>/dev/null || \
               { echo '\#include <zlib.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lz; })
@@ -67,10 +72,16 @@ CORE_OBJ   := $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 HTTPD_SRC  := $(sort $(wildcard csrc/httpd/*.c))
 HTTPD      := $(BUILD)/catalog/httpd.so
 HTTPD_OBJ  := $(HTTPD_SRC:csrc/%.c=$(BUILD)/obj/%.o)
+# Needed by `drain` only.
+KAFKA_SRC  := $(sort $(wildcard csrc/kafka/*.c))
+KAFKA      := $(BUILD)/catalog/kafka.so
+KAFKA_OBJ  := $(KAFKA_SRC:csrc/%.c=$(BUILD)/obj/%.o)
+# What it has of the core's, a copy of its own.
+KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
 
-.PHONY: all deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
+.PHONY: all kafka deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
         man rock env clean libcatalog.a bundle host-c
-all: $(CORE) $(if $(MHD_LIB),$(HTTPD)) $(BUILD)/bin/catalog
+all: $(CORE) $(if $(MHD_LIB),$(HTTPD)) $(if $(KAFKA_LIB),$(KAFKA)) $(BUILD)/bin/catalog
 
 # Says which header is missing and what brings it, once.
 HEADERS    := $(BUILD)/headers
@@ -101,6 +112,12 @@ $(HTTPD): $(HTTPD_OBJ)
 
 # The program is run by the Lua that is named here.
 PROGRAM     = sed '1s|.*|\#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' lua/catalog/cli/main.lua
+
+$(KAFKA_OBJ): $(wildcard csrc/kafka/*.h)
+$(KAFKA): $(KAFKA_OBJ) $(KAFKA_CORE)
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(KAFKA_LIB)
 
 # The program of the build tree, for `env`.
 $(BUILD)/bin/catalog: lua/catalog/cli/main.lua Makefile
@@ -140,9 +157,9 @@ $(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Ma
 
 # Debian's packages, beside gcc and make.
 DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev zlib1g-dev \
-             libzstd-dev pkg-config
+             libzstd-dev librdkafka-dev pkg-config
 DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
-             lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh
+             lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh kcat maven default-jre-headless
 # Where a compiler finds libc's headers for 32 bits.
 BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 # Hosts that exclude one another: they are unpacked, not installed.
@@ -174,7 +191,7 @@ install: all $(MAN)
 	$(PROGRAM) >$(BUILD)/catalog.installed
 	install -m 755 $(BUILD)/catalog.installed $(DESTDIR)$(INST_BINDIR)/catalog
 	install -D -m 644 $(MAN) $(DESTDIR)$(INST_MANDIR)/man1/catalog.1
-	if [ -f $(HTTPD) ]; then install -m 755 $(HTTPD) $(DESTDIR)$(INST_LIBDIR)/catalog; fi
+	for f in $(HTTPD) $(KAFKA); do if [ -f $$f ]; then install -m 755 $$f $(DESTDIR)$(INST_LIBDIR)/catalog; fi; done
 
 # What the rockspec fetches from where the project is published, git takes from this checkout instead.
 ROCKSPEC := catalog-1.0.0-1.rockspec
@@ -204,7 +221,7 @@ test: deps-test
 	@$(MAKE) -s specs
 
 SPECS ?= spec
-specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so
+specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so $(MOCK_KAFKA)
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' spec/support/specs.sh 'env $(PRELOAD) $(LUA) $(BUSTED)' $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
@@ -226,6 +243,25 @@ $(BUILD)/disk.so: spec/scripts/disk.c Makefile
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -shared -o $@ $< -ldl
 
+# A cluster that librdkafka plays, where no real one can be had.
+MOCK_KAFKA := $(if $(KAFKA_LIB),$(BUILD)/mock_kafka)
+$(BUILD)/mock_kafka: spec/scripts/mock_kafka.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LDFLAGS) -o $@ $< $(KAFKA_LIB)
+
+# Apache Kafka, for the specs; in the folder of the plain build, which others share.
+KAFKA_JARS := $(CURDIR)/build/kafka
+kafka: $(KAFKA_JARS)/fetched
+$(KAFKA_JARS)/fetched: spec/support/kafka/pom.xml
+	@command -v mvn >/dev/null && command -v java >/dev/null || \
+	    { echo "make kafka needs Maven and Java: install maven (Debian)" >&2; exit 1; }
+	@rm -rf $(@D)
+	@mkdir -p $(@D)
+	@echo "  mvn $(@D)"
+	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(@D)
+	@touch $@
+
 # BENCH='--quick sequential' chooses.
 BARE := $(BUILD)/bench/bare.so
 bench: deps-dev
@@ -240,7 +276,7 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 
 # --- checks --------------------------------------------------------------------------------------------
 
-C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] spec/scripts/*.c spec/bench/*.[ch] \
+C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] csrc/kafka/*.[ch] spec/scripts/*.c spec/bench/*.[ch] \
              spec/fuzz/*.c examples/host-c/*.[ch]))
 C_FLAGS    = $(CODINGS) $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
@@ -251,11 +287,11 @@ check: deps-dev
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --std=c11 csrc
 	@echo gcc -fanalyzer
-	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC); do \
+	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC) $(KAFKA_SRC); do \
 	    gcc $(C_FLAGS) $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $$f; done
 ifneq ($(BITS32),)
 	@echo gcc -m32
-	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC); do \
+	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC) $(KAFKA_SRC); do \
 	    gcc -m32 $(C_FLAGS) -I/usr/include/$$(gcc -print-multiarch) $(WARNINGS) -fsyntax-only $$f; done
 endif
 	luacheck --quiet .ci csrc lua spec examples

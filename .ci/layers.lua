@@ -3,12 +3,12 @@
 
 -- From the top to the ground. A file that stands in no folder of a layer is named.
 local LUA_LAYERS <const> = {
-  "catalog/cli/", "catalog/emulator%.lua", "catalog/emulator/", "catalog/serve/", "catalog%.lua", "catalog/sink/",
-  "catalog/stream/", "catalog/ingest/", "catalog/query/", "catalog/batch/", "catalog/client/", "catalog/loop/",
-  "catalog/scheduler/", "catalog/base/",
+  "catalog/cli/", "catalog/emulator%.lua", "catalog/emulator/", "catalog/serve/", "catalog%.lua", "catalog/drain/",
+  "catalog/sink/", "catalog/stream/", "catalog/ingest/", "catalog/query/", "catalog/batch/", "catalog/client/",
+  "catalog/loop/", "catalog/scheduler/", "catalog/base/",
 }
 -- What csrc/ has in folders is above what lies in it.
-local C_LAYERS <const> = { "httpd/", "" }
+local C_LAYERS <const> = { "httpd/", "kafka/", "" }
 
 local function lines_of(command)
   local lines, pipe <close> = {}, assert(io.popen(command))
@@ -27,11 +27,13 @@ local function layer_of(name, layers)
   end
 end
 
--- Which files a Lua file requires, now or later. The core is below all of them.
+local OF_C <const> = { ["catalog.core"] = true, ["catalog.httpd"] = true, ["catalog.kafka"] = true }
+
+-- Which files a Lua file requires, now or later. What is of C is below all of them.
 local function required(text)
   local uses = {}
   for module in text:gsub("%-%-[^\n]*", ""):gmatch "require%s*%(?%s*[\"'](catalog[%w_.]*)[\"']" do
-    if module ~= "catalog.core" and module ~= "catalog.httpd" then uses[module:gsub("%.", "/") .. ".lua"] = true end
+    if not OF_C[module] then uses[module:gsub("%.", "/") .. ".lua"] = true end
   end
   return uses
 end

@@ -25,6 +25,7 @@ later.methods(Client, "catalog.query.check", { "checker", "check" })
 later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 later.methods(Client, "catalog.sink.open", { "sink" })
+later.methods(Client, "catalog.drain.drain", { "drain" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
@@ -113,6 +114,18 @@ function catalog.ingest(options)
   local client, err = default_client()
   if not client then return nil, err end
   return client:ingest(options)
+end
+
+--- Makes a drain with the default client: from Kafka into batches, each record exactly once.
+-- @tparam table options as in `catalog.client:drain`
+-- @treturn[1] catalog.drain
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @raise an option is unknown or has a wrong type
+function catalog.drain(options)
+  local client, err = default_client()
+  if not client then return nil, err end
+  return client:drain(options)
 end
 
 --- Opens a sink with the default client: records go to a spool on the disk, and from there into batches.

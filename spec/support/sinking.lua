@@ -49,7 +49,7 @@ end
 
 --- Waits until something is true; what raises is not yet.
 function Sinking:wait_for(is_there) -- luacheck: ignore 212
-  local until_then = core.system.monotonic() + 20
+  local until_then = core.system.monotonic() + 60
   while core.system.monotonic() < until_then do
     local fine, value = pcall(is_there)
     if fine and value then return value end

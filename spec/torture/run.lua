@@ -1,7 +1,9 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [disk] [power]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [drain] [disk] [power]
 local emulator = require "catalog.emulator"
 local disk = require "support.disk"
+local drain_kills = require "support.drain_kills"
+local kafka = require "support.kafka"
 local kills = require "support.kills"
 local losses = require "support.losses"
 local random = require "torture.random"
@@ -17,7 +19,7 @@ local function say(format, ...)
   io.stdout:flush()
 end
 
-local LOSSES <const>, PROCESSES <const> = 1000, 8
+local LOSSES <const>, PROCESSES <const>, HAPPENINGS <const> = 1000, 8, 200
 
 local runs = {}
 
@@ -62,6 +64,18 @@ function runs.serve()
   end
 end
 
+-- Three members of a group and six partitions of an Apache Kafka, by `make kafka`.
+function runs.drain()
+  if not kafka.has_apache() then return say "drain: pending, needs Apache Kafka: make kafka" end
+  local broker = kafka.start(6)
+  local fine, result = pcall(drain_kills.run, broker,
+    { members = 3, records = HAPPENINGS * 300, happenings = HAPPENINGS, topic = "torture" })
+  broker:stop()
+  assert(fine, result)
+  say("drain: killed %d times, frozen %d times, left %d times; each of %d messages is in one batch, once", result.kills,
+    result.freezes, result.leaves, HAPPENINGS * 300)
+end
+
 function runs.random()
   for _, tries in ipairs { 10, 5 } do
     local result = random(SHARE, REQUESTS, tries)
@@ -86,7 +100,7 @@ function runs.memory()
   end)
 end
 
-local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve", "disk", "power" }
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve", "drain", "disk", "power" }
 for _, name in ipairs(names) do
-  assert(runs[name], "kills, random, memory, sink, serve, disk and power are known")()
+  assert(runs[name], "kills, random, memory, sink, serve, drain, disk and power are known")()
 end

@@ -46,6 +46,11 @@ function states.is_failure(status) return FAILURE[plain(status)] == true end
 -- @treturn boolean
 function states.is_gone(status) return GONE[plain(status)] == true end
 
+--- Whether the service has given up trying; it may still go on.
+-- @param status as the service sent it
+-- @treturn boolean
+function states.is_stalled(status) return plain(status) == "stalled" end
+
 --- Whether a batch takes files.
 -- @param status as the service sent it
 -- @treturn boolean

@@ -82,25 +82,39 @@ local WAITING <const> = {
     help = "So many rows may be refused; with more the exit code is 3." },
 }
 
--- Of a sink: how much of what it takes is a batch, and how much it keeps.
-local SINK <const> = {
-  { name = "spool", value = "FOLDER", required = true, completes = "folders",
-    help = "Where records are kept until they are in the platform; a directory of this sink's own." },
+-- Of a stream: how much of it is a batch.
+local ROLL <const> = {
   { name = "roll-seconds", value = "TIME", kind = "time", help = "A batch is sent after so long, such as 16m." },
   { name = "roll-bytes", value = "SIZE", kind = "size", help = "A batch has at most so much." },
   { name = "roll-files", value = "N", kind = "whole", least = 1, help = "A batch has at most so many files." },
   { name = "roll-records", value = "N", kind = "whole", least = 1, help = "A batch has at most so many records." },
   { name = "file-bytes", value = "SIZE", kind = "size", most = limits.LARGEST_PUT, help = "The size of the files." },
-  { name = "limit-bytes", value = "SIZE", kind = "size", help = "The spool takes so much." },
-  { name = "limit-free", value = "SIZE", kind = "size", least = 0,
-    help = "The spool leaves so much of its disk free." },
-  { name = "sync-seconds", value = "TIME", kind = "time", least = 0,
-    help = "What is taken is on disk after so long; 0: at once." },
   { name = "record-bytes", value = "SIZE", kind = "size", help = "Longer records are rejected." },
   PARTIAL,
   { name = "after-failure", value = "WHAT", choices = { "continue", "stop" },
     help = "What follows a batch that failed for its data." },
   { name = "parallel", value = "N", kind = "whole", least = 1, most = 1000, help = "How many files go at a time." },
+}
+
+-- Of a sink: what it keeps of a stream, and for how long.
+local SPOOL <const> = {
+  { name = "spool", value = "FOLDER", required = true, completes = "folders",
+    help = "Where records are kept until they are in the platform; a directory of this sink's own." },
+  { name = "limit-bytes", value = "SIZE", kind = "size", help = "The spool takes so much." },
+  { name = "limit-free", value = "SIZE", kind = "size", least = 0,
+    help = "The spool leaves so much of its disk free." },
+  { name = "sync-seconds", value = "TIME", kind = "time", least = 0,
+    help = "What is taken is on disk after so long; 0: at once." },
+}
+
+-- Which Kafka, and which group of it.
+local KAFKA <const> = {
+  { name = "brokers", value = "HOST:PORT,...", required = true, help = "The brokers to begin with." },
+  { name = "topic", value = "TOPIC", required = true, many = true, help = "A topic; may be repeated." },
+  { name = "group", value = "GROUP", required = true, help = "The consumer group." },
+  { name = "kafka-file", value = "FILE", completes = "files",
+    help = "A file of librdkafka's properties, NAME=VALUE; secrets belong there." },
+  { name = "kafka-set", value = "NAME=VALUE", many = true, help = "A property of librdkafka; may be repeated." },
 }
 
 local LISTEN_TOKEN <const> = {
@@ -113,6 +127,8 @@ local function joined(...)
   for _, list in ipairs { ... } do table.move(list, 1, #list, #all + 1, all) end
   return all
 end
+
+local SINK <const> = joined(SPOOL, ROLL)
 
 local FILES <const> = {
   name = "files", value = "FILE", many = true, completes = "files",
@@ -267,6 +283,29 @@ options.COMMANDS = {
       { name = "body-bytes", value = "SIZE", kind = "size", default = 67108864, most = 1 << 30,
         help = "The largest body, decoded." },
     }),
+  },
+  {
+    name = "drain", summary = "Read topics of Kafka into batches, each record exactly once, on any number of machines.",
+    arguments = {},
+    options = joined({ DATASET, DATASET_NAME }, KAFKA, ROLL, {
+      { name = "from", value = "WHERE", choices = { "beginning", "end" },
+        help = "Where a group starts that has committed nothing yet." },
+      { name = "transform", value = "FILE.lua", completes = "files",
+        help = "A file that returns a function (record, message): it gives nil, a record, or a list of them." },
+      { name = "rejected-topic", value = "TOPIC", help = "Where rejected messages go, with the reason." },
+      { name = "rejected", value = "FOLDER", completes = "folders", help = "The same, into files." },
+      { name = "allow-failed", value = "N", kind = "whole", default = 0,
+        help = "So many rejected messages and failed batches leave the exit code 0." },
+    }),
+  },
+  {
+    name = "group", summary = "Show how far a group of drains is, or decide by hand where it goes on.",
+    options = KAFKA,
+    arguments = {
+      { name = "action", value = "ACTION", required = true, choices = { "status", "resolve" }, help = "One of these:" },
+      { name = "choices", value = "TOPIC/N=WHAT", many = true,
+        help = "For resolve, with the group empty: =done, =again, or an offset." },
+    },
   },
   {
     name = "emulator", summary = "Run a local emulator of the service until Ctrl-C.", arguments = {}, options = {

@@ -12,8 +12,9 @@ local PLAIN <const> = {
 }
 
 local function tell_batch(report)
+  local records = report.records and output.count(report.records, "record") or "begun by another member"
   output.note(("catalog: batch %s: %s, %s"):format(output.plain(report.id or "?"), output.plain(report.status),
-    output.count(report.records, "record")))
+    records))
 end
 
 -- What fails is told once, until something else does.
@@ -26,22 +27,35 @@ local function new_teller()
   end
 end
 
+-- A group of options as a table.
+local function fields_of(arguments, group)
+  local fields = {}
+  for _, name in ipairs(GROUPS[group]) do fields[name] = arguments[group .. "_" .. name] end
+  return fields
+end
+
+--- What the tables of a sink and of a drain have in common: when a batch is sent, and who is told.
+-- @tparam table session
+-- @tparam string dataset its id
+-- @treturn table
+function sinks.telling(session, dataset)
+  local arguments = session.arguments
+  return {
+    dataset = dataset, sandbox = arguments.sandbox, roll = fields_of(arguments, "roll"), on_error = new_teller(),
+    on_warning = function(text) output.note("catalog: " .. problem.translate(text)) end,
+    on_batch = not arguments.quiet and tell_batch or nil,
+  }
+end
+
 --- The table of `client:sink`.
 -- @tparam table session
 -- @tparam string dataset its id
 -- @tparam string spool the directory
 -- @treturn table
 function sinks.given(session, dataset, spool)
-  local arguments = session.arguments
-  local given = { dataset = dataset, spool = spool, sandbox = arguments.sandbox, on_error = new_teller() }
-  given.on_warning = function(text) output.note("catalog: " .. problem.translate(text)) end
-  if not arguments.quiet then given.on_batch = tell_batch end
-  for _, name in ipairs(PLAIN) do given[name] = arguments[name] end
-  for group, names in pairs(GROUPS) do
-    local fields = {}
-    for _, name in ipairs(names) do fields[name] = arguments[group .. "_" .. name] end
-    given[group] = fields
-  end
+  local given = sinks.telling(session, dataset)
+  given.spool, given.limit = spool, fields_of(session.arguments, "limit")
+  for _, name in ipairs(PLAIN) do given[name] = session.arguments[name] end
   return given
 end
 

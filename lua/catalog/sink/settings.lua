@@ -4,6 +4,9 @@ local creation = require "catalog.batch.creation"
 local failure = require "catalog.base.failure"
 local limits = require "catalog.base.limits"
 local options = require "catalog.base.options"
+local stream = require "catalog.stream.settings"
+
+local with_defaults <const> = stream.with_defaults
 
 local SCHEMA <const> = {
   check = "boolean",
@@ -24,17 +27,10 @@ local DEFAULTS <const> = {
 local ROLL_DEFAULTS <const> = { seconds = 960, bytes = 10000000000, files = 1500 }
 local LIMIT_DEFAULTS <const> = { bytes = 50000000000, free = 2000000000 }
 
-local DAY <const>, ADVISED_A_DAY <const> = 86400, 90
+local DAY <const> = 86400
 
 -- What a ring takes as a whole, bytes; a longer record could never be written.
 local LONGEST_RECORD <const> = 4 * 1024 * 1024
-
-local function with_defaults(given, defaults)
-  local all = {}
-  for name, value in pairs(defaults) do all[name] = value end
-  for name, value in pairs(given or {}) do all[name] = value end
-  return all
-end
 
 -- The names of what is to be a whole number of bytes or of things, and the least and the most of each.
 local function ranges(settings)
@@ -70,18 +66,6 @@ local function contradiction(settings)
   end
 end
 
--- Whole numbers may be written as 10e9.
-local function to_integers(table, names)
-  for _, name in ipairs(names) do table[name] = table[name] and (math.tointeger(table[name]) or table[name]) end
-end
-
-local function warn_of_many_batches(settings)
-  local a_day = DAY / settings.roll.seconds
-  if a_day <= ADVISED_A_DAY or not settings.on_warning then return end
-  settings.on_warning(("roll.seconds = %g is up to %.0f batches a day; the profile store takes about %d a day and "
-    .. "sandbox, and all sinks share them"):format(settings.roll.seconds, a_day, ADVISED_A_DAY))
-end
-
 --- Checks the options of a sink.
 -- @tparam ?table given
 -- @tparam integer level who is to blame, as in `error`, seen from the caller
@@ -99,23 +83,19 @@ return function(given, level)
   options.check(given.limit, LIMIT, "sink.limit", level + 1)
   local settings = with_defaults(given, DEFAULTS)
   settings.roll, settings.limit = with_defaults(given.roll, ROLL_DEFAULTS), with_defaults(given.limit, LIMIT_DEFAULTS)
-  to_integers(settings, { "file_bytes", "record_bytes" })
-  to_integers(settings.roll, { "bytes" })
-  to_integers(settings.limit, { "bytes", "free" })
-  for _, range in ipairs(ranges(settings)) do
-    local name, value, least, most = table.unpack(range)
-    local fits = value >= least and value <= most -- NaN does not
-    if not fits then return failure("config", "%s is %s; it is from %s to %s", name, value, least, most) end
-  end
+  stream.to_integers(settings, { "file_bytes", "record_bytes" })
+  stream.to_integers(settings.roll, { "bytes" })
+  stream.to_integers(settings.limit, { "bytes", "free" })
+  local ok, err = stream.check_ranges(ranges(settings))
+  if not ok then return nil, err end
   if settings.format ~= "json" then
     return failure("config", 'format is "%s"; a sink writes JSON lines, "json"', settings.format)
   end
-  if settings.after_failure ~= "continue" and settings.after_failure ~= "stop" then
-    return failure("config", 'after_failure is "%s"; it is "continue" or "stop"', settings.after_failure)
-  end
+  ok, err = stream.check_after_failure(settings.after_failure)
+  if not ok then return nil, err end
   local wrong = contradiction(settings)
   if wrong then return failure("config", "%s", wrong) end
   creation.check({ dataset = settings.dataset, tags = settings.tags, extra = settings.extra }, level + 1)
-  warn_of_many_batches(settings)
+  stream.warn_of_many_batches(settings)
   return settings
 end

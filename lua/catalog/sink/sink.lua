@@ -16,6 +16,7 @@ local hosts = require "catalog.scheduler.hosts"
 local options = require "catalog.base.options"
 local retry = require "catalog.sink.retry"
 local scheduler = require "catalog.scheduler.scheduler"
+local stream = require "catalog.stream.settings"
 local trouble = require "catalog.sink.trouble"
 
 local clock <const> = core.system.monotonic
@@ -211,13 +212,6 @@ local function new_roller(self)
   })
 end
 
--- A token from the environment cannot be renewed, and a sink goes on for longer than it is good.
-local function warn_of_fixed_token(self)
-  if not self.settings.on_warning or not self.client.credentials.fixed then return end
-  self.settings.on_warning("the access token is fixed and ends within a day: give AEP_ACCESS_TOKEN_FILE, or "
-    .. "AEP_CLIENT_SECRET and AEP_SCOPES, from which the sink has new ones")
-end
-
 --- Opens a sink: records go into its spool, and from there into batches. It needs no network for that,
 -- unless the data set is given by its name, or `check` by its schema.
 -- @function catalog.client:sink
@@ -263,7 +257,7 @@ function Client:sink(given)
   for _, body in ipairs { roll, look_around } do
     scheduler.begin(sink.group:new_task(keep_going, sink, body))
   end
-  warn_of_fixed_token(sink)
+  stream.warn_of_fixed_token(self, settings)
   return sink
 end
 

@@ -98,6 +98,21 @@ function Platform:put(plan)
   return nil, spoiled, true
 end
 
+--- Sends a file that is in memory.
+-- @tparam table plan
+-- @tparam string name
+-- @tparam buffer buffer
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Platform:send(plan, name, buffer)
+  local target, err = parts.target(handle(self, plan), nil)
+  if not target then return nil, err end
+  local path, unfit = paths.file(target, name)
+  if not path then return nil, unfit end
+  return parts.send_whole(target, path, buffer, 0, buffer:length())
+end
+
 function Platform:complete(plan) return handle(self, plan):complete() end
 function Platform:abort(plan) return handle(self, plan):abort() end
 

@@ -1,0 +1,317 @@
+/* What has happened, one thing after the other. */
+#include "kafka.h"
+
+#include <unistd.h>
+
+/* --- answers: a ticket, then true or a value, or nil and an error --- */
+
+static int push_answer(lua_State *L, lua_Integer ticket) {
+    lua_pushliteral(L, "answer");
+    lua_pushinteger(L, ticket);
+    return 2;
+}
+
+/* The first error of partitions. */
+static int error_of(const rd_kafka_topic_partition_list_t *list) {
+    for (int i = 0; list && i < list->cnt; i++) {
+        if (list->elems[i].err) {
+            return list->elems[i].err;
+        }
+    }
+    return 0;
+}
+
+static int push_done(lua_State *L, int error, const char *text, const char *what) {
+    if (error) {
+        return 2 + cat_kafka_failure(L, error, text, what);
+    }
+    lua_pushboolean(L, 1);
+    return 3;
+}
+
+static int push_commit(lua_State *L, rd_kafka_event_t *event) {
+    int error = rd_kafka_event_error(event);
+    error = error ? error : error_of(rd_kafka_event_topic_partition_list(event));
+    return push_done(L, error, NULL, "the commit was refused");
+}
+
+/* Of the results of one group: that it has failed as a whole, or NULL. */
+static const rd_kafka_error_t *fault_of(const rd_kafka_group_result_t **groups, size_t count) {
+    return count == 1 ? rd_kafka_group_result_error(groups[0]) : NULL;
+}
+
+static int push_offsets(lua_State *L, rd_kafka_event_t *event) {
+    size_t count = 0;
+    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
+        rd_kafka_event_ListConsumerGroupOffsets_result(event);
+    const rd_kafka_group_result_t **groups =
+        rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
+    const rd_kafka_error_t *fault = fault_of(groups, count);
+    const rd_kafka_topic_partition_list_t *list =
+        count == 1 ? rd_kafka_group_result_partitions(groups[0]) : NULL;
+    int error = fault ? (int)rd_kafka_error_code(fault) : error_of(list);
+    if (error || !list) {
+        return push_done(L, error ? error : (int)RD_KAFKA_RESP_ERR__FAIL, NULL,
+                         "the offsets of the group cannot be read");
+    }
+    cat_kafka_push_list(L, list);
+    return 3;
+}
+
+static int push_altered(lua_State *L, rd_kafka_event_t *event) {
+    size_t count = 0;
+    const rd_kafka_group_result_t **groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+        rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
+    const rd_kafka_error_t *fault = fault_of(groups, count);
+    int error = fault        ? (int)rd_kafka_error_code(fault)
+                : count == 1 ? error_of(rd_kafka_group_result_partitions(groups[0]))
+                             : 0;
+    return push_done(L, error, NULL, "the offsets of the group cannot be set");
+}
+
+static int push_group(lua_State *L, rd_kafka_event_t *event) {
+    size_t count = 0;
+    const rd_kafka_ConsumerGroupDescription_t **groups =
+        rd_kafka_DescribeConsumerGroups_result_groups(
+            rd_kafka_event_DescribeConsumerGroups_result(event), &count);
+    const rd_kafka_error_t *fault =
+        count == 1 ? rd_kafka_ConsumerGroupDescription_error(groups[0]) : NULL;
+    if (count != 1 || fault) {
+        return push_done(L, fault ? (int)rd_kafka_error_code(fault) : (int)RD_KAFKA_RESP_ERR__FAIL,
+                         NULL, "the group cannot be looked at");
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushstring(
+        L, rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupDescription_state(groups[0])));
+    lua_setfield(L, -2, "state");
+    lua_pushinteger(L, (lua_Integer)rd_kafka_ConsumerGroupDescription_member_count(groups[0]));
+    lua_setfield(L, -2, "members");
+    return 3;
+}
+
+/* What an event of the results is; 0: nothing that is told. */
+static int push_result(lua_State *L, rd_kafka_event_t *event) {
+    rd_kafka_event_type_t type = rd_kafka_event_type(event);
+    push_answer(L, (lua_Integer)(intptr_t)rd_kafka_event_opaque(event));
+    if (type == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+        return push_commit(L, event);
+    }
+    if (rd_kafka_event_error(event)) {
+        return push_done(L, rd_kafka_event_error(event), rd_kafka_event_error_string(event),
+                         "Kafka has not answered");
+    }
+    switch (type) {
+    case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
+        return push_offsets(L, event);
+    case RD_KAFKA_EVENT_ALTERCONSUMERGROUPOFFSETS_RESULT:
+        return push_altered(L, event);
+    case RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT:
+        return push_group(L, event);
+    default:
+        lua_pop(L, 2);
+        return 0;
+    }
+}
+
+static int push_question(lua_State *L, cat_kafka *k) {
+    cat_question *q = &k->question;
+    cat_question_end(q);
+    push_answer(L, (lua_Integer)q->ticket);
+    if (q->error) {
+        return push_done(L, q->error, NULL, "Kafka cannot be asked for the topic");
+    }
+    if (q->number < 0) {
+        lua_pushinteger(L, q->count);
+        return 3;
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, q->low);
+    lua_setfield(L, -2, "low");
+    lua_pushinteger(L, q->high);
+    lua_setfield(L, -2, "high");
+    return 3;
+}
+
+/* --- messages --- */
+
+static void push_text(lua_State *L, const char *name, const void *text, size_t length) {
+    if (text) {
+        lua_pushlstring(L, text, length);
+        lua_setfield(L, -2, name);
+    }
+}
+
+static void push_headers(lua_State *L, const rd_kafka_message_t *message) {
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t size;
+    if (rd_kafka_message_headers(message, &headers) != 0) {
+        return;
+    }
+    lua_newtable(L);
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; i++) {
+        lua_pushlstring(L, value ? value : "", value ? size : 0);
+        lua_setfield(L, -2, name);
+    }
+    lua_setfield(L, -2, "headers");
+}
+
+static void push_place(lua_State *L, const rd_kafka_message_t *message) {
+    lua_createtable(L, 0, 7);
+    lua_pushstring(L, message->rkt ? rd_kafka_topic_name(message->rkt) : "");
+    lua_setfield(L, -2, "topic");
+    lua_pushinteger(L, message->partition);
+    lua_setfield(L, -2, "partition");
+    lua_pushinteger(L, message->offset);
+    lua_setfield(L, -2, "offset");
+}
+
+static int push_message(lua_State *L, const rd_kafka_message_t *message) {
+    lua_pushliteral(L, "message");
+    push_place(L, message);
+    push_text(L, "value", message->payload, message->len);
+    push_text(L, "key", message->key, message->key_len);
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = rd_kafka_message_timestamp(message, &type);
+    if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
+        lua_pushinteger(L, timestamp);
+        lua_setfield(L, -2, "timestamp");
+    }
+    push_headers(L, message);
+    return 2;
+}
+
+/* What a message is that tells of an error of its partition. */
+static int push_fault(lua_State *L, const rd_kafka_message_t *message) {
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        lua_pushliteral(L, "eof");
+        push_place(L, message);
+        return 2;
+    }
+    lua_pushliteral(L, "error");
+    cat_kafka_failure(L, message->err, rd_kafka_message_errstr(message), "Kafka");
+    lua_remove(L, -2);
+    if (message->rkt) {
+        lua_pushstring(L, rd_kafka_topic_name(message->rkt));
+        lua_setfield(L, -2, "topic");
+        lua_pushinteger(L, message->partition);
+        lua_setfield(L, -2, "partition");
+    }
+    return 2;
+}
+
+/* --- what is polled --- */
+
+static int push_rebalance(lua_State *L, cat_kafka *k) {
+    static const char *const names[] = {
+        [CAT_ASSIGNED] = "assigned", [CAT_REVOKED] = "revoked", [CAT_LOST] = "lost"};
+    lua_pushstring(L, names[k->rebalance]);
+    cat_kafka_push_list(L, k->told);
+    k->rebalance = CAT_NOTHING;
+    return 2;
+}
+
+static int push_error(lua_State *L, cat_kafka *k) {
+    cat_kafka_error error = k->errors[0];
+    k->error_count--;
+    for (int i = 0; i < k->error_count; i++) {
+        k->errors[i] = k->errors[i + 1];
+    }
+    lua_pushliteral(L, "error");
+    cat_kafka_failure(L, error.code, error.text, "Kafka");
+    lua_remove(L, -2);
+    lua_pushboolean(L, error.is_fatal);
+    lua_setfield(L, -2, "is_fatal");
+    return 2;
+}
+
+/* Notes what became of messages that were produced. */
+static void count_deliveries(cat_kafka *k) {
+    rd_kafka_event_t *event;
+    while (k->producer && (event = rd_kafka_queue_poll(k->deliveries, 0))) {
+        const rd_kafka_message_t *message;
+        while ((message = rd_kafka_event_message_next(event))) {
+            k->undelivered--;
+            k->delivery_error = message->err ? (int)message->err : k->delivery_error;
+        }
+        rd_kafka_event_destroy(event);
+    }
+}
+
+/* The next answer; 0: there is none. */
+static int poll_results(lua_State *L, cat_kafka *k) {
+    int count = 0;
+    while (count == 0 && (k->event = rd_kafka_queue_poll(k->results, 0))) {
+        count = push_result(L, k->event);
+        rd_kafka_event_destroy(k->event);
+        k->event = NULL;
+    }
+    return count;
+}
+
+/* The next message, or what has happened to partitions meanwhile; 0: nothing. */
+static int poll_messages(lua_State *L, cat_kafka *k) {
+    k->message = rd_kafka_consumer_poll(k->kafka, 0);
+    if (k->rebalance != CAT_NOTHING) {
+        if (k->message) { /* of before: it is read again, or somebody else's */
+            rd_kafka_message_destroy(k->message);
+            k->message = NULL;
+        }
+        return push_rebalance(L, k);
+    }
+    if (!k->message) {
+        return 0;
+    }
+    int count = k->message->err ? push_fault(L, k->message) : push_message(L, k->message);
+    rd_kafka_message_destroy(k->message);
+    k->message = NULL;
+    return count;
+}
+
+/*** What has happened.
+ * @function kafka:poll
+ * @treturn[1] string `message`: a table with `topic`, `partition`, `offset`, and where they are
+ * there `value`, `key`, `timestamp` (milliseconds since the epoch), `headers`; `eof`: `topic`,
+ * `partition`, `offset`, a partition was read to its end; `assigned`, `revoked`, `lost`: a list of
+ * partitions, which `assign` or `unassign` answers; `error`: an error, with `topic` and `partition`
+ * where it is one's, and `is_fatal`; `answer`: a ticket, then a value, or nil and an error
+ * @return[1] as it says
+ * @treturn[2] nil nothing has happened; or nil and an error */
+static int poll(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    lua_settop(L, 1);
+    if (k->message) { /* left by an error: there was no memory */
+        rd_kafka_message_destroy(k->message);
+        k->message = NULL;
+    }
+    count_deliveries(k);
+    int count = poll_results(L, k);
+    if (count == 0 && k->question.is_asked && k->question.is_answered) {
+        count = push_question(L, k);
+    }
+    if (count == 0) {
+        count = poll_messages(L, k);
+    }
+    if (count == 0 && k->error_count > 0) {
+        count = push_error(L, k);
+    }
+    return count;
+}
+
+/*** Takes the descriptor's readability away: to be called before `poll` is, until it gives nothing.
+ * @function kafka:drain_fd */
+static int drain_fd(lua_State *L) {
+    const cat_kafka *k = cat_kafka_self(L);
+    uint64_t count;
+    if (k) {
+        ssize_t ignored = read(k->fd, &count, sizeof count);
+        (void)ignored;
+    }
+    return 0;
+}
+
+const luaL_Reg cat_kafka_event_methods[] = {{"poll", poll}, {"drain_fd", drain_fd}, {NULL, NULL}};

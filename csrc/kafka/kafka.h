@@ -1,0 +1,66 @@
+/* A member of a Kafka group, and what is asked of Kafka beside. */
+#ifndef CAT_KAFKA_H
+#define CAT_KAFKA_H
+
+#include "../fork_guard.h"
+#include "question.h"
+
+#include <lauxlib.h>
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+
+#define CAT_ERRORS 8 /* so many errors are kept until they are asked for */
+
+typedef struct {
+    int code;
+    bool is_fatal;
+    char text[512];
+} cat_kafka_error;
+
+/* What is told of partitions, in the order in which it happened. */
+typedef enum { CAT_NOTHING, CAT_ASSIGNED, CAT_REVOKED, CAT_LOST } cat_rebalance;
+
+typedef struct {
+    rd_kafka_t *kafka, *producer;          /* `producer`: NULL until something is produced */
+    rd_kafka_queue_t *messages, *results;  /* `results`: of what was asked for */
+    rd_kafka_queue_t *deliveries;          /* of the producer */
+    rd_kafka_conf_t *conf, *producer_conf; /* until it is made */
+    int fd;                                /* readable when there is something */
+    cat_fork_guard guard;
+    cat_rebalance rebalance;               /* that was told, and is not answered */
+    rd_kafka_topic_partition_list_t *told; /* its partitions */
+    rd_kafka_topic_partition_list_t *list; /* of the call that is made */
+    rd_kafka_message_t *message;           /* that is being read */
+    rd_kafka_event_t *event;               /* that is being read */
+    rd_kafka_headers_t *headers;           /* of what is produced */
+    cat_question question;                 /* that a thread asks */
+    cat_kafka_error errors[CAT_ERRORS];
+    int error_count;
+    lua_Integer tickets;
+    long undelivered; /* messages that were produced, and are not there yet */
+    int delivery_error;
+    bool closing;
+} cat_kafka;
+
+/* The consumer that a method is called with, in the process that made it. Else pushes nil and an
+ * error; then it is NULL. */
+cat_kafka *cat_kafka_self(lua_State *L);
+
+/* Pushes nil and an error. `is_unclear`: nobody knows whether it has happened. */
+int cat_kafka_failure(lua_State *L, int code, const char *text, const char *what);
+
+/* Whether an error says that nobody knows whether something has happened. */
+bool cat_kafka_is_unclear(int code);
+
+/* Fills `list` from the list of tables at an index: `topic`, `number`, and where they are there
+ * `offset`, `metadata`. Raises for what is none. */
+void cat_kafka_read_list(lua_State *L, cat_kafka *k, int index);
+
+/* Pushes a list of tables. */
+void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *list);
+
+/* The methods of each part. */
+extern const luaL_Reg cat_kafka_partition_methods[], cat_kafka_offset_methods[],
+    cat_kafka_event_methods[], cat_kafka_producer_methods[];
+
+#endif

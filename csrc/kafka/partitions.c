@@ -1,0 +1,238 @@
+/* Partitions: which are read, and from where. */
+#include "kafka.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The integer in a field of the table at the top, or another. Raises for what is none. */
+static lua_Integer integer_of(lua_State *L, const char *name, lua_Integer otherwise) {
+    lua_getfield(L, -1, name);
+    lua_Integer value = luaL_optinteger(L, -1, otherwise);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* Adds the partition at the top of the stack to the list. The list is the consumer's, so that
+ * nothing is lost where this raises. */
+static void add(lua_State *L, cat_kafka *k) {
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_Integer number = integer_of(L, "number", -1);
+    lua_Integer offset = integer_of(L, "offset", RD_KAFKA_OFFSET_INVALID);
+    lua_getfield(L, -1, "topic");
+    rd_kafka_topic_partition_t *one =
+        rd_kafka_topic_partition_list_add(k->list, luaL_checkstring(L, -1), (int32_t)number);
+    lua_pop(L, 1);
+    one->offset = offset;
+    lua_getfield(L, -1, "metadata");
+    size_t length;
+    const char *metadata = luaL_optlstring(L, -1, NULL, &length);
+    one->metadata = metadata ? malloc(length + 1) : NULL; /* librdkafka frees it with the list */
+    if (one->metadata) {
+        memcpy(one->metadata, metadata, length + 1);
+        one->metadata_size = length;
+    }
+    lua_pop(L, 1);
+}
+
+void cat_kafka_read_list(lua_State *L, cat_kafka *k, int index) {
+    luaL_checktype(L, index, LUA_TTABLE);
+    rd_kafka_topic_partition_list_destroy(k->list);
+    k->list = rd_kafka_topic_partition_list_new(16);
+    for (lua_Integer i = 1; lua_geti(L, index, i) != LUA_TNIL; i++) {
+        add(L, k);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void push_partition(lua_State *L, const rd_kafka_topic_partition_t *one) {
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, one->topic);
+    lua_setfield(L, -2, "topic");
+    lua_pushinteger(L, one->partition);
+    lua_setfield(L, -2, "number");
+    if (one->offset >= 0) {
+        lua_pushinteger(L, one->offset);
+        lua_setfield(L, -2, "offset");
+    }
+    if (one->metadata_size > 0) {
+        lua_pushlstring(L, one->metadata, one->metadata_size);
+        lua_setfield(L, -2, "metadata");
+    }
+    if (one->err) {
+        lua_pushstring(L, rd_kafka_err2name(one->err));
+        lua_setfield(L, -2, "code");
+    }
+}
+
+void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *list) {
+    lua_createtable(L, list->cnt, 0);
+    for (int i = 0; i < list->cnt; i++) {
+        push_partition(L, &list->elems[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+static int finish(lua_State *L, int error, const char *what) {
+    if (error) {
+        return cat_kafka_failure(L, error, NULL, what);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int finish_with(lua_State *L, rd_kafka_error_t *error, const char *what) {
+    int code = error ? rd_kafka_error_code(error) : 0;
+    if (error) {
+        rd_kafka_error_destroy(error);
+    }
+    return finish(L, code, what);
+}
+
+static bool is_cooperative(const cat_kafka *k) {
+    const char *protocol = rd_kafka_rebalance_protocol(k->kafka);
+    return protocol && strcmp(protocol, "COOPERATIVE") == 0;
+}
+
+/*** Takes the partitions that were told as assigned, and reads nothing of them: each waits at its
+ * end until it is sought and resumed.
+ * @function kafka:assign
+ * @tparam {table,...} list each `topic`, `number`
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error */
+static int assign(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    cat_kafka_read_list(L, k, 2);
+    for (int i = 0; i < k->list->cnt; i++) {
+        k->list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    }
+    rd_kafka_error_t *error = NULL;
+    if (is_cooperative(k)) {
+        error = rd_kafka_incremental_assign(k->kafka, k->list);
+    } else {
+        int code = rd_kafka_assign(k->kafka, k->list);
+        if (code) {
+            return cat_kafka_failure(L, code, NULL, "cannot take partitions");
+        }
+    }
+    if (!error) {
+        rd_kafka_pause_partitions(k->kafka, k->list);
+    }
+    return finish_with(L, error, "cannot take partitions");
+}
+
+/*** Gives the partitions back that were told as revoked or lost.
+ * @function kafka:unassign
+ * @tparam {table,...} list each `topic`, `number`
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error */
+static int unassign(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    cat_kafka_read_list(L, k, 2);
+    if (is_cooperative(k)) {
+        return finish_with(L, rd_kafka_incremental_unassign(k->kafka, k->list),
+                           "cannot give partitions back");
+    }
+    return finish(L, rd_kafka_assign(k->kafka, NULL), "cannot give partitions back");
+}
+
+/*** Reads partitions from their `offset` on: what was read before and not taken is dropped.
+ * @function kafka:seek
+ * @tparam {table,...} list each `topic`, `number`, `offset`
+ * @treturn[1] boolean true
+ * @treturn[2] nil
+ * @treturn[2] table error */
+static int seek(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    cat_kafka_read_list(L, k, 2);
+    return finish_with(L, rd_kafka_seek_partitions(k->kafka, k->list, 0), "cannot seek");
+}
+
+/*** Reads nothing more of partitions.
+ * @function kafka:pause
+ * @tparam {table,...} list each `topic`, `number` */
+static int pause_reading(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    cat_kafka_read_list(L, k, 2);
+    return finish(L, rd_kafka_pause_partitions(k->kafka, k->list), "cannot pause");
+}
+
+/*** Reads partitions again.
+ * @function kafka:resume
+ * @tparam {table,...} list each `topic`, `number` */
+static int resume(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    cat_kafka_read_list(L, k, 2);
+    return finish(L, rd_kafka_resume_partitions(k->kafka, k->list), "cannot resume");
+}
+
+/*** The end of a partition as it was last heard of, without asking for it.
+ * @function kafka:high
+ * @tparam string topic
+ * @tparam integer number
+ * @treturn ?integer nil: nothing was read of it yet */
+static int high(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    int64_t first = -1, last = -1;
+    int error = rd_kafka_get_watermark_offsets(k->kafka, luaL_checkstring(L, 2),
+                                               (int32_t)luaL_checkinteger(L, 3), &first, &last);
+    if (error || last < 0) {
+        return 0;
+    }
+    lua_pushinteger(L, last);
+    return 1;
+}
+
+/*** Asks how many partitions a topic has (`number` is -1), or where one begins and ends. One
+ * question at a time.
+ * @function kafka:ask
+ * @tparam string topic
+ * @tparam integer number
+ * @treturn[1] integer the ticket of the answer
+ * @treturn[2] nil
+ * @treturn[2] table error */
+static int ask(lua_State *L) {
+    cat_kafka *k = cat_kafka_self(L);
+    if (!k) {
+        return 2;
+    }
+    size_t length;
+    const char *topic = luaL_checklstring(L, 2, &length);
+    cat_question *q = &k->question;
+    luaL_argcheck(L, length < sizeof q->topic, 2, "too long");
+    luaL_argcheck(L, !q->is_asked, 1, "a question was asked before");
+    memcpy(q->topic, topic, length + 1);
+    q->number = (int32_t)luaL_checkinteger(L, 3);
+    q->kafka = k->kafka;
+    q->fd = k->fd;
+    q->ticket = ++k->tickets;
+    if (!cat_question_ask(q)) {
+        return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, NULL, "cannot ask Kafka");
+    }
+    lua_pushinteger(L, k->tickets);
+    return 1;
+}
+
+const luaL_Reg cat_kafka_partition_methods[] = {
+    {"assign", assign}, {"unassign", unassign}, {"seek", seek}, {"pause", pause_reading},
+    {"resume", resume}, {"high", high},         {"ask", ask},   {NULL, NULL}};

@@ -1,0 +1,281 @@
+--- A consumer of Kafka as the coroutines of this process see it: what it is asked for is waited for as everything else
+-- is.
+-- @module catalog.drain.consumer
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local scheduler = require "catalog.scheduler.scheduler"
+
+local Consumer = {}
+Consumer.__index = Consumer
+
+-- How often it is polled where its descriptor says nothing, as while all is paused, in seconds.
+local POLL <const> = 0.25
+
+-- What librdkafka is to do unless somebody wants it otherwise. The queue holds 24 MB: few of them make more speed than
+-- the platform takes. A list of topics is looked at each half minute for new partitions.
+local DEFAULTS <const> = {
+  ["partition.assignment.strategy"] = "cooperative-sticky", ["queued.max.messages.kbytes"] = 24576,
+  ["fetch.message.max.bytes"] = 2097152, ["topic.metadata.refresh.interval.ms"] = 30000,
+  ["client.id"] = "catalog", ["isolation.level"] = "read_committed",
+}
+
+-- What the guarantee needs.
+local KEPT <const> = {
+  ["enable.auto.commit"] = "false", ["enable.auto.offset.store"] = "false", ["auto.offset.reset"] = "error",
+  ["enable.partition.eof"] = "true",
+}
+
+-- Of the consumer's properties, those that its producer has as well.
+local SHARED <const> = {
+  "^sasl%.", "^ssl%.", "^security%.", "^client%.id$", "^bootstrap%.servers$", "^socket%.", "^broker%.",
+}
+
+local function properties_of(kafka)
+  local all = { ["bootstrap.servers"] = kafka.brokers, ["group.id"] = kafka.group }
+  for _, list in ipairs { DEFAULTS, kafka.config or {}, KEPT } do
+    for name, value in pairs(list) do all[name] = tostring(value) end
+  end
+  return all
+end
+
+local function producing(properties)
+  local all = { ["enable.idempotence"] = "true" }
+  for name, value in pairs(properties) do
+    for _, pattern in ipairs(SHARED) do
+      if name:find(pattern) then all[name] = value end
+    end
+  end
+  return all
+end
+
+--- The C module, or nil and what to install.
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function Consumer.load()
+  local found, kafka = pcall(require, "catalog.kafka")
+  if found then return kafka end
+  return failure("config", "reading from Kafka needs catalog.kafka, which is built where librdkafka is: install "
+    .. "librdkafka-dev (Debian), and build again (%s)", core.failure.line((tostring(kafka):gsub("\n.*", ""))))
+end
+
+--- @tparam table kafka `brokers`, `topics`, `group`, `config`
+-- @tparam ?table loop the adapter of the client
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function Consumer.new(kafka, loop)
+  local module, missing = Consumer.load()
+  if not module then return nil, missing end
+  local properties = properties_of(kafka)
+  local opened, err = module.new(properties, producing(properties))
+  if not opened then return nil, err end
+  return setmetatable({
+    core = opened, group = kafka.group, topics = kafka.topics, loop = loop, asked = {}, ready = false, closed = false,
+    listener = core.listener.new(opened:fd()), asking = false,
+  }, Consumer)
+end
+
+-- --- what it is asked for ---
+
+-- Waits for the answer to a ticket, which the polling hands out.
+local function answer_to(self, ticket, refused)
+  if not ticket then return nil, refused end
+  local operation = scheduler.new_operation(self.loop)
+  self.asked[ticket] = operation
+  scheduler.await(operation)
+  self.asked[ticket] = nil
+  local stopped = scheduler.cancelled()
+  if stopped then return nil, stopped end
+  if operation.value == nil then return nil, operation.failed end
+  return operation.value
+end
+
+local function list_of(entries)
+  local list = {}
+  for i, entry in ipairs(entries) do
+    list[i] = {
+      topic = entry.partition.topic, number = entry.partition.number, offset = entry.offset, metadata = entry.metadata,
+    }
+  end
+  return list
+end
+
+--- Commits offsets.
+-- @tparam {table,...} entries each `partition`, `offset`, `metadata`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+-- @treturn[2] boolean whether nobody knows what came of it
+function Consumer:commit(entries)
+  local ok, err = answer_to(self, self.core:commit(list_of(entries)))
+  if ok then return true end
+  return nil, err, err.is_unclear or err.kind == "cancelled"
+end
+
+--- What the group has committed.
+-- @tparam {table,...} partitions
+-- @treturn[1] table by the keys of the partitions: `offset`, `metadata`
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Consumer:committed(partitions)
+  local list, err = answer_to(self, self.core:committed(self.group, partitions))
+  if not list then return nil, err end
+  local noted = {}
+  for _, one in ipairs(list) do
+    if one.offset then noted[("%s/%d"):format(one.topic, one.number)] = one end
+  end
+  return noted
+end
+
+--- Sets what the group has committed; it has to be empty.
+-- @tparam {table,...} list each `topic`, `number`, `offset`, `metadata`
+function Consumer:alter(list) return answer_to(self, self.core:alter(self.group, list)) end
+
+--- The group: `state`, `members` (how many).
+function Consumer:describe() return answer_to(self, self.core:describe(self.group)) end
+
+-- Asks what librdkafka answers to one at a time.
+local function ask(self, topic, number)
+  while self.asking do
+    if not scheduler.sleep(0.01, self.loop) then return nil, scheduler.cancelled() end
+  end
+  self.asking = true
+  local value, err = answer_to(self, self.core:ask(topic, number))
+  self.asking = false
+  return value, err
+end
+
+--- How many partitions a topic has.
+function Consumer:count(topic) return ask(self, topic, -1) end
+
+--- Where a partition begins and ends.
+-- @tparam table partition
+-- @treturn[1] integer
+-- @treturn[1] integer
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Consumer:watermarks(partition)
+  local found, err = ask(self, partition.topic, partition.number)
+  if not found then return nil, err end
+  return found.low, found.high
+end
+
+-- --- what it reads ---
+
+function Consumer:subscribe() return self.core:subscribe(self.topics) end
+function Consumer:assign(list) return self.core:assign(list) end
+function Consumer:unassign(list) return self.core:unassign(list) end
+function Consumer:pause(list) return self.core:pause(list) end
+function Consumer:resume(list) return self.core:resume(list) end
+
+--- Reads a partition from an offset on.
+function Consumer:seek(partition, offset)
+  return self.core:seek { { topic = partition.topic, number = partition.number, offset = offset } }
+end
+
+--- The end of a partition as it was last heard of; nil: not yet.
+function Consumer:high(partition) return self.core:high(partition.topic, partition.number) end
+
+--- Leaves the group and joins it again: what this member has in flight is of an older generation then.
+function Consumer:rejoin()
+  self.core:unsubscribe()
+  return self.core:subscribe(self.topics)
+end
+
+-- Hands an answer to who waits for it.
+local function hand_out(self, ticket, value, err)
+  local operation = self.asked[ticket]
+  if not operation then return end
+  operation.value, operation.failed = value, err
+  scheduler.complete(operation)
+end
+
+--- What has happened, without waiting.
+-- @treturn ?string as of `kafka:poll`
+-- @return
+function Consumer:poll()
+  while true do
+    local name, first, value, err = self.core:poll()
+    if name ~= "answer" then return name, first end
+    hand_out(self, first, value, err)
+  end
+end
+
+--- Waits until there may be something to poll.
+-- @tparam number seconds at the most
+function Consumer:wait(seconds)
+  if not self.ready then self:await(seconds) end
+  self.ready = false
+end
+
+function Consumer:await(seconds)
+  local operation = scheduler.new_operation(self.loop)
+  scheduler.add_timer(operation, math.min(seconds, POLL))
+  self.woken = operation
+  scheduler.await(operation)
+  self.woken = nil
+end
+
+--- Wakes who waits by `wait`.
+function Consumer:wake()
+  if self.woken then scheduler.complete(self.woken) end
+end
+
+--- Wakes it whenever the descriptor is readable: what one task does.
+function Consumer:listen()
+  while not self.closed do
+    if not self.listener:start() then return end
+    if not scheduler.transfer(self.listener, self.loop) then return end
+    self.core:drain_fd() -- what comes from now on makes it readable again
+    self.ready = true
+    self:wake()
+  end
+end
+
+-- --- what is rejected ---
+
+--- Sends a message to a topic.
+-- @tparam string topic
+-- @tparam table message
+-- @tparam string reason
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Consumer:produce(topic, message, reason)
+  local headers = {}
+  for name, value in pairs(message.headers or {}) do headers[name] = value end
+  headers.catalog_reason = reason
+  headers.catalog_source = ("%s/%d:%d"):format(message.topic, message.partition, message.offset)
+  return self.core:produce(topic, message.key, message.value, headers)
+end
+
+--- Waits until all that was produced is there.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Consumer:flush()
+  while true do
+    local left, err = self.core:undelivered()
+    if not left then return nil, err end
+    if left == 0 then return true end
+    if not scheduler.sleep(0.02, self.loop) then return nil, scheduler.cancelled() end
+  end
+end
+
+-- --- the end ---
+
+--- Ends it at once.
+function Consumer:drop()
+  self.closed = true
+  self.listener:close()
+  self.core:close()
+  local _, gone = failure("cancelled", "the drain has ended")
+  for _, operation in pairs(self.asked) do
+    operation.failed = gone
+    scheduler.complete(operation)
+  end
+  self:wake()
+end
+
+return Consumer

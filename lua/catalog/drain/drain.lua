@@ -1,0 +1,367 @@
+--- From Kafka into batches, each record exactly once: members of a group on any number of machines share the partitions
+-- of some topics, fill batches from them, and note in Kafka what a batch has before it is completed.
+-- @classmod catalog.drain
+local Client = require "catalog.client.client"
+local Consumer = require "catalog.drain.consumer"
+local Group = require "catalog.scheduler.group"
+local Member = require "catalog.drain.member"
+local Service = require "catalog.drain.service"
+local Transform = require "catalog.stream.transform"
+local check_settings = require "catalog.drain.settings"
+local core = require "catalog.core"
+local failure = require "catalog.base.failure"
+local rejected = require "catalog.drain.rejected"
+local scheduler = require "catalog.scheduler.scheduler"
+local stream = require "catalog.stream.settings"
+
+local clock <const> = core.system.monotonic
+
+local Drain = { __name = "catalog.drain" }
+Drain.__index = Drain
+
+-- How long a turn waits at the most, and how many messages it takes before it looks at what else there is; in seconds.
+local TURN <const>, MOST <const> = 0.25, 500
+
+-- How long the end may take until the last COMPLETE is sent and the group is left, in seconds.
+local END <const> = 30
+
+-- --- what goes on beside ---
+
+-- Does something beside. A defect in it ends the drain: `run` raises it.
+local function begin(self, body, ...)
+  scheduler.begin(self.group:new_task(function(...)
+    local fine, raised = xpcall(body, debug.traceback, ...)
+    if not fine and not self.ended then self.defect = raised end
+  end, ...))
+end
+
+local function note_failure(self, err)
+  if self.ended or err.kind == "cancelled" then return end
+  self.last_error, self.last_error_at, self.retries = err, core.system.now(), self.retries + 1
+  if self.settings.on_error then self.settings.on_error(err) end
+end
+
+-- What a batch came to.
+local function report_of(sealed, verdict, fields)
+  local positions = {}
+  for key, range in pairs(sealed.positions or {}) do positions[key] = range end
+  return {
+    id = sealed.id, status = fields and fields.status or verdict, state = verdict == "again" and "dropped" or verdict,
+    metrics = fields and fields.metrics, errors = fields and fields.errors, records = sealed.records,
+    bytes = sealed.bytes, files = sealed.files, positions = positions, inherited = not sealed.own,
+  }
+end
+
+local function ended(self, sealed, verdict, fields)
+  self.counts[verdict] = (self.counts[verdict] or 0) + 1
+  if self.settings.on_batch then self.settings.on_batch(report_of(sealed, verdict, fields)) end
+end
+
+-- A batch failed for its data: what it has of a partition is read once more, and kept apart; or a person decides.
+local function refuse(self, range, fields)
+  local why = ("the batch failed: %s"):format(rejected.reason_of(fields))
+  if self.settings.after_failure == "stop" then return self.member:block(range.partition, why) end
+  self.member:go_on(range.partition, range.first)
+  range.partition.refusing = { next = range.next, reason = why }
+end
+
+local function new_member(self)
+  local host = {
+    pause = function(seconds) return not self.ended and scheduler.sleep(seconds, self.client.loop, self.client) end,
+    failed = function(err) note_failure(self, err) end,
+    begin = function(body, ...) begin(self, body, ...) end,
+    refused = function(range, fields) refuse(self, range, fields) end,
+    ended = function(sealed, verdict, fields) ended(self, sealed, verdict, fields) end,
+    kept = function() return self.rejected:flush() end,
+    give_up = function(err) self.fatal = self.fatal or err end,
+    told_blocked = function(partition, why)
+      note_failure(self, select(2, failure("conflict", "%s is blocked: %s", partition.key, why)))
+    end,
+  }
+  return Member.new(self.kafka, Service.new(self.client, self.settings, host), self.settings, host)
+end
+
+-- --- opening ---
+
+--- Makes a drain. It joins the group when it runs.
+-- @function catalog.client:drain
+-- @tparam table given `dataset` (its id); `kafka`: `brokers` (as `k1:9092,k2:9092`), `topics` (a list of names),
+--   `group`, `config` (properties of librdkafka, by their names); and of these what shall be another than its default:
+--   `from` (`"beginning"` or `"end"`: where a new group starts; required for one, ignored by an old one);
+--   `roll` `{ seconds = 960, bytes = 10e9, files = 1500 }` (seconds grow with this member's share of the partitions);
+--   `file_bytes` (4e6: of a file of a batch), `parallel` (4: files at a time); `record_bytes` (1e6: longer records are
+--   rejected); `transform(record, message)`; `rejected_topic` or `rejected` (a directory): where rejected records go;
+--   `after_failure` (`"continue"` where there is such a place: what a failed batch had goes there; else `"stop"`: its
+--   partitions wait for a person); `error_diagnostics` (true), `partial_ingestion` (5, percent), `tags`, `sandbox`;
+--   `on_batch(report)`, `on_rejected(message, err)`, `on_error(err)`, `on_warning(text)`
+-- @treturn[1] catalog.drain
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`: librdkafka is not there, or refuses a property
+-- @raise an option is unknown or has a wrong type
+function Client:drain(given)
+  local settings, err = check_settings(given, 2)
+  if not settings then return nil, err end
+  local kafka, refused = Consumer.new(settings.kafka, self.loop)
+  if not kafka then return nil, refused end
+  local drain = setmetatable({
+    client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {}, records = 0,
+    bytes = 0, dropped = 0, retries = 0, rebalances = 0, running = false, closing = false, ended = false,
+    is_held = false, fatal = false, defect = false,
+    process = scheduler.process(),
+  }, Drain)
+  drain.transform = settings.transform and Transform.new(settings.transform, settings.record_bytes) or false
+  drain.rejected, err = rejected.new(drain)
+  if not drain.rejected then
+    kafka:drop()
+    return nil, err
+  end
+  drain.member = new_member(drain)
+  stream.warn_of_fixed_token(self, settings)
+  return drain
+end
+
+-- --- messages ---
+
+-- What a message is without a transform: JSON as it is, on one line.
+local function line_of(self, value)
+  if #value > self.settings.record_bytes then
+    return nil, ("it has %d bytes; record_bytes is %d"):format(#value, self.settings.record_bytes)
+  end
+  local fault = core.lines.fault(value)
+  if not fault then return value end
+  local joined = value:gsub("[\r\n]", " ") -- in JSON these are blanks, since strings have none
+  if core.lines.fault(joined) == nil then return joined end
+  return nil, fault
+end
+
+local function add_line(self, filling, line)
+  filling:add(line)
+  self.records, self.bytes = self.records + 1, self.bytes + #line + 1
+end
+
+local function add_changed(self, filling, message)
+  local lines, fault = self.transform:lines(message.value, message)
+  if not lines then return self.rejected:add(message, fault) end
+  if #lines == 0 then self.dropped = self.dropped + 1 end
+  for _, line in ipairs(lines) do add_line(self, filling, line) end
+end
+
+-- Adds what a message has to the batch that is filled.
+local function add(self, filling, message)
+  if self.transform then return add_changed(self, filling, message) end
+  if message.value == nil then -- a tombstone
+    self.dropped = self.dropped + 1
+    return
+  end
+  local line, fault = line_of(self, message.value)
+  if not line then return self.rejected:add(message, fault) end
+  add_line(self, filling, line)
+end
+
+-- What failed before is read once more, and kept apart up to where the batch ended.
+local function refuse_message(self, partition, message)
+  local refusing = partition.refusing
+  if message.offset < refusing.next then
+    self.rejected:add(message, refusing.reason)
+    partition.next = message.offset + 1
+  end
+end
+
+-- All of it was read: it is kept somewhere, then the partition goes on behind it.
+local function end_refusing(self, partition)
+  local refusing = partition.refusing
+  partition.refusing, partition.next = nil, nil
+  begin(self, function() self.member:pass_refused(partition, refusing.next, self.rejected) end)
+end
+
+local function take(self, message)
+  local partition = self.member:partition_of(message.topic, message.partition, message.offset)
+  if not partition then return end
+  if partition.refusing then
+    refuse_message(self, partition, message)
+    if message.offset + 1 >= partition.refusing.next then end_refusing(self, partition) end
+    return
+  end
+  local filling = self.member.batches.filling
+  filling:advance(partition, partition.next) -- it is part of the batch, also where nothing of it is
+  add(self, filling, message)
+  filling:advance(partition, message.offset + 1)
+end
+
+-- --- events ---
+
+local EVENTS <const> = {}
+
+function EVENTS.message(self, message) take(self, message) end
+
+function EVENTS.eof(self, at)
+  local partition = self.member:partition_of(at.topic, at.partition, at.offset)
+  if partition and partition.refusing and at.offset >= partition.refusing.next then end_refusing(self, partition) end
+end
+
+function EVENTS.assigned(self, list)
+  self.rebalances = self.rebalances + 1
+  self.member:assigned(list)
+  begin(self, self.member.count_all, self.member, self.kafka.topics)
+end
+
+-- Beside: what it asks of Kafka is answered by the polling.
+function EVENTS.revoked(self, list) begin(self, self.member.revoked, self.member, list) end
+function EVENTS.lost(self, list) self.member:lost(list) end
+
+-- What was not read yet is gone from the broker, or Kafka says no for another reason.
+function EVENTS.error(self, err)
+  local partition = err.topic and self.member:partition_of(err.topic, err.partition, math.maxinteger)
+  if partition and err.code == "OFFSET_OUT_OF_RANGE" then
+    return begin(self, self.member.block_gone, self.member, partition)
+  end
+  if err.is_fatal then self.fatal = err end
+  note_failure(self, err)
+end
+
+-- --- one turn ---
+
+-- How long the batch that is filled may still be filled, in seconds. A member's share of the partitions makes it
+-- longer, so that all members together make as many batches as one would.
+local function time_left(self)
+  local filling = self.member.batches.filling
+  if not next(filling.ranges) then return math.huge end
+  return self.settings.roll.seconds * self.member:share() - (clock() - filling.since)
+end
+
+local function is_due(self)
+  local filling, roll = self.member.batches.filling, self.settings.roll
+  return filling.bytes >= roll.bytes or filling.files >= roll.files or filling.records >= (roll.records or math.huge)
+    or time_left(self) <= 0
+end
+
+-- Reads nothing while as many files are under way as may be, or the batch is full and may not be sealed yet.
+local function hold_or_go_on(self)
+  local batches = self.member.batches
+  local hold = batches.filling:is_full() or is_due(self) and not batches:may_seal()
+  if hold == self.is_held then return end
+  self.is_held = hold
+  self.member:hold(hold)
+end
+
+local function look_around(self)
+  local batches = self.member.batches
+  if batches.filling.dead then batches:drop(batches.filling.dead) end
+  if is_due(self) and batches:may_seal() then begin(self, batches.seal, batches) end
+  hold_or_go_on(self)
+end
+
+-- Takes what has happened, some of it.
+local function take_events(self)
+  for _ = 1, MOST do
+    local name, value = self.kafka:poll()
+    if not name then return false end
+    EVENTS[name](self, value)
+    if self.member.batches.filling:is_full() then return true end
+  end
+  return true
+end
+
+local function turn(self)
+  local more = take_events(self)
+  look_around(self)
+  if self.defect then error(self.defect, 0) end
+  if more then scheduler.poke() else self.kafka:wait(math.max(0, math.min(TURN, time_left(self)))) end
+end
+
+-- --- from the start to the end ---
+
+-- Takes what happens until something is so, for some time at the most.
+local function poll_until(self, is_so, last)
+  while not is_so() and clock() < last do
+    local name, value = self.kafka:poll()
+    if name == "revoked" or name == "lost" then EVENTS[name](self, value) end
+    if not name then self.kafka:wait(0.05) end
+  end
+end
+
+-- Seals what there is, where that may be done, and leaves the group.
+local function leave(self)
+  local last, batches, kafka = clock() + END, self.member.batches, self.kafka.core
+  local sealed = self.fatal or not batches:may_seal()
+  if not sealed then
+    begin(self, function()
+      batches:seal()
+      sealed = true
+    end)
+  end
+  poll_until(self, function() return sealed end, last)
+  batches:drop "the drain has ended"
+  kafka:begin_close()
+  poll_until(self, function() return kafka:closed() end, last)
+end
+
+local function finish(self)
+  self.ended = true
+  self.kafka:drop()
+  self.rejected:close()
+  self.group:cancel()
+  self.group:abandon()
+end
+
+local function run(self)
+  begin(self, self.kafka.listen, self.kafka)
+  local ok, err = self.kafka:subscribe()
+  if not ok then return nil, err end
+  while not self.closing and not self.fatal do turn(self) end
+  leave(self)
+  if self.fatal then return nil, self.fatal end
+  return true
+end
+
+--- Reads, and makes batches, until `close` is called. In a host's loop it yields.
+-- @treturn[1] boolean true: it was closed; what is not in a batch that was completed is read by who goes on
+-- @treturn[2] nil
+-- @treturn[2] table error: Kafka lets this member not go on
+-- @raise what a callback has raised
+function Drain:run()
+  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  if self.running then return failure("config", "the drain runs, or has run") end
+  self.running = true
+  local fine, ok, err = xpcall(run, debug.traceback, self)
+  finish(self)
+  if not fine then error(ok, 0) end
+  return ok, err
+end
+
+--- Ends `run`, soon: what was filled is sealed, the group is left, and nothing is waited for beyond that.
+function Drain:close()
+  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  self.closing = true
+  if self.running then self.kafka:wake() elseif not self.ended then finish(self) end
+  return true
+end
+
+function Drain:__close()
+  if self.process == scheduler.process() then self:close() end
+end
+
+function Drain:__tostring()
+  return core.failure.line(("catalog.drain (%s of %s)"):format(self.settings.kafka.group,
+    table.concat(self.settings.kafka.topics, ", ")))
+end
+
+--- How it goes on, in numbers.
+-- @treturn table `records`, `bytes` (of batches, taken by this process), `rejected`, `dropped` (by the transform, and
+--   tombstones), `batches` by what became of them, `lag` (messages of own partitions that are not in a batch yet),
+--   `partitions`, `blocked` (`{ key = why }`; nil: none is), `rebalances`, `retries`, `batch_seconds` (the age of the
+--   batch that is filled), `last_error`, `last_error_at` (milliseconds since the epoch)
+function Drain:metrics()
+  local filling, counts = self.member.batches.filling, {}
+  for name, count in pairs(self.counts) do counts[name] = count end
+  local summary = self.member:summary()
+  return {
+    records = self.records, bytes = self.bytes, rejected = self.rejected.count, dropped = self.dropped,
+    batches = counts, lag = summary.lag, partitions = summary.count, blocked = summary.blocked,
+    rebalances = self.rebalances, retries = self.retries,
+    batch_seconds = next(filling.ranges) and clock() - filling.since or 0,
+    last_error = self.last_error, last_error_at = self.last_error_at,
+  }
+end
+
+return Drain

@@ -1,0 +1,174 @@
+--- One member of the group: what it does when partitions come and go.
+-- @module catalog.drain.member
+local Assignment = require "catalog.drain.assignment"
+local Batches = require "catalog.drain.batches"
+
+local Member = {}
+Member.__index = Member
+
+--- @tparam table kafka the consumer: `assign(list)`, `unassign(list)`, `seek(partition, offset)`, and what
+--   `catalog.drain.assignment` and `catalog.drain.batches` need
+-- @tparam table service of `catalog.drain.service`
+-- @tparam table given `from`, `file_bytes`, `parallel`
+-- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`, `refused(range, fields)`, `ended(sealed,
+--   verdict, fields)`, `kept()`, as of `catalog.drain.batches`; `told_blocked(partition, why)`
+-- @treturn table `assignment`, `batches`
+function Member.new(kafka, service, given, host)
+  local self = setmetatable({ kafka = kafka, host = host }, Member)
+  local inner = setmetatable({
+    go_on = function(partition, offset) self:go_on(partition, offset) end,
+    blocked = function(partition, why) self:block(partition, why) end,
+    inherit = function(partition, intended, offset) self.batches:inherit(partition, intended, offset) end,
+  }, { __index = host })
+  self.assignment = Assignment.new(kafka, given.from, inner)
+  self.batches = Batches.new(kafka, self.assignment, service, given, inner)
+  return self
+end
+
+-- Whether the batch that is filled has records of some partitions.
+local function is_filled_from(self, list)
+  for _, one in ipairs(list) do
+    if self.batches.filling.ranges[Assignment.key(one.topic, one.number)] then return true end
+  end
+  return false
+end
+
+--- Lets a partition go on, or go back.
+-- @tparam table partition
+-- @tparam integer offset of the next record
+function Member:go_on(partition, offset)
+  partition.next, partition.blocked, partition.refusing = offset, nil, nil
+  self.kafka:seek(partition, offset)
+  if not self.is_held then self.kafka:resume { partition } end
+end
+
+--- Reads nothing of all partitions, or goes on.
+-- @tparam boolean hold
+function Member:hold(hold)
+  self.is_held = hold
+  local list = {}
+  for _, partition in pairs(self.assignment.partitions) do
+    if partition.next then list[#list + 1] = partition end
+  end
+  if hold then self.kafka:pause(list) else self.kafka:resume(list) end
+end
+
+--- What a batch had that has failed is kept elsewhere: then its partition goes on behind it.
+-- @tparam table partition
+-- @tparam integer next the offset behind it
+-- @tparam table rejected of `catalog.drain.rejected`
+function Member:pass_refused(partition, next, rejected)
+  local held = { partition = partition, epoch = partition.epoch }
+  while self.assignment:holds(held) do
+    local ok, err = rejected:flush()
+    if ok then ok, err = self.batches:pass_over(partition, next) end
+    if ok then return self:go_on(partition, next) end
+    self.host.failed(err)
+    if not self.host.pause(1) then return end
+  end
+end
+
+--- What was not read yet is gone: the brokers have deleted it. Says how much.
+-- @tparam table partition
+function Member:block_gone(partition)
+  local low = self.kafka:watermarks(partition)
+  local gone = low and partition.next and low - partition.next
+  self:block(partition, ("%s offsets from %d on were deleted before they were read; say where to go on: catalog group "
+    .. "resolve %s=%s"):format(gone or "some", partition.next or 0, partition.key, low or "OFFSET"))
+end
+
+--- Counts the partitions of all members, for the share of this one.
+-- @tparam {string,...} topics
+function Member:count_all(topics)
+  local all = 0
+  for _, topic in ipairs(topics) do
+    local count = self.kafka:count(topic)
+    if not count then return end -- as many as were before
+    all = all + count
+  end
+  self.all = all
+end
+
+--- How many times more partitions there are than this member has: 1 or more.
+-- @treturn number
+function Member:share()
+  local own = 0
+  for _ in pairs(self.assignment.partitions) do own = own + 1 end
+  return own > 0 and math.max(1, (self.all or own) / own) or 1
+end
+
+--- What is to be said of the partitions.
+-- @treturn table `count`, `lag`, `blocked`
+function Member:summary()
+  local count, lag, blocked = 0, 0, nil
+  for key, partition in pairs(self.assignment.partitions) do
+    local high = self.kafka.high and self.kafka:high(partition)
+    count = count + 1
+    if high and partition.next then lag = lag + math.max(0, high - partition.next) end
+    if partition.blocked then
+      blocked = blocked or {}
+      blocked[key] = partition.blocked
+    end
+  end
+  return { count = count, lag = lag, blocked = blocked }
+end
+
+--- Nothing more is read of a partition until a person has decided.
+-- @tparam table partition
+-- @tparam string why
+function Member:block(partition, why)
+  if partition.blocked then return end
+  partition.blocked = why
+  if is_filled_from(self, { partition }) then self.batches:drop(why) end
+  partition.next = nil
+  self.kafka:pause { partition }
+  self.host.told_blocked(partition, why)
+end
+
+--- Partitions were assigned.
+-- @tparam {table,...} list each `topic`, `number`
+function Member:assigned(list)
+  self.batches:joined()
+  self.kafka:assign(list)
+  self.host.begin(self.assignment.resolve, self.assignment, self.assignment:add(list))
+end
+
+-- They are nobody's from here on, as far as this member is concerned.
+local function give_up(self, list, why)
+  local filled = is_filled_from(self, list)
+  self.assignment:remove(list)
+  if filled then self.batches:drop(why) end
+end
+
+--- Partitions are to be given back. What was filled of them is sealed where that may be done now, and dropped
+-- otherwise. The group waits for the answer, which is given when no commit is in flight.
+-- @tparam {table,...} list
+function Member:revoked(list)
+  self.giving_back = list
+  if is_filled_from(self, list) and self.batches:may_seal() then self.batches:seal() end
+  give_up(self, list, "a partition was given back")
+  while self.batches.committing do
+    if not self.host.pause(0.01) then return end
+  end
+  if self.giving_back == list then self.kafka:unassign(list) end -- else they were lost meanwhile
+end
+
+--- Partitions were lost: somebody else has them by now.
+-- @tparam {table,...} list
+function Member:lost(list)
+  self.giving_back = nil
+  give_up(self, list, "a partition was lost")
+  self.kafka:unassign(list)
+end
+
+--- The partition that a record belongs to; nil where it is another's, was rewound, or cannot be read now.
+-- @tparam string topic
+-- @tparam integer number
+-- @tparam integer offset
+-- @treturn ?table
+function Member:partition_of(topic, number, offset)
+  local partition = self.assignment.partitions[Assignment.key(topic, number)]
+  if partition and partition.next and offset >= partition.next then return partition end
+end
+
+return Member

@@ -1,0 +1,55 @@
+--- A function of the user's that changes the records of a stream on their way: it drops one, makes several of it, or
+-- another.
+-- @module catalog.stream.transform
+local core = require "catalog.core"
+
+local Transform = {}
+Transform.__index = Transform
+
+--- @tparam function change `change(record, message)` gives nil (it is dropped), a list (`#t > 0`: several) or a record
+-- @tparam integer record_bytes the longest record
+-- @treturn table
+function Transform.new(change, record_bytes)
+  return setmetatable({ change = change, record_bytes = record_bytes }, Transform)
+end
+
+-- A record as a line; nil and why it is none.
+local function line_of(self, record)
+  if type(record) ~= "table" then return nil, ("the transform gave a %s; a record is a table"):format(type(record)) end
+  local line, err = core.json.encode(record)
+  if not line then return nil, "the transform gave what cannot be encoded: " .. err.message end
+  if line:byte() ~= 0x7B then return nil, "the transform gave a list in a list; a record is an object" end
+  if #line > self.record_bytes then
+    return nil, ("it has %d bytes after the transform; record_bytes is %d"):format(#line, self.record_bytes)
+  end
+  return line
+end
+
+local function lines_of(self, result)
+  if result == nil then return {} end
+  local records = type(result) == "table" and #result > 0 and result or { result }
+  local lines = {}
+  for i, record in ipairs(records) do
+    local line, why = line_of(self, record)
+    if not line then return nil, why end
+    lines[i] = line
+  end
+  return lines
+end
+
+--- Changes a record.
+-- @tparam ?string text JSON; nil where a message has no value
+-- @tparam ?table message where it comes from
+-- @treturn[1] {string,...} the lines of what it has become; none: it is dropped
+-- @treturn[2] nil
+-- @treturn[2] string why it is rejected
+function Transform:lines(text, message)
+  local record, err = nil, nil
+  if text then record, err = core.json.decode(text) end
+  if err then return nil, "it is no JSON: " .. err.message end
+  local fine, result = pcall(self.change, record, message)
+  if not fine then return nil, "the transform raised: " .. core.failure.line(tostring(result)) end
+  return lines_of(self, result)
+end
+
+return Transform

@@ -1,0 +1,127 @@
+-- The consumer in C: what it refuses, what it is asked for, and what it says.
+local core = require "catalog.core"
+local kafka = require "support.kafka"
+
+local found, module = pcall(require, "catalog.kafka")
+
+local function consumer(broker, group, more)
+  local properties = {
+    ["bootstrap.servers"] = broker, ["group.id"] = group, ["enable.auto.commit"] = "false", ["auto.offset.reset"] = "error",
+    ["partition.assignment.strategy"] = "cooperative-sticky", ["session.timeout.ms"] = "6000",
+    ["enable.partition.eof"] = "true",
+  }
+  for name, value in pairs(more or {}) do properties[name] = value end
+  return module.new(properties, { ["bootstrap.servers"] = broker })
+end
+
+-- Polls until something of a name comes, or a ticket is answered.
+local function wait_for(one, name, ticket)
+  local last = core.system.monotonic() + 30
+  while core.system.monotonic() < last do
+    local event, first, value, err = one:poll()
+    if event == name and (not ticket or first == ticket) then return first, value, err end
+    if not event then core.system.sleep(0.01) end
+  end
+  error("nothing came: " .. name)
+end
+
+if not found then
+  describe("a consumer of Kafka", function() pending "was not built: librdkafka is missing" end)
+  return
+end
+
+core.system.sleep = core.system.sleep or function(seconds) os.execute("sleep " .. seconds) end
+
+describe("a consumer of Kafka", function()
+  local broker
+  setup(function() broker = kafka.start(2) end)
+  teardown(function() broker:stop() end)
+
+  it("is refused for a property that librdkafka does not have, or whose value is none, and shows no value", function()
+    local none, err = consumer("127.0.0.1:1", "g", { ["no.such"] = "s3cret" })
+    assert.is_nil(none)
+    assert.equal("config", err.kind)
+    assert.equal("librdkafka does not take the property no.such: it has none of this name", err.message)
+    none, err = consumer("127.0.0.1:1", "g", { ["session.timeout.ms"] = "s3cret" })
+    assert.is_nil(none)
+    assert.equal("librdkafka does not take the property session.timeout.ms: its value cannot be used", err.message)
+    none, err = module.new({ ["bootstrap.servers"] = "127.0.0.1:1" }, {})
+    assert.is_nil(none)
+    assert.matches("group", err.message)
+  end)
+
+  it("says that no broker is there, does not wait for it, and ends at once", function()
+    local one <close> = assert(consumer("127.0.0.1:1", "g"))
+    assert(one:subscribe { "events" })
+    local err = wait_for(one, "error")
+    assert.equal("network", err.kind)
+    assert.is_string(err.code)
+    assert.equal(-1, one:generation())
+    local ticket, refused = one:commit { { topic = "events", number = 0, offset = 1 } }
+    assert.is_nil(ticket)
+    assert.is_false(refused.is_unclear)
+    one:close()
+    local closed, why = one:poll()
+    assert.is_nil(closed)
+    assert.equal("cancelled", why.kind)
+  end)
+
+  it("is assigned partitions, reads them from where it is told to, and commits offsets with metadata", function()
+    local one <close> = assert(consumer(broker.brokers, "group1"))
+    broker:produce("events", '{"n":1}\n{"n":2}\n', "-p 0 -k key -H name=value")
+    assert(one:subscribe { "events" })
+    local list = wait_for(one, "assigned")
+    assert.equal(2, #list)
+    assert(one:assign(list))
+    assert.is_true(one:generation() >= 0)
+    assert(one:seek { { topic = "events", number = 0, offset = 1 } })
+    assert(one:resume { { topic = "events", number = 0 } })
+    local message = wait_for(one, "message")
+    assert.same({ "events", 0, 1, '{"n":2}', "key", "value" },
+      { message.topic, message.partition, message.offset, message.value, message.key, message.headers.name })
+    assert.is_true(math.abs(message.timestamp - core.system.now()) < 600000)
+    assert.equal(2, wait_for(one, "eof").offset)
+    local ticket = assert(one:commit { { topic = "events", number = 0, offset = 2, metadata = "what it is" } })
+    assert.equal(true, (select(2, wait_for(one, "answer", ticket))))
+    ticket = assert(one:committed("group1", { { topic = "events", number = 0 }, { topic = "events", number = 1 } }))
+    local _, noted = wait_for(one, "answer", ticket)
+    table.sort(noted, function(a, b) return a.number < b.number end)
+    assert.same({ 2, "what it is" }, { noted[1].offset, noted[1].metadata })
+    assert.is_nil(noted[2].offset)
+    ticket = assert(one:ask("events", -1))
+    assert.equal(2, (select(2, wait_for(one, "answer", ticket))))
+    ticket = assert(one:ask("events", 0))
+    assert.same({ low = 0, high = 2 }, (select(2, wait_for(one, "answer", ticket))))
+    assert(one:begin_close())
+    assert(one:unassign(wait_for(one, "revoked")))
+    local last = core.system.monotonic() + 30
+    repeat one:poll() until one:closed() or core.system.monotonic() > last
+    assert.is_true(one:closed())
+  end)
+
+  it("that has begun to leave may be ended at once", function()
+    local one = assert(consumer(broker.brokers, "group3"))
+    assert(one:subscribe { "events" })
+    assert(one:assign(wait_for(one, "assigned")))
+    assert(one:begin_close())
+    one:close()
+    assert.is_true(one:closed())
+  end)
+
+  it("sends what is rejected", function()
+    local one <close> = assert(consumer(broker.brokers, "group2"))
+    assert(one:produce("rejected", "key", "value", { why = "because" }))
+    local last = core.system.monotonic() + 30
+    repeat one:poll() until one:undelivered() == 0 or core.system.monotonic() > last
+    assert.equal(0, one:undelivered())
+    assert.equal("key value why=because\n", broker:consume("rejected", "-f '%k %s %h\\n'"))
+  end)
+
+  it("raises where it is misused", function()
+    local one <close> = assert(consumer("127.0.0.1:1", "g"))
+    assert.error_matches(function() one:seek { 5 } end, "table expected")
+    assert.error_matches(function() one:commit { { topic = "events", number = "x", offset = 1 } } end, "number")
+    assert.error_matches(function() one:subscribe "events" end, "table expected")
+    assert.error_matches(function() one:ask(("x"):rep(300), -1) end, "too long")
+  end)
+end)
