@@ -98,7 +98,8 @@ describe("rsyslog, with omprog and catalog sink --confirm,", function()
       shell.write(run.directory .. "/refuse", "")
       local host <close> = daemons.start("rsyslog", run.directory, "examples/serve/rsyslog.conf", {
         ["/var/log/app"] = run.directory, ["/var/spool/rsyslog"] = run.directory, ["/usr/bin/catalog"] = program,
-        ["/var/spool/catalog/events"] = run.spool, ['resumeInterval="10"'] = 'resumeInterval="1"', ["5c8c3c555033b814b69f947f"] = "d",
+        ["/var/spool/catalog/events"] = run.spool, ['resumeInterval="10"'] = 'resumeInterval="1"',
+        ["5c8c3c555033b814b69f947f"] = "d",
       })
       local function kill_ours() shell.run("kill -9 " .. shell.read(run.spool .. "/lock"):match "%d+") end
       feed(run, function(round)
