@@ -119,6 +119,18 @@ local function look(call)
   return own, answered, other
 end
 
+--- The batches of a dataset that have an external id, those that take files first, then the oldest.
+-- @tparam catalog.client client
+-- @tparam table given the options of a creation, with `external_id`
+-- @treturn[1] {table,...} fields
+-- @treturn[1] ?integer when the service answered, milliseconds since the epoch
+-- @treturn[1] ?table fields of one that is another dataset's
+-- @treturn[2] nil
+-- @treturn[2] table error
+function once.look(client, given)
+  return look { client = client, options = given, deadline = client:deadline(), process = scheduler.process() }
+end
+
 -- Aborts batches that are of no use: they are empty, and nobody knows of them. One that cannot be aborted now is tried
 -- again when the chosen one is completed, and given up by the service some days later.
 local function abort_others(call, list, chosen)
@@ -220,7 +232,7 @@ local function create_and_look(call)
     local fields
     fields, err = call.client:send(call.creation)
     if fields then return settle(call, fields) end
-    call.is_duplicate = call.open and is_refused_as_duplicate(err)
+    call.is_duplicate = (call.open or call.adopts) and is_refused_as_duplicate(err)
     if not call.is_duplicate and not err.ambiguous then
       err.ambiguous = call.open or nil -- the one before may still turn up
       return nil, err
@@ -275,7 +287,7 @@ function once.create(client, given, known)
   local call = {
     client = client, options = options, deadline = deadline, creation = request, process = request.process,
     since = known.since, open = known.open, doubtful = known.open or known.look,
-    ours = known.ours or ours,
+    ours = known.ours or ours, adopts = known.adopts,
   }
   local fields, err = find_or_create(call, known)
   if not fields then return nil, err end

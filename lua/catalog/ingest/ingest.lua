@@ -2,6 +2,7 @@
 -- @module catalog.ingest.ingest
 local Client = require "catalog.client.client"
 local Group = require "catalog.scheduler.group"
+local adopt = require "catalog.ingest.adopt"
 local batch = require "catalog.batch.batch"
 local core = require "catalog.core"
 local creation = require "catalog.batch.creation"
@@ -15,6 +16,7 @@ local plan = require "catalog.ingest.plan"
 local progress = require "catalog.ingest.progress"
 local report = require "catalog.ingest.report"
 local resume = require "catalog.ingest.resume"
+local shard = require "catalog.ingest.shard"
 local upload = require "catalog.batch.upload"
 
 local SCHEMA <const> = {
@@ -22,7 +24,7 @@ local SCHEMA <const> = {
   part_size = "integer", part_threshold = "integer", upload_timeout = "number", timeout = "number", split = "boolean",
   advised_files = "integer", advised_bytes = "integer", max_files = "integer", max_bytes = "integer",
   on_progress = "callable", on_change = "callable", on_warning = "callable", on_batch = "callable",
-  journal = "string",
+  journal = "string", shard = "any", adopt = "boolean",
 }
 for name, kind in pairs(creation.OPTIONS) do SCHEMA[name] = kind end
 
@@ -48,6 +50,8 @@ local function begin(run, one, number)
   local ok, err
   if run.journal then
     ok, err = resume.begin(run, one, number, chosen)
+  elseif run.given.adopt then
+    ok, err = adopt.begin(run, one, chosen)
   else
     ok, err = once.create(run.client, chosen)
     one.batch = ok
@@ -142,13 +146,16 @@ local function check_whole(run, one)
 end
 
 local function complete(run, one, number)
+  local ok, err = true, nil
+  if run.given.adopt and not one.sealed then ok, err = adopt.look_again(run, one) end
+  if not ok then return nil, err end
   if one.sealed then
     once.abort_others(one.batch)
     return true
   end
   local whole, hole = check_whole(run, one)
   if not whole then return nil, hole end
-  local ok, err = run:note("complete", { group = number })
+  ok, err = run:note("complete", { group = number })
   if not ok then return nil, err end
   ok, err = one.batch:complete()
   -- it still takes files, or is aborted
@@ -167,10 +174,10 @@ local function wait_for(run, one, number)
   return done, err
 end
 
--- What is not completed is aborted, so that nothing of a run that failed is ingested. With a journal it waits to be
--- gone on with, unless the service has refused it for good.
+-- What is not completed is aborted, so that nothing of a run that failed is ingested. Where it can be gone on with, by
+-- a journal or by its external id, it waits for that, unless the service has refused it for good.
 local function abort_all(run, err)
-  if run.journal and not (err and is_refusal(err)) then return end
+  if (run.journal or run.given.adopt) and not (err and is_refusal(err)) then return end
   for i, one in ipairs(run.groups) do
     if one.batch and not one.sealed and not batch.state(one.batch).final_action then
       local ok, failed = one.batch:abort { timeout = 10 }
@@ -204,6 +211,35 @@ local function check_values(given)
     if given[name] and not given.dir then return failure("data", "%s goes with dir, and not with files", name) end
   end
   return batch.check_timeout(given.timeout)
+end
+
+-- What does not go with finding a batch by its external id.
+local function check_adopt(given)
+  if not given.adopt then return true end
+  if not once.id_of(given) then return failure("data", "adopt and shard need an external_id to find the batch by") end
+  if given.journal then return failure("data", "a journal is for one machine: give it, or adopt or shard, not both") end
+  if given.split then return failure("data", "split does not go with adopt and shard: give more shards") end
+  if given.extra and given.extra.tags then return failure("data", "with adopt and shard, tags go into tags") end
+  return true
+end
+
+-- The options of the run of a shard, where the call is one: the shard as it is read, and an external id of its own.
+local function with_shard(given)
+  if given.shard == nil then return given end
+  local one, err = shard.read(given.shard)
+  if not one then return nil, err end
+  if not given.dir then return failure("data", "a shard is of the files of a directory: give dir") end
+  local all = {}
+  for name, value in pairs(given) do all[name] = value end
+  all.shard, all.adopt = one, true
+  local id = once.id_of(given)
+  all.external_id = id and shard.id(one, id)
+  if given.extra then
+    all.extra = {}
+    for name, value in pairs(given.extra) do all.extra[name] = value end
+    all.extra.externalId = nil
+  end
+  return all
 end
 
 -- The options with the format of the files in them.
@@ -243,11 +279,16 @@ end
 --   `on_batch` (called with the id of each batch, before anything goes into it), `on_change` (called with a batch's
 --   status each time it is another), `on_warning` (called with a text; default: Lua's `warn`), `journal` (a path: what
 --   has been done is noted there, and the same call again goes on where the last one stopped; then nothing but a
---   refusal aborts the batch)
+--   refusal aborts the batch); `shard` (`"3/16"` or `{ 3, 16 }`: of the files of `dir` those whose names hash to the
+--   fourth of 16 shards, in a batch with the external id `ID-3-of-16`; it implies `adopt`); `adopt` (true: a batch with
+--   the `external_id` that is there already is the one: it is filled, or waited for, or reported; one that has failed
+--   is replaced by one with `-2` behind the id; one of other files is an error of kind `data`. As with a journal,
+--   nothing but a refusal aborts the batch)
 -- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
 --   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `completed`, `files`); with a journal
---   `resumed` (true: it went on), and `replaced`: batches (`id`, `status`) that had ended without their files, which
---   went into new ones
+--   or `adopt` `resumed` (true: it went on), and with a journal `replaced`: batches (`id`, `status`) that had ended
+--   without their files, which went into new ones. Of a shard without files `status` is `success`, and there are no
+--   batches
 -- @treturn[2] nil
 -- @treturn[2] table error
 -- @treturn[2] ?table the report, as far as things went
@@ -261,6 +302,10 @@ function Client:ingest(given)
     given, err = self:with_dataset_id(given)
     if not given then return nil, err end
   end
+  given, err = with_shard(given)
+  if not given then return nil, err end
+  ok, err = check_adopt(given)
+  if not ok then return nil, err end
   local began = core.system.monotonic()
   local groups, files, total = plan.make(given)
   if not groups then return nil, files end

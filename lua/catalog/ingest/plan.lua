@@ -4,6 +4,7 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local format = require "catalog.ingest.format"
 local limits = require "catalog.base.limits"
+local shard = require "catalog.ingest.shard"
 
 local plan = {}
 
@@ -46,9 +47,24 @@ local function base_name(path)
   return slash and path:sub(slash + 1) or path
 end
 
--- The files as a list of { name, file }, however they were given.
+-- Those of the files that belong to the shard of the call.
+local function of_shard(files, given)
+  if not given.shard then return files end
+  local own = {}
+  for _, item in ipairs(files) do
+    if shard.has(given.shard, item.name) then own[#own + 1] = item end
+  end
+  return own
+end
+
+-- The files as a list of { name, file }, however they were given. That a directory is empty is another thing than that
+-- a shard is: it may be the wrong one.
 local function named_files(given)
-  if given.dir then return add_entries({}, given, given.dir, "") end
+  if given.dir then
+    local all, err = add_entries({}, given, given.dir, "")
+    if not all then return nil, err end
+    return of_shard(all, given), nil, #all > 0
+  end
   local files = {}
   for i, item in ipairs(given.files or {}) do
     if type(item) == "string" then
@@ -66,7 +82,7 @@ end
 -- Every file is looked at before anything is created: its size and, where there is a journal, what tells that it was
 -- not changed. Two of one name would replace each other, and an empty one fails its batch. A pattern means files only;
 -- what is named must be one.
-local function measure(list, given)
+local function measure(list, given, may_be_none)
   local files, seen, total, closely, begins = {}, {}, 0, given.journal ~= nil, format.needs_look(given)
   for _, item in ipairs(list) do
     local name, path = item.name, item.file
@@ -84,7 +100,7 @@ local function measure(list, given)
       return nil, fingerprint -- the error; the third value says that it is there, and no regular file
     end
   end
-  if #files == 0 then
+  if #files == 0 and not (given.shard and may_be_none) then
     return failure("data", "there is no file %sin %s", given.pattern and given.pattern .. " " or "", given.dir)
   end
   return files, total
@@ -135,18 +151,19 @@ local function check_limits(groups, given)
 end
 
 --- Makes a plan.
--- @tparam table given the options of the ingest
--- @treturn[1] {table,...} groups, one for each batch: `files` (each `name`, `file`, `bytes`, with a journal its
---   `fingerprint`), `bytes`
+-- @tparam table given the options of the ingest; its `shard` as of `catalog.ingest.shard`
+-- @treturn[1] {table,...} groups, one for each batch, none where a shard has no files: `files` (each `name`, `file`,
+--   `bytes`, with a journal its `fingerprint`), `bytes`
 -- @treturn[1] {table,...} all files
 -- @treturn[1] integer bytes of them
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `limit`
 function plan.make(given)
-  local list, err = named_files(given)
+  local list, err, has_entries = named_files(given)
   if not list then return nil, err end
-  local files, total = measure(list, given)
+  local files, total = measure(list, given, has_entries)
   if not files then return nil, total end
+  if #files == 0 then return {}, files, total end
   local groups = group(files, given)
   local ok, too_much = check_limits(groups, given)
   if not ok then return nil, too_much end

@@ -25,6 +25,8 @@ return function(run)
     id = first.id, status = first.status, metrics = first.metrics, errors = first.errors, files = files,
     batches = batches, bytes = bytes, seconds = core.system.monotonic() - run.began,
   }
+  report.resumed = run.resumed
+  if #run.groups == 0 then report.status = "success" end -- a shard without files
   if run.journal then report.resumed, report.replaced = run.journal.resumed, run.journal:dropped(#run.groups) end
   return report
 end
