@@ -46,6 +46,15 @@ end
 -- Makes all such requests fail as if nobody was there.
 local function cut(server, path) server:set_faults { { match = { path = path }, action = { drop = "before" } } } end
 
+-- A batch for the same files, that another run has created.
+local function created_by_another(client)
+  local group = { files = {}, bytes = 48 }
+  for i = 1, 3 do group.files[i] = { name = i .. ".json", bytes = 8 * i } end
+  return assert(client:create_batch {
+    dataset = DATASET, format = "json", tags = { catalog_plan = { adopt.digest(group) } }, extra = { externalId = "b" },
+  })
+end
+
 describe("an ingest that adopts", function()
   it("reports what was done before, and sends nothing", function()
     with_ingest(function(ingest, client, directory)
@@ -152,19 +161,24 @@ describe("an ingest that adopts", function()
     end
   end)
 
+  it("has one batch in the end where the catalog did not show the first", function()
+    for _, unique in ipairs { false, true } do
+      with_ingest(function(ingest, client)
+        local other = created_by_another(client).id
+        local report = assert(ingest { on_batch = function() shell.run "sleep 0.5" end })
+        assert.equal(unique, report.id == other)
+        assert.same(unique and { "b:success" } or { "b:aborted", "b:success" }, all(client))
+      end, { unique_ids = unique, catalog_lag_ms = 400 })
+    end
+  end)
+
   it("gives its batch up where another run has completed one meanwhile", function()
     with_ingest(function(ingest, client)
       local second
       local first = assert(ingest {
         on_batch = function() -- a batch of the same id, which the first has not seen
           if second then return end
-          second = "under way"
-          local group = { files = {}, bytes = 48 }
-          for i = 1, 3 do group.files[i] = { name = i .. ".json", bytes = 8 * i } end
-          local batch = assert(client:create_batch {
-            dataset = DATASET, format = "json", external_id = "b-other", tags = { catalog_plan = { adopt.digest(group) } },
-            extra = { externalId = "b" }, once = false,
-          })
+          local batch = created_by_another(client)
           for i = 1, 3 do assert(batch:upload(i .. ".json", { data = ('{"n":%d}\n'):format(i):rep(i) })) end
           second = assert(batch:complete()).id
         end,
