@@ -28,10 +28,10 @@ later.methods(Client, "catalog.sink.open", { "sink" })
 later.methods(Client, "catalog.drain.drain", { "drain" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
-  "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress", "ingest.report",
-  "ingest.resume", "query.dataset", "query.exports", "query.fetch", "query.filters", "query.moment", "query.pages",
-  "query.regex", "query.resend_sources", "query.schema", "query.schema_leaves", "query.schema_parts",
-  "query.schema_plain", "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
+  "ingest.adopt", "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress",
+  "ingest.report", "ingest.resume", "ingest.shard", "query.dataset", "query.exports", "query.fetch", "query.filters",
+  "query.moment", "query.pages", "query.regex", "query.resend_sources", "query.schema", "query.schema_leaves",
+  "query.schema_parts", "query.schema_plain", "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end
