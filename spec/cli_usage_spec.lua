@@ -36,6 +36,11 @@ describe("the program's usage", function()
       ["create --dataset d --format parquet --multiline"] = "--multiline is for --format json, and not for parquet",
       ["ingest --dataset d - - </dev/null"] = "standard input (-) can be sent once",
       ["ingest --dataset d --journal j - </dev/null"] = "--journal cannot go on with standard input",
+      ["ingest --dataset d --adopt --external-id b - </dev/null"] = "--adopt cannot go on with standard input",
+      ["ingest --dataset d --shard 0/2 --external-id b a.json"] = "--shard is for --dir",
+      ["ingest --dataset d --shard 0/2 --dir /tmp"] = "--shard needs --external-id to find the batch by",
+      ["ingest --dataset d --adopt --external-id b --journal j a.json"] = "give --journal, which is for one machine, or",
+      ["ingest --dataset d --shard 0/2 --external-id b --dir /tmp --split"] = "--split does not go with --shard",
       ["ingest --dataset d --split - </dev/null"] = "--split needs files whose size is known",
       ["ingest --dataset d ''"] = "FILE: it is empty",
       ["serve --spool s --listen fd"] = "--dataset is missing",
@@ -68,6 +73,8 @@ describe("the program's usage", function()
   it("names the option whose value is none", function()
     for words, text in pairs {
       ["wait id --timeout abc"] = "--timeout: 'abc' is no time, such as 90s, 5m or 24h",
+      ["ingest --dataset d --dir / --external-id b --shard 2/2"] = "--shard: the shard is 2/2; it is such as 3/16",
+      ["sink --dataset d --spool s --transform /dev/null"] = "--transform: /dev/null returns a nil, and not the function",
       ["wait id --timeout 5x"] = "--timeout: '5x' is no time",
       ["wait id --timeout 0"] = "--timeout: '0' is not more than 0",
       ["wait id --timeout=-1"] = "--timeout: '-1' is no time",

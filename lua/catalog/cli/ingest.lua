@@ -10,6 +10,16 @@ local sources = require "catalog.cli.sources"
 
 local ingest = {}
 
+-- What does not go with finding a batch by its external id.
+local function check_adopt(arguments)
+  local name = arguments.shard and "--shard" or arguments.adopt and "--adopt"
+  if not name then return nil end
+  if arguments.shard and not arguments.dir then return "--shard is for --dir" end
+  if not arguments.external_id then return name .. " needs --external-id to find the batch by" end
+  if arguments.journal then return ("give --journal, which is for one machine, or %s, not both"):format(name) end
+  if arguments.split then return ("--split does not go with %s: give more shards"):format(name) end
+end
+
 --- What is wrong with the arguments together.
 -- @tparam table arguments
 -- @treturn ?string
@@ -21,7 +31,7 @@ function ingest.check(arguments)
   if arguments.recursive and not arguments.dir then return "--recursive is for --dir" end
   if arguments.dir and arguments.name then return "--name is for one file, and not for --dir" end
   if arguments.dir and arguments.relative then return "--relative is for files, and not for --dir" end
-  return create.check(arguments) or sources.check(arguments)
+  return check_adopt(arguments) or create.check(arguments) or sources.check(arguments)
 end
 
 local function observers(session)
@@ -36,6 +46,7 @@ local function given_of(session, list)
   local arguments, given, seen = session.arguments, create.options(session.arguments), observers(session)
   for _, name in ipairs {
     "dir", "recursive", "pattern", "parallel", "part_size", "part_threshold", "timeout", "split", "journal",
+    "shard", "adopt",
   } do
     given[name] = arguments[name]
   end
@@ -59,13 +70,24 @@ local function last_of(batches)
   return last
 end
 
--- A run that found nothing to do: all was done before.
+-- A run that found nothing to do: all was done before, or there are no files.
 local function tell_done(session, report)
-  local only_looked = not session.changed and (session.changes or 0) <= #report.batches
-  if not report.resumed or not only_looked or session.arguments.quiet then return end
+  local arguments, only_looked = session.arguments, not session.changed and (session.changes or 0) <= #report.batches
+  if arguments.quiet then return end
+  if #report.files == 0 then output.note(("the shard %s has no files; nothing was sent"):format(arguments.shard)) end
+  if not report.resumed or not only_looked then return end
   local moment = output.moment(last_of(report.batches))
-  output.note(("already done%s; to ingest it anew, remove %s"):format(moment and " on " .. moment or "",
-    output.plain(session.arguments.journal)))
+  output.note(("already done%s; to ingest it anew, %s"):format(moment and " on " .. moment or "",
+    arguments.journal and "remove " .. output.plain(arguments.journal) or "give another --external-id"))
+end
+
+-- What the same command again would do after a run that has failed and has noted nothing on disk.
+local function tell_adopted(err, partial)
+  if err.kind == "batch" then
+    output.note "the same command again sends the files anew, into a batch that takes the place of this one"
+  elseif #partial.batches > 0 then
+    output.note "the same command again goes on from here"
+  end
 end
 
 -- The report has the states that were seen last; since then batches were given up.
@@ -87,6 +109,8 @@ local function fail(session, err, partial)
     local over = "the journal has nothing more to go on with; to ingest all anew, remove "
       .. output.plain(session.arguments.journal)
     output.note(err.kind == "batch" and over or "the same command again goes on from here")
+  elseif partial and session:adopts() then
+    tell_adopted(err, partial)
   elseif partial and err.kind ~= "batch" then
     session:tell_batches()
   end

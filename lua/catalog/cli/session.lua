@@ -87,6 +87,10 @@ end
 -- @tparam string id
 function Session:note_batch(id) self.ids[#self.ids + 1] = id end
 
+--- Whether the same command again finds its batch by the external id.
+-- @treturn boolean
+function Session:adopts() return (self.arguments.shard or self.arguments.adopt) ~= nil end
+
 local LOOKS <const> = { status = true, errors = true, files = true, preview = true }
 
 -- What became of a batch that a run has left, and what can be done about it; nil: it was only looked at.
@@ -97,7 +101,7 @@ local function fate_of(self, id)
   if action == "COMPLETE" then return ("is completed, and goes on; catalog wait %s waits for it"):format(id) end
   if action == "REVERT" then return "is reverted" end
   if self.arguments.command == "download" then return "is there in part; the same command again goes on" end
-  if self.arguments.journal then return "is kept; the same command again goes on from here" end
+  if self.arguments.journal or self:adopts() then return "is kept; the same command again goes on from here" end
   if self.arguments.command == "wait" then return ("goes on; catalog wait %s waits for it again"):format(id) end
   if self.arguments.command == "upload" then return "takes files still; the same command again sends them" end
   if self.arguments.command == "create" then return ("was created; catalog status %s shows it"):format(id) end

@@ -25,6 +25,7 @@ local function check_pipes(arguments, pipes)
   end
   local shown = pipes[1] == "-" and "standard input" or pipes[1]
   if arguments.journal then return ("--journal cannot go on with %s, which can be read once"):format(shown) end
+  if arguments.adopt then return ("--adopt cannot go on with %s, which can be read once"):format(shown) end
   if arguments.split then return ("--split needs files whose size is known, and %s has none"):format(shown) end
 end
 

@@ -1,6 +1,7 @@
 --- What people write on a command line as values: sizes, times, counts.
 -- @module catalog.cli.values
 local moment = require "catalog.query.moment"
+local shard = require "catalog.ingest.shard"
 
 local values = {}
 
@@ -78,6 +79,13 @@ function KINDS.dataset(text)
   local id, name = text:match "^([^=]+)=(.+)$"
   if not id and not text:find "^[^=]+$" then return nil, ("'%s' is neither ID nor ID=NAME"):format(text) end
   return { id or text, name or text }
+end
+
+-- Which of the shards of an ingest.
+function KINDS.shard(text)
+  local one, err = shard.read(text)
+  if not one then return nil, err.message end
+  return text
 end
 
 -- Where to listen, as catalog.serve.server has it.
