@@ -15,6 +15,30 @@ describe("catalog ingest --shard", function()
     end
   end)
 
+  it("is done by the scripts of the guide, and again", function()
+    local page = shell.read "docs/scale.md"
+    local sbatch, xargs = page:match "```sh\n(#!/bin/sh\n.-)```", page:match "```sh\n(seq .-)```"
+    command.with_files(function(server, directory)
+      shell.run(("mkdir -p %s/in/below %s/bin"):format(directory, directory))
+      for i = 1, 40 do shell.write(("%s/in/%s%d.json"):format(directory, i > 20 and "below/" or "", i), '{"n":1}\n') end
+      shell.write(directory .. "/aep.env", command.environment(server):gsub(" ", "\n"))
+      shell.write(directory .. "/bin/catalog", ("#!/bin/sh\nexec %s \"$@\"\n"):format(command.PROGRAM))
+      shell.run(("chmod +x %s/bin/catalog"):format(directory))
+      local before = ("HOME=%s PATH=%s/bin:$PATH; export HOME PATH; . %s/aep.env; export AEP_BASE_URL AEP_ORG AEP_API_KEY "
+        .. "AEP_ACCESS_TOKEN; "):format(directory, directory, directory)
+      local output, status = shell.run(before .. xargs:gsub("/data", directory .. "/in"))
+      assert.equal(0, status, output)
+      local ids = select(2, output:gsub("[^\n]+", ""))
+      assert.is_true(ids >= 8)
+      shell.write(directory .. "/backfill.sh", (sbatch:gsub("/data", directory .. "/in")))
+      output, status = shell.run(before .. ("for i in $(seq 0 15); do SLURM_ARRAY_TASK_ID=$i sh %s/backfill.sh || exit; done"):
+        format(directory))
+      assert.equal(0, status, output)
+      assert.equal(ids, select(2, output:gsub("already done on ", "")))
+      assert.equal(16 - ids, select(2, output:gsub("has no files", "")))
+    end)
+  end)
+
   it("says that a shard has no files, which is a success", function()
     command.with_files(function(server, directory)
       shell.run(("mkdir %s/in && cp %s/a.json %s/in"):format(directory, directory, directory))

@@ -86,14 +86,16 @@ end
 --- Kills so many shards, round by round, then lets all of them end, and runs them once more.
 -- @tparam integer count
 -- @tparam ?table options of the emulator, over what is fast
+-- @tparam ?table faults of the emulator
 -- @treturn integer how many processes were killed
 -- @treturn integer how many batches there are that ended in success
 -- @treturn {[integer]=table,...} what the last runs said, by shard: `text`, `status`
-function shard_kills.run(count, options)
+function shard_kills.run(count, options, faults)
   return shell.with_directory(function(directory)
     local given = { data_dir = directory .. "/data", latency_ms = 15 }
     for name, value in pairs(options or {}) do given[name] = value end
     local server <close> = assert(emulator.start(given))
+    server:set_faults(faults)
     local run = { directory = directory, server = server, disks = 0 }
     run.texts = rows.make(directory .. "/files", 36, 4)
     shell.write(directory .. "/disks", "")

@@ -1,5 +1,5 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [drain] [disk] [power]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [shards] [drain] [disk] [power]
 local emulator = require "catalog.emulator"
 local disk = require "support.disk"
 local drain_kills = require "support.drain_kills"
@@ -8,10 +8,12 @@ local kills = require "support.kills"
 local losses = require "support.losses"
 local random = require "torture.random"
 local serve_kills = require "support.serve_kills"
+local shard_kills = require "support.shard_kills"
 local shell = require "support.shell"
 local sink_kills = require "support.sink_kills"
 
 local KILLS <const>, SINK_KILLS <const>, REQUESTS <const>, SHARE <const> = 200, 300, 10000, 0.2
+local SHARD_KILLS <const> = 100
 local BUILD <const> = os.getenv "CATALOG_BUILD" or "build"
 
 local function say(format, ...)
@@ -76,6 +78,14 @@ function runs.drain()
     result.freezes, result.leaves, HAPPENINGS * 300)
 end
 
+function runs.shards()
+  local dropped = { { match = {}, rate = 0.05, action = { drop = "after" } } }
+  for _, options in ipairs { { catalog_lag_ms = 100 }, { unique_ids = true } } do
+    local killed, batches = shard_kills.run(SHARD_KILLS // 2, options, dropped)
+    say("shards: killed %d times, 5%% of answers lost; each of 40 files is in one of %d batches, once", killed, batches)
+  end
+end
+
 function runs.random()
   for _, tries in ipairs { 10, 5 } do
     local result = random(SHARE, REQUESTS, tries)
@@ -100,7 +110,7 @@ function runs.memory()
   end)
 end
 
-local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve", "drain", "disk", "power" }
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve", "shards", "drain", "disk", "power" }
 for _, name in ipairs(names) do
-  assert(runs[name], "kills, random, memory, sink, serve, drain, disk and power are known")()
+  assert(runs[name], "kills, random, memory, sink, serve, shards, drain, disk and power are known")()
 end

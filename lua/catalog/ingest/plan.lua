@@ -21,7 +21,8 @@ local function item_of(name, path)
 end
 
 -- Adds what is in a directory and fits the pattern, and with `recursive` what is in those below it, to the files. Links
--- to directories are not followed: they may lead anywhere, and in circles.
+-- to directories are not followed: they may lead anywhere, and in circles. Those of other shards are counted, as
+-- `others`: a directory without any file is another thing than a shard without files, since it may be the wrong one.
 local function add_entries(files, given, dir, prefix)
   local names, directories = core.fs.list(dir)
   if not names then return nil, directories end
@@ -35,7 +36,11 @@ local function add_entries(files, given, dir, prefix)
       if given.recursive and not hidden then ok, err = add_entries(files, given, path, prefix .. name .. "/") end
       if not ok then return nil, err end
     elseif name:find(pattern) and not hidden and not is_journal then
-      files[#files + 1] = item_of(prefix .. name, path)
+      if not given.shard or shard.has(given.shard, prefix .. name) then
+        files[#files + 1] = item_of(prefix .. name, path)
+      else
+        files.others = files.others + 1
+      end
     end
   end
   return files
@@ -47,24 +52,9 @@ local function base_name(path)
   return slash and path:sub(slash + 1) or path
 end
 
--- Those of the files that belong to the shard of the call.
-local function of_shard(files, given)
-  if not given.shard then return files end
-  local own = {}
-  for _, item in ipairs(files) do
-    if shard.has(given.shard, item.name) then own[#own + 1] = item end
-  end
-  return own
-end
-
--- The files as a list of { name, file }, however they were given. That a directory is empty is another thing than that
--- a shard is: it may be the wrong one.
+-- The files as a list of { name, file }, however they were given.
 local function named_files(given)
-  if given.dir then
-    local all, err = add_entries({}, given, given.dir, "")
-    if not all then return nil, err end
-    return of_shard(all, given), nil, #all > 0
-  end
+  if given.dir then return add_entries({ others = 0 }, given, given.dir, "") end
   local files = {}
   for i, item in ipairs(given.files or {}) do
     if type(item) == "string" then
@@ -82,7 +72,7 @@ end
 -- Every file is looked at before anything is created: its size and, where there is a journal, what tells that it was
 -- not changed. Two of one name would replace each other, and an empty one fails its batch. A pattern means files only;
 -- what is named must be one.
-local function measure(list, given, may_be_none)
+local function measure(list, given)
   local files, seen, total, closely, begins = {}, {}, 0, given.journal ~= nil, format.needs_look(given)
   for _, item in ipairs(list) do
     local name, path = item.name, item.file
@@ -100,7 +90,7 @@ local function measure(list, given, may_be_none)
       return nil, fingerprint -- the error; the third value says that it is there, and no regular file
     end
   end
-  if #files == 0 and not (given.shard and may_be_none) then
+  if #files == 0 and (list.others or 0) == 0 then
     return failure("data", "there is no file %sin %s", given.pattern and given.pattern .. " " or "", given.dir)
   end
   return files, total
@@ -159,9 +149,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data` or `limit`
 function plan.make(given)
-  local list, err, has_entries = named_files(given)
+  local list, err = named_files(given)
   if not list then return nil, err end
-  local files, total = measure(list, given, has_entries)
+  local files, total = measure(list, given)
   if not files then return nil, total end
   if #files == 0 then return {}, files, total end
   local groups = group(files, given)
