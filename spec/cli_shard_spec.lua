@@ -1,5 +1,8 @@
 -- `catalog ingest --shard`: what it says, and shards as processes that are killed.
+local batches = require "support.batches"
 local command = require "support.command"
+local core = require "catalog.core"
+local program = require "support.program"
 local shard_kills = require "support.shard_kills"
 local shell = require "support.shell"
 
@@ -7,9 +10,9 @@ local run <const> = command.run
 
 describe("catalog ingest --shard", function()
   it("has each file in one successful batch, whoever is killed, with nothing on disk", function()
-    local killed, batches, said = shard_kills.run(4)
+    local killed, successes, said = shard_kills.run(4)
     assert.is_true(killed >= 4)
-    assert.equal(4, batches)
+    assert.equal(4, successes)
     for index = 0, 3 do
       assert.matches("already done on 20[^\n]*; to ingest it anew, give another %-%-external%-id\n", said[index].text)
     end
@@ -39,6 +42,20 @@ describe("catalog ingest --shard", function()
     end)
   end)
 
+  it("keeps its batch when it is ended by a signal, and says so", function()
+    command.with_files(function(server, directory, client)
+      local running <close> = program.start(server.url, ("lua/catalog/cli/main.lua ingest -q --dataset d --adopt"
+        .. " --external-id b %s/a.json"):format(directory))
+      local until_then = core.system.monotonic() + 20
+      while #batches.statuses(client) == 0 and core.system.monotonic() < until_then do shell.run "sleep 0.01" end
+      running:signal "TERM"
+      local text, status = running:finish()
+      assert.equal(143, status, text)
+      assert.matches("catalog: the batch %w+ is kept; the same command again goes on from here\n", text)
+      assert.same({ "loading" }, batches.statuses(client))
+    end, { latency_ms = 300 })
+  end)
+
   it("says that a shard has no files, which is a success", function()
     command.with_files(function(server, directory)
       shell.run(("mkdir %s/in && cp %s/a.json %s/in"):format(directory, directory, directory))
@@ -56,9 +73,9 @@ describe("catalog ingest --shard", function()
   it("says what the same command would do, and what is to be done where the files are others", function()
     command.with_files(function(server, directory)
       local words = ("ingest --dataset d --adopt --external-id b %s/a.json %s/bad.json"):format(directory, directory)
-      server:set_faults { { match = { path = "/files/" }, action = { status = 503 } } }
+      server:set_faults { { match = { path = "/files/" }, action = { status = 302 } } } -- not tried again
       local output, status = run(server, words)
-      assert.equal(75, status, output)
+      assert.equal(1, status, output)
       assert.matches("the same command again goes on from here\n", output)
       server:set_faults {}
       output, status = run(server, words)
