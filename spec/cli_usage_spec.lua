@@ -74,7 +74,6 @@ describe("the program's usage", function()
     for words, text in pairs {
       ["wait id --timeout abc"] = "--timeout: 'abc' is no time, such as 90s, 5m or 24h",
       ["ingest --dataset d --dir / --external-id b --shard 2/2"] = "--shard: the shard is 2/2; it is such as 3/16",
-      ["sink --dataset d --spool s --transform /dev/null"] = "--transform: /dev/null returns a nil, and not the function",
       ["wait id --timeout 5x"] = "--timeout: '5x' is no time",
       ["wait id --timeout 0"] = "--timeout: '0' is not more than 0",
       ["wait id --timeout=-1"] = "--timeout: '-1' is no time",
