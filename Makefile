@@ -13,7 +13,7 @@
 # make systems    other systems: the scripts in spec/systems, each of which says what it needs
 # make bench      what is measured, against bare libcurl and lua-cjson
 # make emulator   PORT=8080: the emulator in the foreground
-# make host-c     a C program that embeds the module and runs it in its own poll(2) loop (examples/host-c)
+# make host-c     C programs that embed the module: in a poll(2) loop of their own, by hooks alone (examples/host-*)
 # make libcatalog.a   the C core, for programs that link it: csrc/catalog.h
 # make bundle     the Lua files in one, build/catalog_bundle.lua, which returns the module
 # make docs       the LDoc pages, in build/docs
@@ -134,7 +134,7 @@ BUNDLE_LUA := lua/catalog.lua $(filter-out lua/catalog/emulator.lua lua/catalog/
 
 libcatalog.a: $(LIBRARY)
 bundle: $(BUNDLE)
-host-c: $(BUILD)/host-c $(BUNDLE)
+host-c: $(BUILD)/host-c $(BUILD)/host-hooks $(BUNDLE)
 
 $(LIBRARY): $(CORE_OBJ)
 	@echo "  ar $@"
@@ -152,6 +152,13 @@ $(BUILD)/host-c: $(wildcard examples/host-c/*.[ch]) $(LIBRARY) csrc/catalog.h Ma
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) -Icsrc $(LDFLAGS) -o $@ \
 	    $(filter %.c,$^) $(LIBRARY) $(shell pkg-config --libs $(LUA_PKG)) $(CURL_LIB) -lm -Wl,-E
+
+# It finds the module by Lua's paths.
+$(BUILD)/host-hooks: examples/host-hooks/host.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -o $@ $< \
+	    $(shell pkg-config --libs $(LUA_PKG)) -lm -Wl,-E
 
 # --- what is installed ---------------------------------------------------------------------------------
 
@@ -277,7 +284,7 @@ $(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
 # --- checks --------------------------------------------------------------------------------------------
 
 C_FILES   := $(sort $(wildcard csrc/*.[ch] csrc/httpd/*.[ch] csrc/kafka/*.[ch] spec/scripts/*.c spec/bench/*.[ch] \
-             spec/fuzz/*.c examples/host-c/*.[ch]))
+             spec/fuzz/*.c examples/host-c/*.[ch] examples/host-hooks/*.c))
 C_FLAGS    = $(CODINGS) $(STANDARD) $(LUA_INC) $(CURL_INC) -Icsrc -Ispec/bench
 
 check: deps-dev

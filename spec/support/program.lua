@@ -6,14 +6,19 @@ Program.__index = Program
 
 local program = {}
 
---- Starts a Lua script with the variables of a client for a server, after what `before` tells the shell, and by another
--- program (`by`, which becomes it), if any. The shell becomes the program, so its pid is that. A library that `before`
--- names as DISK_LIBRARY is loaded with the interpreter, behind the sanitizers'.
-function program.start(url, words, before, by)
+--- Starts a command with the variables of a client for a server, after what `before` tells the shell. The shell becomes
+-- the command, so its pid is that.
+function program.run(url, command, before)
   local pipe = assert(io.popen(("echo $$; export AEP_BASE_URL=%s AEP_IMS_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key"
-    .. " AEP_ACCESS_TOKEN=token; %s exec env %s LD_PRELOAD=\"%s $DISK_LIBRARY\" %s %s 2>&1"):format(url, url, before or "",
-    by or "", shell.PRELOADED, shell.INTERPRETER, words)))
+    .. " AEP_ACCESS_TOKEN=token; %s exec env %s 2>&1"):format(url, url, before or "", command)))
   return setmetatable({ pipe = pipe, pid = pipe:read "*l" }, Program)
+end
+
+--- The same for a Lua script, and by another program (`by`, which becomes it), if any. A library that `before` names as
+-- DISK_LIBRARY is loaded with the interpreter, behind the sanitizers'.
+function program.start(url, words, before, by)
+  return program.run(url, ('%s LD_PRELOAD="%s $DISK_LIBRARY" %s %s'):format(by or "", shell.PRELOADED, shell.INTERPRETER,
+    words), before)
 end
 
 --- The next line it prints.
