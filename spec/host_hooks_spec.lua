@@ -59,7 +59,7 @@ import os, select, sys, time
 pipe = os.open(sys.argv[1], os.O_WRONLY)
 os.set_blocking(pipe, False)
 sent, since = 0, time.monotonic()
-while time.monotonic() < since + 1.2: # its timer has had a chance
+while sent < 20e6 and time.monotonic() < since + 1.2: # its timer has had a chance
     try:
         sent += os.write(pipe, b"x" * 99 + b"\n")
         since = time.monotonic()
@@ -73,7 +73,8 @@ until_it_ends.poll()
       shell.run("mkfifo " .. fifo)
       local sender <close> = assert(io.popen(("timeout 60 python3 %s %s 2>&1"):format(script, fifo)))
       local running <close> = start(run, sinking.DOWN.url, "<" .. fifo)
-      local sent = sender:read "n" -- it has to wait, or there were no end
+      local sent = sender:read "n"
+      assert.is_true(sent < 20e6) -- it has to wait
       running:signal "TERM"
       local output, status = running:finish()
       assert.equal(0, status, output)
