@@ -11,8 +11,8 @@ local Client = require "catalog.client.client"
 require "catalog.sink.open"
 local open = Client.sink
 function Client:sink(given)
-  given.roll, given.limit = { bytes = 1e5 }, { bytes = 3e5, free = 0 }
-  given.file_bytes, given.record_bytes = 5e4, 1e4
+  given.roll, given.limit = { bytes = 3e5 }, { bytes = 6e5, free = 0 }
+  given.file_bytes, given.record_bytes, given.sync_seconds = 5e4, 1e4, 0.01
   return open(self, given)
 end
 return dofile "examples/host-hooks/hooks.lua"
@@ -28,16 +28,27 @@ end
 describe("the C host that has hooks only", function()
   it("is killed and goes on, and each line is in the platform once", function()
     sinking.run(function(run)
-      local path, last = run.directory .. "/lines", 5000
-      shell.run(("seq -f 'line %%.0f%s' %d >%s"):format(("."):rep(50), last, path))
-      for _ = 1, 2 do
-        local running <close> = start(run, run.server.url, "<" .. path)
-        shell.run(("sleep %.3f"):format(0.1 + math.random()))
-        running:signal "KILL"
-        running:finish()
+      local last, script, fifo = 6000, run.directory .. "/feed.py", run.directory .. "/fifo"
+      shell.run("mkfifo " .. fifo)
+      shell.write(script, [[
+import sys, time
+with open(sys.argv[1], "w", 1) as pipe: # a second, in all
+    for n in range(1, int(sys.argv[2]) + 1):
+        pipe.write("line %d %s\n" % (n, "." * 50))
+        if n % 100 == 0:
+            time.sleep(0.016)
+]])
+      local output, status
+      for i = 1, 4 do
+        local fed = shell.start(("timeout 60 python3 %s %s %d 2>/dev/null"):format(script, fifo, last))
+        local running <close> = start(run, run.server.url, "<" .. fifo)
+        if i < 4 then
+          shell.run(("sleep %.3f"):format(0.2 + math.random() * 0.7))
+          running:signal "KILL"
+        end
+        output, status = running:finish()
+        fed()
       end
-      local running <close> = start(run, run.server.url, "<" .. path)
-      local output, status = running:finish()
       assert.equal(0, status, output)
       output, status = run:send()
       assert.equal(0, status, output)
