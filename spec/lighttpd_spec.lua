@@ -1,10 +1,10 @@
 -- A host that is not ours: lighttpd, as Debian has it, runs examples/lighttpd/create.lua in mod_magnet.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
+local program = require "support.program"
 local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
-local socket = require "cqueues.socket"
 
 -- Where Debian has it, which need not be in the PATH of a user.
 local LIGHTTPD <const>, MAGNET <const> = "/usr/sbin/lighttpd", "/usr/lib/lighttpd/mod_magnet.so"
@@ -19,14 +19,6 @@ local function missing()
   local libraries, failed = shell.run(("test -x %s && ldd %s"):format(LIGHTTPD, MAGNET))
   if failed ~= 0 then return "lighttpd is not installed (Debian: lighttpd, lighttpd-modules-lua)" end
   if not libraries:find("liblua5.4", 1, true) then return "lighttpd's mod_magnet is not built with Lua 5.4" end
-end
-
-local function free_port()
-  local listener = socket.listen("127.0.0.1", 0)
-  listener:listen()
-  local _, _, port = listener:localname()
-  listener:close()
-  return port
 end
 
 local Host = {}
@@ -71,7 +63,7 @@ end
 -- for it.
 local function start(directory, url, changes)
   local variables = {
-    PORT = free_port(), ROOT = directory, SCRIPTS = SCRIPTS, AEP_BASE_URL = url, AEP_IMS_URL = url,
+    PORT = program.free_port(), ROOT = directory, SCRIPTS = SCRIPTS, AEP_BASE_URL = url, AEP_IMS_URL = url,
     AEP_ORG = "ORG@AdobeOrg", AEP_API_KEY = "key", AEP_ACCESS_TOKEN = TOKEN,
   }
   for name, value in pairs(changes or {}) do variables[name] = value end
