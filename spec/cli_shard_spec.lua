@@ -25,7 +25,7 @@ describe("catalog ingest --shard", function()
       shell.run(("mkdir -p %s/in/below %s/bin"):format(directory, directory))
       for i = 1, 40 do shell.write(("%s/in/%s%d.json"):format(directory, i > 20 and "below/" or "", i), '{"n":1}\n') end
       shell.write(directory .. "/aep.env", command.environment(server):gsub(" ", "\n"))
-      shell.write(directory .. "/bin/catalog", ("#!/bin/sh\nexec %s \"$@\"\n"):format(command.PROGRAM))
+      shell.write(directory .. "/bin/catalog", ("#!/bin/sh\nexec env %s \"$@\"\n"):format(command.PROGRAM))
       shell.run(("chmod +x %s/bin/catalog"):format(directory))
       local before = ("HOME=%s PATH=%s/bin:$PATH; export HOME PATH; . %s/aep.env; export AEP_BASE_URL AEP_ORG AEP_API_KEY "
         .. "AEP_ACCESS_TOKEN; "):format(directory, directory, directory)
