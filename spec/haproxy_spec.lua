@@ -1,5 +1,6 @@
 -- A host that can only pause: HAProxy, as Debian 13 has it, runs examples/haproxy/sink.lua.
 local core = require "catalog.core"
+local ports = require "support.ports"
 local program = require "support.program"
 local shell = require "support.shell"
 local sinking = require "support.sinking"
@@ -55,7 +56,7 @@ local function start(run, url)
   local scripts = run.directory .. "/scripts"
   shell.run("mkdir -p " .. scripts)
   shell.write(scripts .. "/sink.lua", SCRIPT:format(ROOT))
-  local host = setmetatable({ port = program.free_port(), directory = run.directory }, Host)
+  local host = setmetatable({ port = ports.free(), directory = run.directory }, Host)
   local variables = ("PORT=%d SCRIPTS=%s DATASET=d SPOOL=%s"):format(host.port, scripts, run.spool)
   host.running = program.run(url, ("%s %s -db -f examples/haproxy/haproxy.cfg"):format(variables, HAPROXY))
   run:wait_for(function() return host:post "" == 200 end)

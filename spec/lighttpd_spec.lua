@@ -1,7 +1,7 @@
 -- A host that is not ours: lighttpd, as Debian has it, runs examples/lighttpd/create.lua in mod_magnet.
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
-local program = require "support.program"
+local ports = require "support.ports"
 local raw = require "support.raw"
 local service = require "support.service"
 local shell = require "support.shell"
@@ -63,7 +63,7 @@ end
 -- for it.
 local function start(directory, url, changes)
   local variables = {
-    PORT = program.free_port(), ROOT = directory, SCRIPTS = SCRIPTS, AEP_BASE_URL = url, AEP_IMS_URL = url,
+    PORT = ports.free(), ROOT = directory, SCRIPTS = SCRIPTS, AEP_BASE_URL = url, AEP_IMS_URL = url,
     AEP_ORG = "ORG@AdobeOrg", AEP_API_KEY = "key", AEP_ACCESS_TOKEN = TOKEN,
   }
   for name, value in pairs(changes or {}) do variables[name] = value end

@@ -2,20 +2,12 @@
 -- and ours are killed in the middle: everything arrives, some of it perhaps twice, as these hosts deliver at least once.
 local command = require "support.command"
 local daemons = require "support.daemons"
+local ports = require "support.ports"
 local serving = require "support.serving"
 local shell = require "support.shell"
 local sinking = require "support.sinking"
-local socket = require "cqueues.socket"
 
 local EACH <const>, ROUNDS <const> = 300, 3
-
-local function free_port()
-  local listener = socket.listen("127.0.0.1", 0)
-  listener:listen()
-  local _, _, port = listener:localname()
-  listener:close()
-  return port
-end
 
 -- How many different records are in the spool and in batches.
 local function arrived(run)
@@ -58,9 +50,11 @@ describe("syslog-ng, with http() to catalog serve,", function()
   it("loses nothing when either is killed", function()
     if not daemons.has "syslog-ng" then return pending "syslog-ng is not unpacked in build/hosts" end
     sinking.run(function(run)
-      local where = "127.0.0.1:" .. free_port()
+      local where = "127.0.0.1:" .. ports.free()
       local function serve()
-        return serving.start(run.directory, "--roll-seconds 1 --listen " .. where, { url = run.server.url })
+        local started = serving.start(run.directory, "--roll-seconds 1 --listen " .. where, { url = run.server.url })
+        assert(started.port, started.said)
+        return started
       end
       -- what no line can be used of is refused, and is rejected once there are others with it
       shell.write(run.directory .. "/events.jsonl", "no record\n")

@@ -61,8 +61,9 @@ function Daemon:kill()
   self.pipe = nil
 end
 
-function Daemon:__close()
+function Daemon:__close(raised)
   if self.pipe then self:kill() end
+  if raised then io.stderr:write(self.name, " said last:\n", self:log():sub(-2000), "\n") end
 end
 
 return daemons

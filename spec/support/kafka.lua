@@ -1,4 +1,5 @@
 -- A Kafka for specs: Apache's, where `make kafka` has fetched it, and else one that librdkafka plays.
+local ports = require "support.ports"
 local shell = require "support.shell"
 
 local kafka = {}
@@ -7,20 +8,6 @@ local Broker = {}
 Broker.__index = Broker
 
 local JARS <const> = "build/kafka"
-
--- Ports that are free now.
-local function free_ports(count)
-  local script <const> = [[
-import socket, sys
-held = [socket.socket() for _ in range(int(sys.argv[1]))]
-for one in held: one.bind(("127.0.0.1", 0))
-print(*(one.getsockname()[1] for one in held))]]
-  local ports = {}
-  for port in shell.run(("python3 -c %s %d"):format(shell.quote(script), count)):gmatch "%d+" do
-    ports[#ports + 1] = port
-  end
-  return table.unpack(ports)
-end
 
 local CONFIG <const> = [[
 process.roles=broker,controller
@@ -68,7 +55,7 @@ local function wait_until_up(self)
 end
 
 local function start_apache(self, partitions)
-  local port, controller = free_ports(2)
+  local port, controller = ports.free(), ports.free()
   self.brokers = "127.0.0.1:" .. port
   shell.write(self.directory .. "/server.properties", CONFIG:format(controller, port, controller, port, self.directory,
     partitions))

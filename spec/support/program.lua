@@ -1,6 +1,5 @@
 -- A program that runs beside a spec: its lines are read as they come, and it ends with the spec.
 local shell = require "support.shell"
-local socket = require "cqueues.socket"
 
 local Program = {}
 Program.__index = Program
@@ -20,15 +19,6 @@ end
 function program.start(url, words, before, by)
   return program.run(url, ('%s LD_PRELOAD="%s $DISK_LIBRARY" %s %s'):format(by or "", shell.PRELOADED, shell.INTERPRETER,
     words), before)
-end
-
---- A port for a program that cannot choose one itself.
-function program.free_port()
-  local listener = socket.listen("127.0.0.1", 0)
-  listener:listen()
-  local _, _, port = listener:localname()
-  listener:close()
-  return port
 end
 
 --- The next line it prints.

@@ -3,6 +3,7 @@
 --     eval "$(make -s env)"; LUA_PATH="spec/?.lua;$LUA_PATH" lua5.4 spec/torture/proxy.lua
 local certificates = require "support.certificates"
 local emulator = require "catalog.emulator"
+local ports = require "support.ports"
 local shell = require "support.shell"
 local socket = require "cqueues.socket"
 
@@ -33,14 +34,6 @@ end
 print("counted", count.created, count.ambiguous, count.failed)
 ]]
 
-local function free_port()
-  local listener = socket.listen("127.0.0.1", 0)
-  listener:listen()
-  local _, _, port = listener:localname()
-  listener:close()
-  return port
-end
-
 local function wait_until_open(port)
   for _ = 1, 100 do
     local connection = socket.connect("127.0.0.1", port)
@@ -55,7 +48,7 @@ end
 
 -- Runs `body(url)` beside a tinyproxy.
 local function with_proxy(directory, body)
-  local port, path = free_port(), directory .. "/tinyproxy.conf"
+  local port, path = ports.free(), directory .. "/tinyproxy.conf"
   shell.write(path, ("Port %d\nListen 127.0.0.1\nTimeout %d\nMaxClients 100\nLogLevel Error\n"):format(port, IDLE))
   local pipe = assert(io.popen(("echo $$; exec tinyproxy -d -c %s >/dev/null 2>&1"):format(shell.quote(path))))
   local id = assert(pipe:read "n")
