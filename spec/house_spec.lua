@@ -7,6 +7,7 @@ local MOST_LINES <const> = 500
 -- have `serve_`.
 local ELSEWHERE <const> = {
   ["lua/catalog/base/limits.lua"] = "plan", ["lua/catalog/base/version.lua"] = "catalog",
+  ["lua/catalog/base/sorted.lua"] = "options",
   ["lua/catalog/batch/create.lua"] = "create_batch", ["lua/catalog/cli/main.lua"] = "program",
   ["lua/catalog/sink/retry.lua"] = "sink_retry", ["lua/catalog/sink/trouble.lua"] = "cli_spool",
   ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",

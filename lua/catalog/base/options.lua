@@ -1,6 +1,7 @@
 --- The one check of option tables. An unknown option or a wrong type is a programming error: it raises.
 -- @module catalog.base.options
 local core = require "catalog.core"
+local sorted = require "catalog.base.sorted"
 
 local options = {}
 
@@ -23,20 +24,13 @@ local function distance(a, b)
   return rows[#a][#b]
 end
 
-local function names(schema)
-  local list = {}
-  for name in pairs(schema) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 --- The known name that is nearest to a mistyped one.
 -- @tparam string name what was written
 -- @tparam table schema the known names, as keys
 -- @treturn ?string the nearest, when it is near enough to be meant
 function options.nearest(name, schema)
   local best, least = nil, math.max(2, #name // 2) + 1
-  for _, known in ipairs(names(schema)) do
+  for _, known in ipairs(sorted(schema)) do
     local far = distance(name:lower(), known)
     if far < least then best, least = known, far end
   end
@@ -49,7 +43,7 @@ local function unknown(name, schema, call)
   end
   local nearest, shown = options.nearest(name, schema), core.failure.line(name)
   local hint = nearest and ("did you mean '%s'?"):format(nearest)
-    or "the options are " .. table.concat(names(schema), ", ")
+    or "the options are " .. table.concat(sorted(schema), ", ")
   return ("unknown option '%s' for %s (%s)"):format(shown, call, hint)
 end
 

@@ -7,6 +7,7 @@ local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 local problems = require "catalog.batch.problems"
 local retries = require "catalog.cli.retries"
+local sorted = require "catalog.base.sorted"
 local states = require "catalog.batch.states"
 
 local Session = {}
@@ -188,10 +189,7 @@ function Session:show(batch, brief)
     output.line(output.plain(batch[brief]))
     return problem.OK
   end
-  local names = {}
-  for name in pairs(batch) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  for _, name in ipairs(sorted(batch)) do
     output.line(("%-16s %s"):format(output.plain(name), shown_field(name, batch[name])))
   end
   local times = brief == "status" and lasted(batch)

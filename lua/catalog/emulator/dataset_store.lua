@@ -2,6 +2,7 @@
 -- @module catalog.emulator.dataset_store
 local core = require "catalog.core"
 local derived = require "catalog.emulator.derived"
+local sorted = require "catalog.base.sorted"
 
 local Store = {}
 Store.__index = Store
@@ -108,10 +109,7 @@ end
 --- The data sets of an organisation and a sandbox.
 -- @treturn {table,...}
 function Store:all(org, sandbox)
-  local ids = {}
-  for id in pairs(self.given or {}) do ids[#ids + 1] = id end
-  table.sort(ids)
-  for _, id in ipairs(ids) do self:find(org, sandbox, id) end
+  for _, id in ipairs(sorted(self.given or {})) do self:find(org, sandbox, id) end
   local found = {}
   for _, record in ipairs(self.records) do
     if record.org == org and record.sandbox == sandbox and not record.deleted then found[#found + 1] = record end

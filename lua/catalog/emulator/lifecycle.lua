@@ -3,6 +3,7 @@
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local ingestion = require "catalog.emulator.ingestion"
+local sorted = require "catalog.base.sorted"
 
 local lifecycle = {}
 
@@ -10,10 +11,7 @@ local lifecycle = {}
 -- @tparam table record
 -- @treturn {string,...}
 function lifecycle.names(record)
-  local names = {}
-  for name in pairs(record.files) do names[#names + 1] = name end
-  table.sort(names)
-  return names
+  return sorted(record.files)
 end
 
 local function set_status(service, record, status)

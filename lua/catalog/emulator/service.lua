@@ -15,6 +15,7 @@ local lifecycle = require "catalog.emulator.lifecycle"
 local listing = require "catalog.emulator.listing"
 local preview = require "catalog.emulator.preview"
 local schemas = require "catalog.emulator.schemas"
+local sorted = require "catalog.base.sorted"
 local store = require "catalog.emulator.store"
 local target = require "catalog.emulator.target"
 local ulid = require "catalog.emulator.ulid"
@@ -61,12 +62,7 @@ local function find_route(segments)
   end
 end
 
-local function allowed(route)
-  local names = {}
-  for name in pairs(route.methods) do names[#names + 1] = name end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
+local function allowed(route) return table.concat(sorted(route.methods), ", ") end
 
 local function refuse_method(route, request)
   local status, headers, body = answers.problem(405, "%s is not possible here", request.method)

@@ -1,5 +1,7 @@
 --- The numbers of sinks in Prometheus's text format. Their names are those of `sink:metrics()`.
 -- @module catalog.serve.metrics
+local sorted = require "catalog.base.sorted"
+
 local metrics = {}
 
 --- The type of what `metrics.text` gives.
@@ -50,13 +52,6 @@ end
 
 local function sample(lines, name, shown, value)
   lines[#lines + 1] = ("%s%s %s"):format(name, shown, math.tointeger(value) or ("%.17g"):format(value))
-end
-
-local function sorted(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
 end
 
 local function add_batches(lines, streams)

@@ -5,6 +5,7 @@ local answers = require "catalog.serve.answers"
 local core = require "catalog.core"
 local intake = require "catalog.serve.intake"
 local metrics = require "catalog.serve.metrics"
+local sorted = require "catalog.base.sorted"
 
 local Routes = {}
 Routes.__index = Routes
@@ -36,12 +37,7 @@ end
 
 -- --- before the body ---
 
-local function paths(map)
-  local list = {}
-  for path in pairs(map) do list[#list + 1] = path end
-  table.sort(list)
-  return table.concat(list, ", ")
-end
+local function paths(map) return table.concat(sorted(map), ", ") end
 
 -- What there is, for who asks for something else.
 local function hint(self)

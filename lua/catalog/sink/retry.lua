@@ -5,6 +5,7 @@
 -- moved; then the journal forgets that they had failed. Whoever comes after a crash goes on with the moving.
 -- @module catalog.sink.retry
 local core = require "catalog.core"
+local sorted = require "catalog.base.sorted"
 
 local null <const> = core.json.null
 
@@ -80,13 +81,6 @@ end
 
 local function is_asked_for(store, key)
   return store.spool:job("sum", key .. "/" .. retry.REQUEST) and true or false
-end
-
-local function sorted(set)
-  local keys = {}
-  for key in pairs(set) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
 end
 
 --- Sends again what is asked for, and goes on with what was begun.

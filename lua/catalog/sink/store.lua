@@ -2,6 +2,7 @@
 -- @module catalog.sink.store
 local core = require "catalog.core"
 local quarantine = require "catalog.sink.quarantine"
+local sorted = require "catalog.base.sorted"
 
 local null <const> = core.json.null
 
@@ -26,13 +27,6 @@ local function entries(state, kind)
     if number then found[math.tointeger(tonumber(number))] = value end
   end
   return found
-end
-
-local function sorted(set)
-  local numbers = {}
-  for number in pairs(set) do numbers[#numbers + 1] = number end
-  table.sort(numbers)
-  return numbers
 end
 
 --- What the journal says, put in order.
