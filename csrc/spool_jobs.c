@@ -22,6 +22,23 @@ static const char RESERVE[] = "reserve";
 /* What is read of one before something else has its turn. */
 #define SUM_PIECE 1048576
 
+/* --- lists --- */
+
+void cat_job_list_add(cat_job_list *list, cat_job *job) {
+    job->next = NULL;
+    *(list->last ? &list->last->next : &list->first) = job;
+    list->last = job;
+}
+
+cat_job *cat_job_list_take(cat_job_list *list) {
+    cat_job *job = list->first;
+    if (job) {
+        list->first = job->next;
+        list->last = list->first ? list->last : NULL;
+    }
+    return job;
+}
+
 /* --- sizes --- */
 
 static bool is_segment(const char *name) {

@@ -5,37 +5,16 @@
 #include "system.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Bytes with which a sleeping thread is woken: that costs more than to write a piece. */
 #define WAKE_AT 262144
 
-/* How long a fault of the disk is left alone before the same is tried again, nanoseconds. */
-#define RETRY_AFTER INT64_C(1000000000)
-
 /* How often what lies there for somebody to look at is measured, nanoseconds. */
 #define MEASURE_EVERY INT64_C(30000000000)
 
-/* --- jobs --- */
-
-void cat_job_list_add(cat_job_list *list, cat_job *job) {
-    job->next = NULL;
-    *(list->last ? &list->last->next : &list->first) = job;
-    list->last = job;
-}
-
-cat_job *cat_job_list_take(cat_job_list *list) {
-    cat_job *job = list->first;
-    if (job) {
-        list->first = job->next;
-        list->last = list->first ? list->last : NULL;
-    }
-    return job;
-}
+/* --- for the host --- */
 
 void cat_spool_thread_wake(cat_spool_thread *t, bool for_job) {
     int sleeping = atomic_load(&t->sleeping);
@@ -54,26 +33,6 @@ void cat_spool_thread_add(cat_spool_thread *t, cat_job *job) {
     cat_job_list_add(&t->jobs, job);
     pthread_mutex_unlock(&t->mutex);
     cat_spool_thread_wake(t, true);
-}
-
-/* --- faults --- */
-
-void cat_spool_fault(cat_spool_thread *t, const char *call) {
-    int why = errno;
-    t->retry_at = cat_monotonic() + RETRY_AFTER;
-    pthread_mutex_lock(&t->mutex);
-    t->status.disk_error = why;
-    t->status.disk_call = call;
-    pthread_mutex_unlock(&t->mutex);
-}
-
-void cat_spool_break(cat_spool_thread *t, const char *why) {
-    pthread_mutex_lock(&t->mutex);
-    if (!t->status.broken[0]) {
-        snprintf(t->status.broken, sizeof t->status.broken, "%s", why);
-    }
-    pthread_mutex_unlock(&t->mutex);
-    atomic_store(&t->is_broken, true);
 }
 
 /* --- what is due --- */
@@ -199,7 +158,7 @@ static int64_t next_due(const cat_spool_thread *t) {
     int64_t due = commit_due(t);
     due = t->retry_at && t->retry_at < due ? t->retry_at : due;
     if (atomic_load(&t->full) != CAT_NOT_FULL) {
-        int64_t look = t->measured_at + RETRY_AFTER;
+        int64_t look = t->measured_at + CAT_SPOOL_RETRY_AFTER;
         due = look < due ? look : due;
     }
     return t->stop_at && t->stop_at < due ? t->stop_at : due;

@@ -17,6 +17,9 @@
 /* Bytes that are gathered before they are written, and with which a sleeping thread is woken. */
 #define CAT_SPOOL_PIECE 65536
 
+/* How long a fault of the disk is left alone before the same is tried again, nanoseconds. */
+#define CAT_SPOOL_RETRY_AFTER INT64_C(1000000000)
+
 /* The kinds of items in the ring. */
 enum {
     CAT_ITEM_LINES,    /* records, each with its newline */
@@ -142,6 +145,7 @@ void cat_spool_thread_add(cat_spool_thread *t, cat_job *job);
  * waits for that. */
 void cat_spool_thread_stop(cat_spool_thread *t, int64_t within);
 
+/* spool_jobs.c */
 void cat_job_list_add(cat_job_list *list, cat_job *job);
 cat_job *cat_job_list_take(cat_job_list *list);
 
@@ -169,7 +173,7 @@ void cat_spool_drain(cat_spool_thread *t);
 /* spool_take.c, for the commit: writes what is pending. False: `fault` was told why. */
 bool cat_spool_flush(cat_spool_thread *t);
 
-/* spool_thread.c: after a call on files has failed, and for good. */
+/* spool_fault.c: after a call on files has failed, and for good. */
 void cat_spool_fault(cat_spool_thread *t, const char *call);
 void cat_spool_break(cat_spool_thread *t, const char *why);
 
