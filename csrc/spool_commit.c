@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static bool is_noted(const cat_segment *segment) {
@@ -15,12 +13,6 @@ static bool is_noted(const cat_segment *segment) {
            segment->noted.records == segment->committed.records &&
            segment->noted.from == segment->committed.from &&
            segment->noted.sealed == segment->committed.sealed;
-}
-
-/* Whether what is open was removed. */
-static bool is_gone(int descriptor) {
-    struct stat found;
-    return fstat(descriptor, &found) == 0 && found.st_nlink == 0;
 }
 
 /* --- data --- */
@@ -61,7 +53,7 @@ static bool sync_data(cat_spool_thread *t) {
     }
     for (cat_segment *segment = t->first; segment; segment = segment->next) {
         cat_segment_name(segment->number, name);
-        segment->suspect = segment->suspect || is_gone(segment->descriptor); /* made again */
+        segment->suspect = segment->suspect || cat_is_removed(segment->descriptor); /* made again */
         if (!is_noted(segment) && !sync_segment(t, segment, t->segments, name)) {
             return false;
         }
@@ -217,22 +209,6 @@ static void end_jobs(cat_spool_thread *t, cat_job_list *list, int error) {
     }
 }
 
-/* Looks whether the spool is still there, and how much room the disk has. */
-static bool look(cat_spool_thread *t) {
-    struct statvfs disk;
-    if (fstatvfs(t->directory, &disk) == 0) {
-        pthread_mutex_lock(&t->mutex);
-        t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
-        pthread_mutex_unlock(&t->mutex);
-    }
-    if (is_gone(t->lock) || is_gone(t->segments) || is_gone(t->rejected_directory)) {
-        cat_spool_break(t, "its directory was removed");
-    } else if (is_gone(t->log.descriptor[0]) || is_gone(t->log.descriptor[1])) {
-        cat_spool_break(t, "its journal was removed");
-    }
-    return !t->status.broken[0];
-}
-
 static bool are_drained(cat_spool_thread *t) {
     size_t taken = atomic_load(&t->ring.taken);
     for (const cat_job *job = t->syncs.first; job; job = job->next) {
@@ -244,7 +220,7 @@ static bool are_drained(cat_spool_thread *t) {
 }
 
 void cat_spool_commit(cat_spool_thread *t) {
-    bool is_whole = look(t);
+    bool is_whole = cat_spool_inspect(t);
     bool has_data = is_whole && t->is_changed && sync_data(t);
     is_whole = is_whole && !t->status.broken[0];
     cat_text_empty(&t->line);

@@ -98,18 +98,34 @@ bool cat_spool_use_reserve(const cat_spool_thread *t, int error) {
 }
 
 void cat_spool_measure(cat_spool_thread *t) {
-    struct statvfs disk;
     t->in_rejected = measure(t->directory, "rejected", 0);
     t->others =
         measure(t->directory, "failed", 1) + measure(t->directory, "unknown", 1) + t->in_rejected;
+    if (!t->status.disk_error) {
+        keep_reserve(t);
+    }
+}
+
+bool cat_is_removed(int descriptor) {
+    struct stat found;
+    return fstat(descriptor, &found) == 0 && found.st_nlink == 0;
+}
+
+bool cat_spool_inspect(cat_spool_thread *t) {
+    struct statvfs disk;
     if (fstatvfs(t->directory, &disk) == 0) {
         pthread_mutex_lock(&t->mutex);
         t->status.free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
         pthread_mutex_unlock(&t->mutex);
     }
-    if (!t->status.disk_error) {
-        keep_reserve(t);
+    if (cat_is_removed(t->lock) || cat_is_removed(t->segments) ||
+        cat_is_removed(t->rejected_directory)) {
+        cat_spool_break(t, "its directory was removed");
+    } else if (cat_is_removed(t->log.descriptor[0]) || cat_is_removed(t->log.descriptor[1])) {
+        cat_spool_break(t, "its journal was removed");
     }
+    t->looked_at = cat_monotonic();
+    return !t->status.broken[0];
 }
 
 /* --- jobs --- */

@@ -320,6 +320,7 @@ int cat_spool_open_directory(lua_State *L, cat_spool_thread *t, const char *path
     if (!cat_spool_recover(t) || !write_journal(t)) {
         return fail(L, path, errno);
     }
+    cat_spool_inspect(t);
     cat_spool_measure(t);
     return 0;
 }

@@ -14,6 +14,10 @@
 /* How often what lies there for somebody to look at is measured, nanoseconds. */
 #define MEASURE_EVERY INT64_C(30000000000)
 
+/* How often it looks whether the spool is still there, and how much room the disk has, nanoseconds:
+ * also while nothing is written. */
+#define LOOK_EVERY INT64_C(1000000000)
+
 /* --- for the host --- */
 
 void cat_spool_thread_wake(cat_spool_thread *t, bool for_job) {
@@ -131,18 +135,27 @@ static void drain_and_commit(cat_spool_thread *t) {
     }
 }
 
+/* Looks after what changes without us: now and then, and for as long as there is no room. */
+static void look_around(cat_spool_thread *t) {
+    int64_t now = cat_monotonic();
+    bool is_full = atomic_load(&t->full) != CAT_NOT_FULL;
+    if (is_full || now - t->looked_at >= LOOK_EVERY) {
+        cat_spool_inspect(t);
+    }
+    if (is_full || now - t->measured_at >= MEASURE_EVERY) {
+        cat_spool_measure(t);
+        t->measured_at = now;
+    }
+}
+
 /* One round. Whether the host is to be told of something. */
 static bool work(cat_spool_thread *t) {
-    int64_t now = cat_monotonic();
-    int fault = t->status.disk_error;
+    int fault = t->status.disk_error, was_full = atomic_load(&t->full);
     bool was_broken = atomic_load(&t->is_broken);
     do_jobs(t);
     sum_on(t);
     drain_and_commit(t);
-    if (now - t->measured_at >= MEASURE_EVERY || atomic_load(&t->full) != CAT_NOT_FULL) {
-        cat_spool_measure(t);
-        t->measured_at = now;
-    }
+    look_around(t);
     bool has_begun = publish(t);
     bool has_room =
         atomic_load(&t->full) == CAT_NOT_FULL && cat_ring_room(&t->ring) >= t->ring.size / 2;
@@ -150,17 +163,16 @@ static bool work(cat_spool_thread *t) {
     pthread_mutex_lock(&t->mutex);
     bool news = t->done.first || t->sealed || t->status.disk_error != fault;
     pthread_mutex_unlock(&t->mutex);
-    return is_waited_for || has_begun || news || atomic_load(&t->is_broken) != was_broken;
+    return is_waited_for || has_begun || news || atomic_load(&t->full) != was_full ||
+           atomic_load(&t->is_broken) != was_broken;
 }
 
 /* When there is something to do at the latest. */
 static int64_t next_due(const cat_spool_thread *t) {
     int64_t due = commit_due(t);
     due = t->retry_at && t->retry_at < due ? t->retry_at : due;
-    if (atomic_load(&t->full) != CAT_NOT_FULL) {
-        int64_t look = t->measured_at + CAT_SPOOL_RETRY_AFTER;
-        due = look < due ? look : due;
-    }
+    int64_t look = atomic_load(&t->is_broken) ? CAT_NEVER : t->looked_at + LOOK_EVERY;
+    due = look < due ? look : due;
     return t->stop_at && t->stop_at < due ? t->stop_at : due;
 }
 
@@ -189,7 +201,7 @@ static bool is_over(cat_spool_thread *t) {
 static void wait_for_work(cat_spool_thread *t) {
     while (!has_work(t) && !is_over(t)) {
         int64_t due = next_due(t);
-        atomic_store(&t->sleeping, due == CAT_NEVER ? 2 : 1);
+        atomic_store(&t->sleeping, t->uncommitted_since || t->retry_at ? 1 : 2);
         if (!has_work(t)) {
             struct timespec until = to_timespec(due);
             if (due == CAT_NEVER) {

@@ -94,7 +94,7 @@ typedef struct {
     cat_ring ring;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    _Atomic int sleeping; /* 0: awake; 1: until something is due; 2: until it is woken */
+    _Atomic int sleeping; /* 0: awake; 1: a commit is due; 2: whatever comes wakes it */
     _Atomic int full;     /* cat_spool_full */
     _Atomic bool wants_room;
     _Atomic bool is_broken;            /* from now on `status.broken` says why, and stays */
@@ -125,7 +125,7 @@ typedef struct {
     bool is_log_faulty;        /* it was one of the journal */
     int64_t held, others;      /* bytes of segments; of what lies for somebody to look at */
     int64_t in_rejected;       /* of these, in rejected/ */
-    int64_t measured_at;
+    int64_t measured_at, looked_at;
     int64_t call_records, call_bytes;               /* of a call that goes on */
     int64_t uncommitted_records, uncommitted_bytes; /* of calls that have ended */
     cat_text line;
@@ -155,9 +155,15 @@ void cat_spool_do(cat_spool_thread *t, cat_job *job);
 /* spool_jobs.c: reads a piece of the file of a sum. Whether that was the last. */
 bool cat_spool_sum(cat_job *job);
 
-/* spool_jobs.c: measures what lies in failed/, unknown/ and rejected/, and what is free, some of
- * which is reserved. */
+/* spool_jobs.c: measures what lies in failed/, unknown/ and rejected/. Keeps some room reserved. */
 void cat_spool_measure(cat_spool_thread *t);
+
+/* spool_jobs.c: looks whether the spool is still there, and how much room the disk has. False: it
+ * is broken. */
+bool cat_spool_inspect(cat_spool_thread *t);
+
+/* spool_jobs.c: whether what is open was removed. */
+bool cat_is_removed(int descriptor);
 
 /* spool_jobs.c: gives the room up that was reserved, where an errno says that there is none.
  * Whether there was some. Leaves errno. */

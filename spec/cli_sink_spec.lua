@@ -282,6 +282,11 @@ describe("the progress of catalog sink", function()
       assert.same({ 200, "ready\n" }, { status, text })
       assert.equal(401, (exchange.request(port, "GET", "/metrics")))
       assert.equal(404, (exchange.request(port, "POST", "/", headers, "{}")))
+      shell.run("rm -r " .. run.spool)
+      repeat said = assert(started:line()) until said:find "removed"
+      assert.equal(("catalog: the spool %s: its directory was removed"):format(run.spool), said)
+      status, text = exchange.request(port, "GET", "/ready")
+      assert.same({ 503, ("the spool %s: its directory was removed\n"):format(run.spool) }, { status, text })
     end)
     assert.matches("%-%-listen%-token%-file is for %-%-metrics%-listen", (command.run(sinking.DOWN,
       "sink --dataset d --spool /nowhere --listen-token-file x </dev/null")))

@@ -101,7 +101,10 @@ describe("a batch of a sink", function()
     for _, after in ipairs { "continue", "stop" } do
       with_sink(function(run)
         prepare(run)
-        local sink <close>, id = interfere(run, "fail", "1.jsonl$", { after_failure = after })
+        local told
+        local sink <close>, id = interfere(run, "fail", "1.jsonl$", {
+          after_failure = after, on_error = function(err) told = err end,
+        })
         wait_for(run, sink, 1)
         assert.equal("failed", run.reports[1].state)
         assert.equal(id, core.json.decode(shell.read(run.spool .. "/failed/1/why.json")).batch)
@@ -115,6 +118,7 @@ describe("a batch of a sink", function()
           assert.is_nil(done)
           assert.equal("timeout", err.kind)
           assert.matches("after_failure", sink:metrics().blocked)
+          while not told or told.message ~= sink:metrics().blocked do assert(sink:poll(0.05)) end
         end
       end)
     end
@@ -181,6 +185,20 @@ describe("a batch of a sink", function()
       end)
     end)
   end
+
+  it("is not made any more when the spool was removed, which is told once, also while nothing is written", function()
+    with_sink(function(run)
+      local told = {}
+      local sink <close> = run.open(nil, { on_error = function(err) told[#told + 1] = err end })
+      assert(core.fs.remove(run.spool))
+      while not told[1] do assert(sink:poll(0.05)) end
+      assert.same({ "config", ("the spool %s: its directory was removed"):format(run.spool) },
+        { told[1].kind, told[1].message })
+      assert.equal(told[1].message, sink:metrics().blocked)
+      assert(sink:poll(2.5)) -- it is looked at each two seconds
+      assert.equal(1, #told)
+    end)
+  end)
 
   it("is kept for the next start where the sink itself has a defect, which is told", function()
     with_sink(function(run)

@@ -1,5 +1,6 @@
 -- The core of a sink: records on the disk, whatever happens to the process and to the disk.
 local core = require "catalog.core"
+local disk = require "support.disk"
 local poll = require "support.poll"
 local shell = require "support.shell"
 
@@ -218,6 +219,38 @@ describe("a spool", function()
       local no, why = spool:write(LINE)
       assert.is_nil(no)
       assert.matches("its directory was removed", why.message)
+    end)
+  end)
+
+  -- Waits until something is true of what it says of itself, asking for nothing; it tells that by its descriptor.
+  local function wait_for(spool, is_there)
+    while not is_there(spool:status()) do
+      assert(poll(spool:fd(), 10), "nothing happens")
+      spool:take()
+    end
+  end
+
+  it("says that its directory was removed, also while nothing is written", function()
+    with_spools(function(run)
+      local spool <close> = run:open()
+      assert(core.fs.remove(run.path))
+      wait_for(spool, function(status) return status.broken end)
+      assert.equal("its directory was removed", spool:status().broken)
+    end)
+  end)
+
+  it("says that the disk has less left than it is to leave, and has it again, also while nothing is written", function()
+    local ROOM <const> = 128 * 1024 * 1024 -- others use the disk, too
+    disk.with_directory(function(directory)
+      local run = setmetatable({ path = directory .. "/spool" }, Spools)
+      local free = run:open():status().free_bytes
+      collectgarbage() -- which closes it
+      local spool <close> = run:open { limit_free = free - ROOM // 2 }
+      assert.is_nil(spool:status().full)
+      shell.run(("fallocate -l %d %s/large"):format(ROOM, directory))
+      wait_for(spool, function(status) return status.full == "free" end)
+      os.remove(directory .. "/large")
+      wait_for(spool, function(status) return not status.full end)
     end)
   end)
 

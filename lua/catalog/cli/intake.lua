@@ -44,13 +44,11 @@ local function write(run, lines, source, position, shown, before)
   while true do
     local taken, rejected, faults = run.sink:write_lines(lines, source, position)
     if taken then
-      run:show_full(nil)
       if rejected ~= "repeated" and rejected > 0 then tell_rejected(run, faults, rejected, shown, before) end
       if before.lines then before.lines = before.lines + core.lines.count(lines, 1, #lines + 1) end
       return true
     end
     if rejected.code ~= "full" then return nil, rejected end
-    run:show_full(rejected)
     run.progress:tick()
     if run.watch.stopped then return false end
   end

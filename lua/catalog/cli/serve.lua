@@ -2,7 +2,6 @@
 -- @module catalog.cli.serve
 local Group = require "catalog.scheduler.group"
 local core = require "catalog.core"
-local intake = require "catalog.serve.intake"
 local listening = require "catalog.cli.listening"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
@@ -96,31 +95,14 @@ end
 
 -- --- what goes on without requests ---
 
--- Says what a sink does not go on for, once until it is something else.
-local function tell_obstacle(stream)
-  local why = intake.obstacle(stream.sink)
-  if why and why ~= stream.told then output.note("catalog: " .. problem.translate(why)) end
-  stream.told = why
-end
-
--- Looks what the disk and the platform say: a sync does so too when there is nothing to be written.
-local function look(stream)
-  stream.sink:sync()
-  stream.sink:poll()
-  tell_obstacle(stream)
-end
-
--- Looks each second, so that it is known before a request comes.
+-- Lets a sink say what it has to say, also while no request comes.
 local function look_after(stream)
-  while scheduler.sleep(LOOK) do look(stream) end
+  while scheduler.sleep(LOOK) do stream.sink:poll() end
 end
 
 local function begin_to_look(streams)
   local group = Group.new "detached"
-  for _, stream in ipairs(streams) do
-    look(stream)
-    scheduler.begin(group:new_task(look_after, stream))
-  end
+  for _, stream in ipairs(streams) do scheduler.begin(group:new_task(look_after, stream)) end
   return setmetatable({}, { __close = function()
     group:cancel()
     group:abandon()

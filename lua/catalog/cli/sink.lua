@@ -73,13 +73,6 @@ function Run:lose(lines)
   for _ in lines:gmatch "[^\n]+" do self.lost = self.lost + 1 end
 end
 
---- Says that the spool is full, once until it is not.
--- @local
-function Run:show_full(err)
-  if err and not self.is_full then self:note("catalog: " .. problem.text(err, true) .. "; input waits") end
-  self.is_full = err ~= nil
-end
-
 -- What the sink is given: what it has to say goes through the run, so that it does not get into the progress.
 local function given_of(run)
   local arguments = run.session.arguments
@@ -106,7 +99,6 @@ end
 local function open(session, watch)
   local run = setmetatable({
     session = session, watch = watch, progress = Progress.none, lost = 0, refused = 0, failed = 0, told = 0,
-    is_full = false,
   }, Run)
   local opened, err = session.client:sink(given_of(run))
   if not opened then return nil, err end

@@ -63,9 +63,8 @@ end
 -- @tparam catalog.sink sink
 -- @treturn ?string nil: it does
 function intake.obstacle(sink)
-  local full, numbers, closed = sink:limit_reached(), sink:metrics()
-  if full or closed then return (full or closed).message end
-  return numbers.blocked and ("the spool %s: %s"):format(sink.settings.spool, numbers.blocked)
+  local numbers, closed = sink:metrics()
+  return closed and closed.message or numbers.blocked
 end
 
 local function unread(request, body_bytes)

@@ -2,6 +2,7 @@
 -- @classmod catalog.sink
 local Sink = require "catalog.sink.sink"
 local core = require "catalog.core"
+local failure = require "catalog.base.failure"
 
 -- Batches by their states: those under way, and those that ended in this process.
 local function batches(self)
@@ -11,11 +12,17 @@ local function batches(self)
   return counts
 end
 
--- Why nothing goes on, or nil.
-local function blocked(self, status)
-  return status.broken or self.defect and self.defect.message or status.disk_error
-    or self.stopped and "a batch failed, and after_failure is \"stop\""
-    or status.full and status.full ~= "ring" and ("the spool is full (%s)"):format(status.full) or nil
+--- What keeps the sink from taking records, or from sending them, until somebody does something, or there is room.
+-- @local
+-- @treturn ?table error of kind `limit` (with code `full`), `config` or `batch`; nil: nothing does
+function Sink:obstacle()
+  local status = self.core:status()
+  local full = not status.broken and self:limit_reached()
+  if full then return full end
+  local kind, why = "config", status.broken or status.disk_error
+  if not why and self.stopped then kind, why = "batch", 'a batch failed, and after_failure is "stop"' end
+  if not why then return self.defect end
+  return select(2, failure(kind, "the spool %s: %s", self.settings.spool, why))
 end
 
 --- The numbers of the sink.
@@ -28,13 +35,12 @@ end
 function Sink:metrics()
   local err = self:unusable()
   if err then return nil, err end
-  local status = self.core:status()
-  local oldest = self.store:oldest()
+  local status, oldest, obstacle = self.core:status(), self.store:oldest(), self:obstacle()
   return {
     records = status.records, bytes = status.bytes, rejected = self.rejected, refused = self.refused,
     repeated = self.repeated, spool_bytes = status.spool_bytes, free_bytes = status.free_bytes,
     oldest_seconds = oldest and math.max(0, (core.system.now() - oldest) / 1000) or nil, batches = batches(self),
-    retries = self.roller.retries, blocked = blocked(self, status), last_error = self.last_error,
+    retries = self.roller.retries, blocked = obstacle and obstacle.message, last_error = self.last_error,
     last_error_at = self.last_error_at,
   }
 end

@@ -159,12 +159,21 @@ local function roll(self)
   end
 end
 
+-- Says what keeps the sink from going on, once until it is something else.
+local function tell_obstacle(self)
+  local obstacle = self:obstacle()
+  local text = obstacle and obstacle.message
+  if text and text ~= self.told_obstacle and obstacle ~= self.defect then note_failure(self, obstacle) end
+  self.told_obstacle = text
+end
+
 -- Looks now and then whether somebody wants a batch to be sent again that has failed, and says what fails.
 local function look_around(self)
   repeat
     local any, err = retry.look(self.store)
     if any then self.stopped = false end
     if err then note_failure(self, err) else self.has_looked = true end
+    tell_obstacle(self)
     trouble.note(self)
   until self.closed or not scheduler.sleep(LOOK, self.client.loop, self.client)
 end
