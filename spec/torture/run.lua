@@ -1,8 +1,9 @@
 -- The long runs: what make test shows in small. Prints what was measured; an error ends it.
---     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [shards] [drain] [disk] [power]
+--     lua5.4 spec/torture/run.lua [kills] [random] [memory] [sink] [serve] [follow] [shards] [drain] [disk] [power]
 local emulator = require "catalog.emulator"
 local disk = require "support.disk"
 local drain_kills = require "support.drain_kills"
+local follow_kills = require "support.follow_kills"
 local kafka = require "support.kafka"
 local kills = require "support.kills"
 local losses = require "support.losses"
@@ -78,6 +79,14 @@ function runs.drain()
     result.freezes, result.leaves, HAPPENINGS * 300)
 end
 
+function runs.follow()
+  for way, by_copying in pairs { renaming = false, copying = true } do
+    local files, rotated = follow_kills.run(SINK_KILLS // 2, by_copying, { unique_ids = false, catalog_lag_ms = 100 })
+    say("follow: killed %d times over %d files, which were rotated %d times by %s, 20%% of requests faulty; each line is in"
+      .. " one batch, once", SINK_KILLS // 2, files, rotated, way)
+  end
+end
+
 function runs.shards()
   local dropped = { { match = {}, rate = 0.05, action = { drop = "after" } } }
   for _, options in ipairs { { catalog_lag_ms = 100 }, { unique_ids = true } } do
@@ -110,7 +119,7 @@ function runs.memory()
   end)
 end
 
-local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve", "shards", "drain", "disk", "power" }
+local names = #arg > 0 and arg or { "memory", "random", "kills", "sink", "serve", "follow", "shards", "drain", "disk", "power" }
 for _, name in ipairs(names) do
-  assert(runs[name], "kills, random, memory, sink, serve, shards, drain, disk and power are known")()
+  assert(runs[name], "kills, random, memory, sink, serve, follow, shards, drain, disk and power are known")()
 end
