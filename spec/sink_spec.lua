@@ -3,6 +3,7 @@ local core = require "catalog.core"
 local cqueues = require "cqueues"
 local hosts = require "support.hosts"
 local service = require "support.service"
+local serving = require "support.serving"
 local shell = require "support.shell"
 local sink_kills = require "support.sink_kills"
 local tasks = require "catalog.scheduler.tasks"
@@ -195,6 +196,67 @@ describe("a sink", function()
       assert.equal("full", late.code)
       assert.is_nil((sink:write_lines('{"n":1}\n{"n":2}\n')))
       assert.equal(count, sink:metrics().records)
+    end)
+  end)
+
+  -- Opens a sink that is full, beside a service that is down until its faults end.
+  local function open_full(run, given)
+    run.server:set_faults { { action = { status = 503 } } }
+    given.limit, given.file_bytes, given.record_bytes = { bytes = 4000, free = 0 }, 1000, 1000
+    local sink = run:open(given, { retry = { tries = 2, base = 0.01, cap = 0.02 } })
+    while sink:offer { n = ("x"):rep(400) } do assert(sink:sync()) end
+    return sink
+  end
+
+  it("lets everything else go on while a call of many lines waits for room", function()
+    with_sinks({}, function(run)
+      local sink <close> = open_full(run, {})
+      tasks.run(function()
+        local function write_two() return sink:write_lines('{"n":1}\n{"n":2}\n') end
+        local waiting = tasks.spawn(write_two)
+        assert.equal("full", select(2, sink:offer { n = 3 }).code)
+        assert.equal("full", select(2, sink:offer(3)).code)
+        assert(sink:poll(0.01))
+        assert(sink:seal())
+        assert(sink:sync())
+        assert.equal("timeout", select(2, sink:flush { timeout = 0.1 }).kind)
+        run.server:set_faults()
+        assert.equal(2, waiting:await())
+        run.server:set_faults { { action = { status = 503 } } }
+        while sink:offer { n = ("x"):rep(400) } do assert(sink:sync()) end
+        waiting = tasks.spawn(write_two)
+        assert(sink:poll(0.01))
+        assert(sink:close())
+        local taken, err = waiting:await()
+        assert.same({ nil, "cancelled" }, { taken, err.kind })
+      end)
+    end)
+  end)
+
+  it("lets everything else go on while a call waits for a disk that fails", function()
+    with_sinks({}, function(run)
+      local output, status = shell.run(("%s LD_PRELOAD=\"%s $DISK_LIBRARY\" timeout 60 %s"
+        .. " spec/scripts/sink_waits.lua %s %s"):format(serving.disk(run.directory .. "/disk"),
+        shell.PRELOADED, shell.INTERPRETER, run.server.url, run.spool))
+      assert.same({ "ok\n", 0 }, { output, status })
+    end)
+  end)
+
+  it("hangs in no callback of a call that waits for room", function()
+    with_sinks({}, function(run)
+      local sink, taken, err
+      local given = {}
+      function given.on_error()
+        if not sink or taken ~= nil or err then return end
+        assert(sink:seal())
+        taken, err = sink:write_lines '{"n":3}'
+        run.server:set_faults()
+      end
+      sink = open_full(run, given)
+      assert.equal(2, sink:write_lines('{"n":1}\n{"n":2}\n'))
+      assert.same({ "limit", "full" }, { err.kind, err.code })
+      assert.matches("this callback was called by a write that waits", err.message)
+      assert(sink:close())
     end)
   end)
 

@@ -138,8 +138,8 @@ end
 local function wait_for_more(self)
   local left = time_left(self)
   if left and left <= 0 then
-    self:seal()
-    left = 1 -- until the thread has done so
+    self.core:seal()
+    left = 1 -- until the thread has done so, or the call has ended that goes on
   end
   return self.spool:wait(math.min(left or math.huge, 60))
 end
@@ -279,6 +279,17 @@ function Sink:unusable()
   if self.closed then return select(2, failure("cancelled", "the sink of %s is closed", self.settings.spool)) end
 end
 
+--- The error of what a callback calls that would wait for the call by which it was called itself.
+-- @local
+-- @treturn ?table of kind `limit` with code `full`
+function Sink:nested()
+  if self.busy ~= coroutine.running() then return nil end
+  local _, err = failure("limit", "the spool %s is full, and this callback was called by a write that waits for room",
+    self.settings.spool)
+  err.code, err.retryable = "full", true
+  return err
+end
+
 --- Lets the work go on that waits for its turn: what a program without a loop does by calling the sink.
 -- @local
 function Sink:go_on()
@@ -335,20 +346,36 @@ function Sink:sync()
   return self.spool:job "sync"
 end
 
---- Ends the batch that is being filled. An empty one is none.
+-- Seals; nil and no error where a call goes on until the deadline, or there is no room for saying so.
+local function seal(self, deadline)
+  local err = self:unusable()
+  while not err do
+    local done, waited
+    done, err = self.core:seal()
+    if done then return true end
+    err = err or self:nested()
+    if not err then waited, err = self:wait(deadline) end
+    if not waited then break end
+  end
+  return nil, err
+end
+
+--- Ends the batch that is being filled. An empty one is none. It waits for a `write_lines` that goes on in another
+-- coroutine, which is part of that batch.
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
-function Sink:seal()
-  local err = self:unusable()
-  if err then return nil, err end
-  while true do
-    local done, failed = self.core:seal() -- false while a call goes on
-    if done then return true end
-    if failed then return nil, failed end
-    local waited, stopped = self:wait()
-    if not waited then return nil, stopped end
+function Sink:seal() return seal(self) end
+
+-- Waits until all that is in the spool by now is settled; nil and no error at the deadline.
+local function settle(self, deadline)
+  local last = self.store.last
+  while self.store.first <= last do
+    if self.defect then return nil, self.defect end
+    local ok, err = self:wait(deadline)
+    if not ok then return nil, err end
   end
+  return true
 end
 
 --- Seals, and waits until everything written before is settled: in the platform, rejected, or in a batch that failed.
@@ -359,21 +386,16 @@ end
 function Sink:flush(given)
   local timeout = options.check(given, FLUSH, "flush", 2).timeout or FLUSH_TIMEOUT
   local deadline = clock() + timeout
-  local ok, err = self:seal()
-  if ok then ok, err = self:sync() end
-  if not ok then return nil, err end
-  local last = self.store.last
-  while self.store.first <= last do
-    if self.defect then return nil, self.defect end
-    ok, err = self:wait(deadline)
-    if not ok then
-      if err then return nil, err end
-      return failure("timeout", "not everything is in the platform after %g seconds%s; it goes on", timeout,
-        self.last_error and " (" .. tostring(self.last_error) .. ")" or "")
-    end
+  local ok, err = seal(self, deadline)
+  if ok then ok, err = self.spool:sync(math.max(deadline - clock(), 0)) end
+  if ok then ok, err = settle(self, deadline) end
+  if ok then
+    self:go_on()
+    return true
   end
-  self:go_on()
-  return true
+  if err then return nil, err end
+  return failure("timeout", "not everything is in the platform after %g seconds%s; it goes on", timeout,
+    self.last_error and " (" .. tostring(self.last_error) .. ")" or "")
 end
 
 --- Closes the sink: what was written is on disk, and goes to the platform at the next start, or, flushed, is there.

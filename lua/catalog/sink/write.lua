@@ -7,6 +7,7 @@ local failure = require "catalog.base.failure"
 local rejected = require "catalog.sink.rejected"
 
 local clock <const>, encode <const> = core.system.monotonic, core.json.encode
+local running <const> = coroutine.running
 
 -- How many bytes are written between two looks at what else there is to do.
 local POKE <const> = 65536
@@ -115,13 +116,20 @@ local function step(self, deadline, name, ...)
   end
 end
 
+-- Waits until a call of several steps has ended.
+local function wait_for_call(self, deadline)
+  local err = self:nested()
+  if err then return nil, err end
+  return wait_for_room(self, deadline)
+end
+
 -- A call of several steps is alone: what another commits meanwhile would have a part of it.
 local function enter(self, deadline)
   while self.busy do
-    local ok, err = wait_for_room(self, deadline)
+    local ok, err = wait_for_call(self, deadline)
     if not ok then return nil, err end
   end
-  self.busy = true
+  self.busy = running()
   return true
 end
 
@@ -178,11 +186,13 @@ end
 -- Writes one line, of which `name` says how the core takes it. While this waits the same may come again, and be taken.
 local function write_one(self, name, text, source, position, deadline)
   while true do
+    local wait = wait_for_call
     if not self.busy then
       local done, failed = self.core[name](self.core, text, source and source.id, position)
       if done ~= false then return done, failed end
+      wait = wait_for_room
     end
-    local ok, err = wait_for_room(self, deadline)
+    local ok, err = wait(self, deadline)
     if not ok then return nil, err end
     if is_repeated(source, position) then return true, REPEATED end
   end
