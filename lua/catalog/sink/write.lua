@@ -1,5 +1,12 @@
 --- How records get into a sink. A *call* is what becomes durable together: its records, those of them that were
 -- rejected, and the position of its source.
+--
+-- Errors that end a call, of which nothing was taken then: of kind `limit` with code `full` (there was no room in
+-- `limit.timeout`, or at once where a call does not wait; it may be tried again), of kind `limit` with code `too_large`
+-- (a call has more bytes than `limit.bytes`: it never fits), of kind `config` (the spool cannot go on: it was removed,
+-- or its disk does not give back what was written), of kind `cancelled` (the sink was closed or belongs to another
+-- process, or the task was cancelled), of kind `data` (the name of a source has not 1 to 1024 bytes of UTF-8). A
+-- record's own fault, of kind `data` as well, ends no call: it is rejected.
 -- @classmod catalog.sink
 local Sink = require "catalog.sink.sink"
 local core = require "catalog.core"
@@ -256,7 +263,8 @@ end
 -- @treturn[1] ?string `repeated`: it was taken before; `rejected`: it is in `rejected/records.jsonl`, with the reason
 -- @treturn[1] ?table the error of kind `data` it was rejected for
 -- @treturn[2] nil
--- @treturn[2] table error: the sink cannot go on
+-- @treturn[2] table error: of kind `limit` (code `full` or `too_large`), `config` or `cancelled`
+-- @raise the source is no string, or the position no integer from 0 to 2^53
 function Sink:write(record, source, position) return write(self, record, source, position, true) end
 
 --- As `write`, but never waits: for hosts that can say no.
@@ -265,7 +273,8 @@ function Sink:write(record, source, position) return write(self, record, source,
 -- @tparam ?integer position
 -- @treturn[1] boolean true, as `write`
 -- @treturn[2] nil
--- @treturn[2] table error: of kind `limit` with code `full`
+-- @treturn[2] table error, as `write`: of kind `limit` with code `full` where it would have to wait
+-- @raise as `write`
 function Sink:offer(record, source, position) return write(self, record, source, position, false) end
 
 local function write_line(self, text, name, position)
@@ -290,14 +299,15 @@ end
 -- @tparam ?integer position
 -- @treturn[1] boolean true, as `write`
 -- @treturn[2] nil
--- @treturn[2] table error
-function Sink:write_line(text, name, position)
+-- @treturn[2] table error, as `write`
+-- @raise as `write`; the text is no string
+function Sink:write_line(text, source, position)
   -- most lines are good, and there is room: the core says so, or nothing was done
-  if name == nil and position == nil and not self.busy and type(text) == "string" and self.core:write_line(text) then
+  if source == nil and position == nil and not self.busy and type(text) == "string" and self.core:write_line(text) then
     after(self, #text)
     return true
   end
-  return write_line(self, text, name, position)
+  return write_line(self, text, source, position)
 end
 
 -- --- many lines ---
@@ -341,16 +351,7 @@ local function take_lines(self, call, text, name, deadline)
   return true
 end
 
---- Writes many records, each a line of JSON. A bad one is rejected, and the others are taken.
--- @tparam string text lines, the last one with or without its newline; empty ones are left out
--- @tparam ?string source
--- @tparam ?integer position covers all of the call: it is on disk as a whole or not at all
--- @treturn[1] integer how many were taken; 0 and `repeated` when the call was taken before
--- @treturn[1] integer|string how many were rejected
--- @treturn[1] {table,...} of the first ten of these: `line`, `reason`
--- @treturn[2] nil
--- @treturn[2] table error; nothing of the call was taken
-function Sink:write_lines(text, name, position)
+local function write_lines(self, text, name, position)
   local unusable = self:unusable()
   if unusable then return nil, unusable end
   check_text(text, "write_lines")
@@ -375,6 +376,18 @@ function Sink:write_lines(text, name, position)
   for _, one in ipairs(call.told) do self.settings.on_rejected(one[1], one[2]) end
   return call.taken, call.rejected, call.faults
 end
+
+--- Writes many records, each a line of JSON. A bad one is rejected, and the others are taken.
+-- @tparam string text lines, the last one with or without its newline; empty ones are left out
+-- @tparam ?string source
+-- @tparam ?integer position covers all of the call: it is on disk as a whole or not at all
+-- @treturn[1] integer how many were taken; 0 and `repeated` when the call was taken before
+-- @treturn[1] integer|string how many were rejected
+-- @treturn[1] {table,...} of the first ten of these: `line`, `reason`
+-- @treturn[2] nil
+-- @treturn[2] table error, as `write`; nothing of the call was taken
+-- @raise as `write_line`
+function Sink:write_lines(text, source, position) return write_lines(self, text, source, position) end
 
 -- --- what became of it ---
 
