@@ -1,7 +1,9 @@
 -- How the server listens, how many requests are under way at once, and how it ends.
+local emulator = require "catalog.emulator"
 local exchange = require "support.exchange"
 local readable = require "support.poll"
 local serve_kills = require "support.serve_kills"
+local service = require "support.service"
 local serving = require "support.serving"
 local shell = require "support.shell"
 local socket = require "cqueues.socket"
@@ -265,7 +267,68 @@ describe("catalog serve listens", function()
   end)
 end)
 
+-- One request on a connection of its own; nil: nobody listens.
+local function ask(path, request)
+  local connection = connect(path)
+  send(connection, request)
+  local status, body = read_answer(connection)
+  connection:close()
+  return status, body
+end
+
+local READY <const>, HEALTH <const> = "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+describe("catalog serve, started", function()
+  it("lives, and takes nothing until its spool is open", function()
+    shell.with_directory(function(directory)
+      local platform <close> = assert(emulator.start {})
+      assert(service.client(platform.url):create_dataset { name = "People" })
+      platform:set_faults { { match = { path = "dataSets" }, action = { status = 503 } } }
+      local path = directory .. "/socket"
+      local server <close> = serving.start(directory, "--dataset-name People --limit-free 0 --listen unix:" .. path,
+        { url = platform.url, is_quiet = true })
+      server:wait_for(function() return ask(path, HEALTH) == 200 end)
+      local text = "the server starts; send this again"
+      assert.same({ 503, text .. "\n" }, { ask(path, READY) })
+      assert.same({ 503, ('{"error":"%s"}\n'):format(text) }, { ask(path, post(RECORD)) })
+      platform:set_faults()
+      server:wait_for(function() return ask(path, READY) == 200 end)
+      assert.equal(200, (ask(path, post(RECORD))))
+    end)
+  end)
+end)
+
 describe("catalog serve, ended", function()
+  it("says so to who is connected already", function()
+    shell.with_directory(function(directory)
+      local manager = assert(socket.listen { path = directory .. "/notify", type = socket.SOCK_DGRAM })
+      manager:setmode("b", "bn")
+      manager:settimeout(10)
+      local disk = directory .. "/disk"
+      local server <close> = serving.start(directory, "--limit-free 0",
+        { before = ("%s export NOTIFY_SOCKET=%s/notify;"):format(serving.disk(disk), directory) })
+      assert.equal("READY=1", manager:recv(7))
+      local waiting, asking, posting = connect(server.port), connect(server.port), connect(server.port)
+      for _, connection in ipairs { asking, posting } do
+        send(connection, HEALTH)
+        assert.equal(200, (read_answer(connection)))
+      end
+      shell.write(disk, "hang") -- so that it does not end before it was asked
+      send(waiting, post(RECORD))
+      server:wait_for(function() return server:metric "catalog_sink_records_total" == 1 end)
+      server.program:signal "TERM"
+      assert.equal("STOPPING=1", manager:recv(10))
+      send(asking, READY)
+      send(posting, post(RECORD))
+      local text = "the server stops; send this again"
+      assert.same({ 503, text .. "\n" }, { read_answer(asking) })
+      assert.same({ 503, ('{"error":"%s"}\n'):format(text) }, { read_answer(posting) })
+      shell.write(disk, "")
+      assert.same({ "", 0 }, { server.program:finish() })
+      for _, one in ipairs { waiting, asking, posting, manager } do one:close() end
+    end)
+  end)
+
   it("answers what it has, and takes no more", function()
     with_disk(function(server, set_disk)
       local connection, idle = connect(server.port), connect(server.port)
