@@ -58,6 +58,38 @@ describe("catalog spool status", function()
     end)
   end)
 
+  it("says what keeps the sink from sending, and what to do about it", function()
+    sinking.run(function(run)
+      shell.run(("mkfifo %s/in"):format(run.directory))
+      local function shown(...)
+        local texts = { ... }
+        return run:wait_for(function()
+          local output = run:look "status SPOOL"
+          for _, text in ipairs(texts) do assert(output:find(text, 1, true)) end
+          return output
+        end)
+      end
+      local refused = { status = 400, body = '{"title":"Dataset d was not found"}' }
+      run.server:set_faults { { action = refused } }
+      local started <close> = run:start("--roll-seconds 1", ("exec <>%s/in;"):format(run.directory))
+      shell.run(("echo '{\"n\":1}' >%s/in"):format(run.directory))
+      shown("Dataset d was not found", "-> is d the right dataset, and has this user access to it in this sandbox?",
+        ("catalog spool export %s >records.jsonl takes it elsewhere\n"):format(run.spool),
+        "-> the sink that runs tries again, until it goes well")
+      local line
+      repeat line = assert(started:line()) until line:find "not found"
+      assert.matches("; catalog spool status /.*/spool shows what to do$", line)
+      run.server:set_faults { { action = { status = 401, body = '{"error_code":"401013"}' } } }
+      shown("-> give it a token that is good: where AEP_ACCESS_TOKEN_FILE names a file")
+      run.server:set_faults { { action = { status = 503 } } }
+      local output = shown "answered 503"
+      assert.is_nil(output:find("give it a token", 1, true))
+      started:signal "TERM"
+      started:finish()
+      shown("-> the next start of the sink tries again", "\ndataset       d\n")
+    end)
+  end)
+
   it("says of a batch that failed why, and what can be done", function()
     with_failed(function(run)
       local output = run:look "status SPOOL"

@@ -23,7 +23,7 @@ for theme, files in pairs {
   cli_faults = "retries", cli_completion = "completion", cli_input = "sources",
   emulator = "emulator", serve_server = "serve sinks listening",
   cli_query = "batches datasets files download preview resend table", check = "check",
-  follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress", cli_spool = "spool",
+  follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress", cli_spool = "spool remedies",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end
 end

@@ -17,12 +17,18 @@ local function tell_batch(report)
     records))
 end
 
--- What fails is told once, until something else does.
-local function new_teller()
+-- What says what to do about an error itself.
+local CLEAR <const> = { limit = true, config = true }
+
+-- What fails is told once, until something else does; of a spool, where it is said what to do.
+local function new_teller(spool)
   local told
   return function(err)
     local text = problem.text(err, true)
-    if text ~= told then output.note("catalog: " .. text) end
+    if text ~= told then
+      local hint = spool and not CLEAR[err.kind] and ("; catalog spool status %s shows what to do"):format(spool) or ""
+      output.note("catalog: " .. text .. hint)
+    end
     told = text
   end
 end
@@ -55,6 +61,7 @@ end
 function sinks.given(session, dataset, spool)
   local given = sinks.telling(session, dataset)
   given.spool, given.limit = spool, fields_of(session.arguments, "limit")
+  given.on_error = new_teller(output.plain(spool))
   for _, name in ipairs(PLAIN) do given[name] = session.arguments[name] end
   return given
 end

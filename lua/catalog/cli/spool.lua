@@ -6,6 +6,7 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
+local remedies = require "catalog.cli.remedies"
 local retry = require "catalog.sink.retry"
 local trouble = require "catalog.sink.trouble"
 
@@ -102,7 +103,8 @@ local function look(folder)
   if not state then return nil, undecoded end
   local segments = entries(state, "segment")
   return {
-    folder = folder, process = owner_of(folder), segments = segments, waiting = waiting_of(segments),
+    folder = folder, dataset = state.dataset or "?", process = owner_of(folder),
+    segments = segments, waiting = waiting_of(segments),
     batches = entries(state, "batch"), failed = kept_of(folder, state, "failed"),
     unknown = kept_of(folder, state, "unknown"), rejected = state.rejected or { records = 0, bytes = 0 },
     trouble = read_json(folder .. "/" .. trouble.NAME),
@@ -145,7 +147,10 @@ local function show_trouble(found)
   local age = math.max(0, core.system.now() - one.at) / 1000
   row("trouble", ("%s ago: %s"):format(output.duration(age), problem.translate(output.plain(one.error))))
   if one.blocked then row("", problem.translate(output.plain(one.blocked))) end
-  next_step "it is tried again by the sink that runs, until it goes well; catalog sink --verbose shows each exchange"
+  local remedy = remedies.of(one, output.plain(found.dataset), output.plain(found.folder))
+  if remedy then next_step(remedy) end
+  next_step((found.process and "the sink that runs tries again" or "the next start of the sink tries again")
+    .. ", until it goes well; catalog sink --verbose shows each exchange")
 end
 
 -- Why it is there, as the sink has noted it.
@@ -193,6 +198,7 @@ end
 
 local function show(found)
   row("spool", output.plain(found.folder))
+  row("dataset", output.plain(found.dataset))
   row("sink", found.process and ("runs (process %d)"):format(found.process) or "does not run")
   show_waiting(found)
   show_trouble(found)

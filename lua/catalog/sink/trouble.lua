@@ -19,7 +19,11 @@ function trouble.note(sink)
   sink.trouble = told
   if sink.last_error_at ~= told.at then
     told.at, told.ended = sink.last_error_at, ended
-    local fields = { at = told.at, error = tostring(sink.last_error), blocked = sink:metrics().blocked }
+    local err, blocked = sink.last_error, sink:metrics().blocked
+    local fields = {
+      at = told.at, error = tostring(err), kind = err.kind, status = err.status,
+      blocked = blocked ~= err.message and blocked or nil,
+    }
     return sink.spool:job("save", trouble.NAME, assert(core.json.encode(fields)) .. "\n")
   end
   if told.ended == ended then return true end
