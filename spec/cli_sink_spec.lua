@@ -41,6 +41,30 @@ describe("catalog sink", function()
     end)
   end)
 
+  it("changes lines by a function of a file", function()
+    sinking.run(function(run)
+      local path = run.directory .. "/change.lua"
+      shell.write(path, [[
+        return function(record, message)
+          if record.n == 2 then return nil end
+          if record.n == 3 then return { { n = 31 }, { n = message.source and 32 } } end
+          record.n = record.n * 10
+          return record
+        end]])
+      append(run.directory .. "/a", numbers(1, 3) .. '{"m":4}\n' .. numbers(5, 5))
+      local output, code = run:pipe(":", ("--transform %s --wait %s/a"):format(path, run.directory))
+      assert.equal(3, code, output)
+      assert.matches("a, line 4: the transform raised: .*arithmetic", output)
+      assert.equal('{"n":10}\n{"n":31}\n{"n":32}\n{"n":50}\n', run:sent())
+      for text, said in pairs { ["return 5"] = "change.lua returns no function", ["="] = "unexpected symbol" } do
+        shell.write(path, text)
+        output, code = run:pipe(":", "--transform " .. path)
+        assert.equal(1, code, output)
+        assert.matches("catalog: %-%-transform: .*" .. said, output)
+      end
+    end)
+  end)
+
   it("tells the first of many bad lines", function()
     sinking.run(function(run)
       local output = run:pipe("yes bad | head -n 50", "")

@@ -23,13 +23,14 @@ for theme, files in pairs {
   cli_faults = "retries", cli_completion = "completion", cli_input = "sources",
   emulator = "emulator", serve_server = "serve sinks listening",
   cli_query = "batches datasets files download preview resend table", check = "check",
-  follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress", cli_spool = "spool remedies",
+  follow = "follow identity reader rotated", cli_sink = "sink intake watch sink_progress transform",
+  cli_spool = "spool remedies",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = theme end
 end
 
 -- What is specified as a whole: the sink, and what of the core is its spool.
-for name in ("open write store spool settings rejected quarantine metrics"):gmatch "%S+" do
+for name in ("open call write write_lines changed store spool settings rejected quarantine metrics"):gmatch "%S+" do
   ELSEWHERE[("lua/catalog/sink/%s.lua"):format(name)] = "sink"
 end
 ELSEWHERE["lua/catalog/emulator/dataset_store.lua"] = "emulator_datasets"

@@ -2,7 +2,6 @@
 -- @module catalog.cli.drain
 local Group = require "catalog.scheduler.group"
 local Watch = require "catalog.cli.watch"
-local failure = require "catalog.base.failure"
 local kafka = require "catalog.cli.kafka"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
@@ -32,23 +31,13 @@ local function new_teller()
   end
 end
 
--- The function that a file returns.
-local function load_transform(path)
-  local chunk, why = loadfile(path, "t")
-  if not chunk then return failure("config", "cannot use --transform: %s", why) end
-  local fine, change = pcall(chunk)
-  if fine and type(change) == "function" then return change end
-  return failure("config", "--transform %s returns no function: %s", path, fine and type(change) or change)
-end
-
 local function given_of(session)
   local arguments = session.arguments
   local of_kafka, err = kafka.given(arguments)
-  local change, unloaded = nil, nil
-  if arguments.transform then change, unloaded = load_transform(arguments.transform) end
-  if not of_kafka or unloaded then return nil, err or unloaded end
-  local given = sinks.telling(session, arguments.dataset)
-  given.kafka, given.on_rejected, given.transform = of_kafka, new_teller(), change
+  if not of_kafka then return nil, err end
+  local given, unloaded = sinks.common(session, arguments.dataset)
+  if not given then return nil, unloaded end
+  given.kafka, given.on_rejected = of_kafka, new_teller()
   for _, name in ipairs(PLAIN) do given[name] = arguments[name] end
   return given
 end

@@ -117,6 +117,12 @@ local KAFKA <const> = {
   { name = "kafka-set", value = "NAME=VALUE", many = true, help = "A property of librdkafka; may be repeated." },
 }
 
+-- Of a stream: what changes its records.
+local TRANSFORM <const> = {
+  { name = "transform", value = "FILE.lua", completes = "files",
+    help = "A file that returns a function (record, message): it gives nil, a record, or a list of them." },
+}
+
 local LISTEN_TOKEN <const> = {
   name = "listen-token-file", value = "FILE", completes = "files",
   help = "A file with the token that requests need: Authorization: Bearer.",
@@ -128,7 +134,7 @@ local function joined(...)
   return all
 end
 
-local SINK <const> = joined(SPOOL, ROLL)
+local SINK <const> = joined(SPOOL, ROLL, TRANSFORM)
 
 local FILES <const> = {
   name = "files", value = "FILE", many = true, completes = "files",
@@ -290,11 +296,9 @@ options.COMMANDS = {
   {
     name = "drain", summary = "Read topics of Kafka into batches, each record exactly once, on any number of machines.",
     arguments = {},
-    options = joined({ DATASET, DATASET_NAME }, KAFKA, ROLL, {
+    options = joined({ DATASET, DATASET_NAME }, KAFKA, ROLL, TRANSFORM, {
       { name = "from", value = "WHERE", choices = { "beginning", "end" },
         help = "Where a group starts that has committed nothing yet." },
-      { name = "transform", value = "FILE.lua", completes = "files",
-        help = "A file that returns a function (record, message): it gives nil, a record, or a list of them." },
       { name = "rejected-topic", value = "TOPIC", help = "Where rejected messages go, with the reason." },
       { name = "rejected", value = "FOLDER", completes = "folders", help = "The same, into files." },
       { name = "allow-failed", value = "N", kind = "whole", default = 0,

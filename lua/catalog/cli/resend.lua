@@ -2,19 +2,9 @@
 -- @module catalog.cli.resend
 local core = require "catalog.core"
 local output = require "catalog.cli.output"
+local transform = require "catalog.cli.transform"
 
 local resend = {}
-
--- The function that mends, of a file of Lua.
-local function load_transform(path)
-  if not path then return nil end
-  local chunk, why = loadfile(path)
-  local fine, mend = true, nil
-  if chunk then fine, mend = pcall(chunk) end
-  if chunk and fine and type(mend) == "function" then return mend end
-  why = why or not fine and tostring(mend) or path .. " returns no function"
-  return nil, core.failure.new { kind = "config", message = "--transform: " .. why }
-end
 
 -- Calls the function; what it raises is a fault of its own, with the row that it was given.
 local function guarded(mend, path)
@@ -36,7 +26,7 @@ end
 
 function resend.run(session)
   local arguments = session.arguments
-  local mend, unfit = load_transform(arguments.transform)
+  local mend, unfit = transform.load(arguments.transform)
   if unfit then return nil, unfit end
   local batch, report = session:batch():resend {
     rows = guarded(mend, arguments.transform), whole = arguments.whole, again = arguments.again,

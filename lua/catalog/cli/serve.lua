@@ -63,10 +63,11 @@ local function open_sinks(session, streams)
     if not ok then return nil, err end
   end
   for _, stream in ipairs(streams) do
-    local given = sinks.given(session, stream.dataset, stream.spool)
+    local given, err = sinks.given(session, stream.dataset, stream.spool)
+    if not given then return nil, err end
     given.limit.timeout = ROOM_TIMEOUT
-    local sink, err = session.client:sink(given)
-    if not sink then return nil, err end
+    local sink, refused = session.client:sink(given)
+    if not sink then return nil, refused end
     stream.sink = sink
   end
   return true

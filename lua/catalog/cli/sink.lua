@@ -76,7 +76,8 @@ end
 -- What the sink is given: what it has to say goes through the run, so that it does not get into the progress.
 local function given_of(run)
   local arguments = run.session.arguments
-  local given = sinks.given(run.session, arguments.dataset, arguments.spool)
+  local given, err = sinks.given(run.session, arguments.dataset, arguments.spool)
+  if not given then return nil, err end
   given.limit.timeout = ROOM_TIMEOUT
   local on_batch = given.on_batch
   function given.on_batch(report)
@@ -89,9 +90,9 @@ local function given_of(run)
     if on_batch then on_batch(report) end
   end
   local on_error = given.on_error
-  function given.on_error(err)
+  function given.on_error(failed)
     run.progress:finish()
-    on_error(err)
+    on_error(failed)
   end
   return given
 end
@@ -100,8 +101,10 @@ local function open(session, watch)
   local run = setmetatable({
     session = session, watch = watch, progress = Progress.none, lost = 0, refused = 0, failed = 0, told = 0,
   }, Run)
-  local opened, err = session.client:sink(given_of(run))
-  if not opened then return nil, err end
+  local given, err = given_of(run)
+  if not given then return nil, err end
+  local opened, refused = session.client:sink(given)
+  if not opened then return nil, refused end
   run.sink, run.record_bytes = opened, opened.settings.record_bytes
   run.known = function(beginning) return opened:positions(beginning) end
   run.progress = Progress.new(opened, session.arguments.quiet)

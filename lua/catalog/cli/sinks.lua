@@ -2,6 +2,7 @@
 -- @module catalog.cli.sinks
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
+local transform = require "catalog.cli.transform"
 
 local sinks = {}
 
@@ -40,14 +41,19 @@ local function fields_of(arguments, group)
   return fields
 end
 
---- What the tables of a sink and of a drain have in common: when a batch is sent, and who is told.
+--- What the tables of a sink and of a drain have in common: when a batch is sent, what changes records, who is told.
 -- @tparam table session
 -- @tparam string dataset its id
--- @treturn table
-function sinks.telling(session, dataset)
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function sinks.common(session, dataset)
   local arguments = session.arguments
+  local change, err = transform.load(arguments.transform)
+  if err then return nil, err end
   return {
-    dataset = dataset, sandbox = arguments.sandbox, roll = fields_of(arguments, "roll"), on_error = new_teller(),
+    transform = change, dataset = dataset, sandbox = arguments.sandbox, roll = fields_of(arguments, "roll"),
+    on_error = new_teller(),
     on_warning = function(text) output.note("catalog: " .. problem.translate(text)) end,
     on_batch = not arguments.quiet and tell_batch or nil,
   }
@@ -57,9 +63,12 @@ end
 -- @tparam table session
 -- @tparam string dataset its id
 -- @tparam string spool the directory
--- @treturn table
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
 function sinks.given(session, dataset, spool)
-  local given = sinks.telling(session, dataset)
+  local given, err = sinks.common(session, dataset)
+  if not given then return nil, err end
   given.spool, given.limit = spool, fields_of(session.arguments, "limit")
   given.on_error = new_teller(output.plain(spool))
   for _, name in ipairs(PLAIN) do given[name] = session.arguments[name] end

@@ -139,8 +139,8 @@ local function add_line(self, filling, line)
   self.records, self.bytes = self.records + 1, self.bytes + #line + 1
 end
 
-local function add_changed(self, filling, message)
-  local lines, fault = self.transform:lines(message.value, message)
+-- Adds what the transform has made of a message.
+local function add_made(self, filling, message, lines, fault)
   if not lines then return self.rejected:add(message, fault) end
   if #lines == 0 then self.dropped = self.dropped + 1 end
   for _, line in ipairs(lines) do add_line(self, filling, line) end
@@ -148,7 +148,6 @@ end
 
 -- Adds what a message has to the batch that is filled.
 local function add(self, filling, message)
-  if self.transform then return add_changed(self, filling, message) end
   if message.value == nil then -- a tombstone
     self.dropped = self.dropped + 1
     return
@@ -182,9 +181,16 @@ local function take(self, message)
     if message.offset + 1 >= partition.refusing.next then end_refusing(self, partition) end
     return
   end
+  local expected, lines, fault = partition.next, nil, nil
+  if self.transform then
+    lines, fault = self.transform:lines(message.value, message)
+    -- it may have waited for something, while the partition was lost or has gone back: then the message comes again
+    local is_still = self.member:partition_of(message.topic, message.partition, message.offset) == partition
+    if not is_still or partition.next ~= expected then return end
+  end
   local filling = self.member.batches.filling
-  filling:advance(partition, partition.next) -- it is part of the batch, also where nothing of it is
-  add(self, filling, message)
+  filling:advance(partition, expected) -- it is part of the batch, also where nothing of it is
+  if self.transform then add_made(self, filling, message, lines, fault) else add(self, filling, message) end
   filling:advance(partition, message.offset + 1)
 end
 

@@ -17,6 +17,7 @@ local SINK <const> = {
   { "bytes", "bytes_total", "counter", "Bytes of records that were taken.", number },
   { "rejected", "rejected_total", "counter", "Records that were not taken; the spool has them.", number },
   { "refused", "refused_total", "counter", "Rows that the service has refused.", number },
+  { "dropped", "dropped_total", "counter", "Records of which the transform has made nothing.", number },
   { "repeated", "repeated_total", "counter", "Writes that were taken before.", number },
   { "retries", "retries_total", "counter", "Requests to the service that were made again.", number },
   { "spool_bytes", "spool_bytes", "gauge", "Bytes in the spool.", number },

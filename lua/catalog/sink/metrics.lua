@@ -27,9 +27,10 @@ end
 
 --- The numbers of the sink.
 -- @treturn[1] table `records`, `bytes` (taken by this process), `rejected` (records not taken), `refused` (rows that
---   the service has not taken), `repeated`; `spool_bytes`, `free_bytes`; `oldest_seconds` (the age of the oldest record
---   of which nothing is decided; nil: there is none); `batches` by state; `retries`; `blocked` (a text; nil: nothing
---   blocks); `last_error`, and `last_error_at` (milliseconds since the epoch)
+--   the service has not taken), `repeated`, `dropped` (of which the transform has made nothing); `spool_bytes`,
+--   `free_bytes`; `oldest_seconds` (the age of the oldest record of which nothing is decided; nil: there is none);
+--   `batches` by state; `retries`; `blocked` (a text; nil: nothing blocks); `last_error`, and `last_error_at`
+--   (milliseconds since the epoch)
 -- @treturn[2] nil
 -- @treturn[2] table error: the sink is closed, or another process's
 function Sink:metrics()
@@ -38,7 +39,7 @@ function Sink:metrics()
   local status, oldest, obstacle = self.core:status(), self.store:oldest(), self:obstacle()
   return {
     records = status.records, bytes = status.bytes, rejected = self.rejected, refused = self.refused,
-    repeated = self.repeated, spool_bytes = status.spool_bytes, free_bytes = status.free_bytes,
+    repeated = self.repeated, dropped = self.dropped, spool_bytes = status.spool_bytes, free_bytes = status.free_bytes,
     oldest_seconds = oldest and math.max(0, (core.system.now() - oldest) / 1000) or nil, batches = batches(self),
     retries = self.roller.retries, blocked = obstacle and obstacle.message, last_error = self.last_error,
     last_error_at = self.last_error_at,

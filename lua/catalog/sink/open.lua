@@ -3,5 +3,6 @@
 local Sink = require "catalog.sink.sink"
 require "catalog.sink.metrics"
 require "catalog.sink.write"
+require "catalog.sink.write_lines"
 
 return Sink

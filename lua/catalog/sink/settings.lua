@@ -13,6 +13,7 @@ local SCHEMA <const> = {
   dataset = "string|table", spool = "string", sandbox = "string", tags = "table", extra = "table", format = "string",
   error_diagnostics = "boolean", partial_ingestion = "number", roll = "table", file_bytes = "number",
   limit = "table", sync_seconds = "number", record_bytes = "number", after_failure = "string", parallel = "integer",
+  transform = "callable",
   on_batch = "callable", on_rejected = "callable", on_error = "callable", on_warning = "callable",
 }
 local ROLL <const> = { seconds = "number", bytes = "number", files = "integer", records = "integer" }

@@ -9,6 +9,8 @@ local Platform = require "catalog.stream.platform"
 local Roller = require "catalog.stream.roller"
 local Spool = require "catalog.sink.spool"
 local Store = require "catalog.sink.store"
+local Transform = require "catalog.stream.transform"
+local call = require "catalog.sink.call"
 local check_settings = require "catalog.sink.settings"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
@@ -42,9 +44,9 @@ local CLOSE <const>, FLUSH <const> = { flush = "boolean", timeout = "number" }, 
 -- @local
 function Sink:deliver()
   while self.calls[1] and not self.delivering do
-    local call = table.remove(self.calls, 1)
+    local wanted = table.remove(self.calls, 1)
     self.delivering = true
-    local fine, raised = pcall(call.body, call.argument)
+    local fine, raised = pcall(wanted.body, wanted.argument)
     self.delivering = false
     if not fine then error(raised, 0) end
   end
@@ -221,6 +223,14 @@ local function new_roller(self)
   })
 end
 
+-- What changes records, and holds what it has made of them against the schema; false: nothing does.
+local function transform_of(settings, checker)
+  if not settings.transform then return false end
+  return Transform.new(settings.transform, settings.record_bytes, {
+    refusal = checker and function(record) return checker:refusal(record) end,
+  })
+end
+
 --- Opens a sink: records go into its spool, and from there into batches. It needs no network for that,
 -- unless the data set is given by its name, or `check` by its schema.
 -- @function catalog.client:sink
@@ -233,7 +243,10 @@ end
 --   100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5, percent); `after_failure`
 --   (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made); `parallel` (files at a time;
 --   default the client's), `check` (true: records of `write` and `offer` are held against the schema of the data set,
---   and rejected where they do not fit), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`,
+--   and rejected where they do not fit), `transform(record, message)` (changes a copy of each record on its way to the
+--   spool: it gives nil, which drops it, a list, which makes several of it, or a record; where it raises, or gives
+--   something else, the record is rejected; `message` has the `source` and the `position` of the call, where there are
+--   any; it may not use the sink), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`,
 --   `on_rejected(record, err)`, `on_error(err)`, `on_warning(text)`
 -- @treturn[1] catalog.sink
 -- @treturn[2] nil
@@ -249,10 +262,11 @@ function Client:sink(given)
     if not checker then return nil, err end
   end
   local sink = setmetatable({
-    checker = checker,
+    checker = checker, transform = transform_of(settings, checker),
+    takes_all = not checker and not settings.transform, -- what is JSON
     client = self, settings = settings, sources = {}, calls = {}, again = {}, refused = 0, rejected = 0, repeated = 0,
-    unpoked = 0, poke_at = 0, busy = false, closed = false, stopped = false, delivering = false, has_looked = false,
-    process = scheduler.process(),
+    dropped = 0, unpoked = 0, poke_at = 0, busy = false, closed = false, stopped = false, delivering = false,
+    has_looked = false, process = scheduler.process(),
   }, Sink)
   local spool, state = open_spool(sink)
   if not spool then return nil, state end
@@ -332,6 +346,12 @@ function Sink:wait(deadline)
   err = self:unusable()
   if err then return nil, err end
   return true
+end
+
+--- Whether one of the limits is reached, so that a write would wait.
+-- @treturn ?table error of kind `limit` with code `full`; nil: there is room
+function Sink:limit_reached()
+  if not self:unusable() then return call.limit_reached(self) end
 end
 
 -- --- what is asked of all that was written ---

@@ -8,9 +8,14 @@ Transform.__index = Transform
 
 --- @tparam function change `change(record, message)` gives nil (it is dropped), a list (`#t > 0`: several) or a record
 -- @tparam integer record_bytes the longest record
+-- @tparam ?table given `raw` (true: what it is given is the text itself, which may be no JSON), `refusal(record)` (an
+--   error where a record that was made does not fit)
 -- @treturn table
-function Transform.new(change, record_bytes)
-  return setmetatable({ change = change, record_bytes = record_bytes }, Transform)
+function Transform.new(change, record_bytes, given)
+  given = given or {}
+  return setmetatable({
+    change = change, record_bytes = record_bytes, raw = given.raw or false, refusal = given.refusal or false,
+  }, Transform)
 end
 
 -- A record as a line; nil and why it is none.
@@ -22,6 +27,8 @@ local function line_of(self, record)
   if #line > self.record_bytes then
     return nil, ("it has %d bytes after the transform; record_bytes is %d"):format(#line, self.record_bytes)
   end
+  local unfit = self.refusal and self.refusal(record)
+  if unfit then return nil, unfit.message end
   return line
 end
 
@@ -38,14 +45,14 @@ local function lines_of(self, result)
 end
 
 --- Changes a record.
--- @tparam ?string text JSON; nil where a message has no value
+-- @tparam ?string text JSON, or any bytes where it is `raw`; nil where a message has no value
 -- @tparam ?table message where it comes from
 -- @treturn[1] {string,...} the lines of what it has become; none: it is dropped
 -- @treturn[2] nil
 -- @treturn[2] string why it is rejected
 function Transform:lines(text, message)
-  local record, err = nil, nil
-  if text then record, err = core.json.decode(text) end
+  local record, err = text, nil
+  if text and not self.raw then record, err = core.json.decode(text) end
   if err then return nil, "it is no JSON: " .. err.message end
   local fine, result = pcall(self.change, record, message)
   if not fine then return nil, "the transform raised: " .. core.failure.line(tostring(result)) end
