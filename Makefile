@@ -9,6 +9,7 @@
 # make tsan       eight threads that ingest at once, and eight with a spool, under ThreadSanitizer
 # make fuzz       FUZZ_SECONDS=60: each fuzz target for so long; make fuzz-journal runs one
 # make kafka      fetches Apache Kafka for the specs, by Maven; without it they use a cluster that librdkafka plays
+# make aepp       fetches Adobe's Python package aepp, which a spec calls at the emulator
 # make torture    the long runs: kills, random faults, valgrind
 # make systems    other systems: the scripts in spec/systems, each of which says what it needs
 # make bench      what is measured, against bare libcurl and lua-cjson
@@ -80,7 +81,7 @@ KAFKA_OBJ  := $(KAFKA_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
 
 .PHONY: all kafka deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
-        man rock env clean libcatalog.a bundle host-c
+        man rock env clean libcatalog.a bundle host-c aepp
 all: $(CORE) $(if $(MHD_LIB),$(HTTPD)) $(if $(KAFKA_LIB),$(KAFKA)) $(BUILD)/bin/catalog
 
 # Says which header is missing and what brings it, once.
@@ -166,7 +167,7 @@ $(BUILD)/host-hooks: examples/host-hooks/host.c Makefile
 DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev zlib1g-dev \
              libzstd-dev librdkafka-dev pkg-config
 DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
-             lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh kcat maven default-jre-headless
+             python3-venv lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh kcat maven default-jre-headless
 # Where a compiler finds libc's headers for 32 bits.
 BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 # Hosts that exclude one another: they are unpacked, not installed.
@@ -267,6 +268,16 @@ $(KAFKA_JARS)/fetched: spec/support/kafka/pom.xml
 	@mkdir -p $(@D)
 	@echo "  mvn $(@D)"
 	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(@D)
+	@touch $@
+
+# Adobe's package for Python as it is, for a spec; in the folder of the plain build, too.
+AEPP := $(CURDIR)/build/aepp
+aepp: $(AEPP)/fetched
+$(AEPP)/fetched:
+	@rm -rf $(@D)
+	@echo "  pip $(@D)"
+	@python3 -m venv $(@D) || { echo "make aepp needs venv: install python3-venv (Debian)" >&2; exit 1; }
+	@$(@D)/bin/pip install -q --disable-pip-version-check aepp==0.6.0
 	@touch $@
 
 # BENCH='--quick sequential' chooses.
