@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "pipe.h"
 #include "spool.h"
+#include "sync.h"
 #include "system.h"
 #include "tail.h"
 #include "transfer.h"
@@ -46,7 +47,8 @@ int luaopen_catalog_core(lua_State *L) {
                  {"buffer", cat_buffer_open},   {"journal", cat_journal_open},
                  {"pipe", cat_pipe_open},       {"listener", cat_listener_open},
                  {"spool", cat_spool_module},   {"lines", cat_lines_open},
-                 {"tail", cat_tail_open},       {"fits", cat_fits_open}};
+                 {"tail", cat_tail_open},       {"fits", cat_fits_open},
+                 {"sync", cat_sync_open}};
     pthread_once(&once, start_curl);
     if (curl_state != CURLE_OK) {
         return luaL_error(L, "libcurl does not start: %s", curl_easy_strerror(curl_state));

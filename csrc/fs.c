@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DIRECTORY "catalog.directory"
@@ -192,13 +193,33 @@ static int fs_kind(lua_State *L) {
     return 1;
 }
 
+/*** Whether a file was changed since this machine was started: what it has then is what was
+ * written, also where nothing has brought it onto the disk.
+ * @function is_of_this_boot
+ * @tparam string path
+ * @treturn boolean false also where there is no such file */
+static int fs_is_of_this_boot(lua_State *L) {
+    struct stat found;
+    struct timespec now, up;
+    bool known = stat(luaL_checkstring(L, 1), &found) == 0 &&
+                 clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+                 clock_gettime(CLOCK_BOOTTIME, &up) == 0;
+    lua_pushboolean(L, known && found.st_mtim.tv_sec >= now.tv_sec - up.tv_sec);
+    return 1;
+}
+
 int cat_fs_open(lua_State *L) {
     static const luaL_Reg events[] = {
         {"__gc", directory_gc}, {"__close", directory_gc}, {NULL, NULL}};
     cat_handle(L, DIRECTORY, events, NULL);
-    static const luaL_Reg functions[] = {
-        {"mkdir", fs_mkdir}, {"temporary", fs_temporary}, {"remove", fs_remove}, {"copy", fs_copy},
-        {"list", fs_list},   {"kind", fs_kind},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"mkdir", fs_mkdir},
+                                         {"temporary", fs_temporary},
+                                         {"remove", fs_remove},
+                                         {"copy", fs_copy},
+                                         {"list", fs_list},
+                                         {"kind", fs_kind},
+                                         {"is_of_this_boot", fs_is_of_this_boot},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -1,6 +1,9 @@
 -- Downloads: the files of a batch, onto the disk and nowhere else.
 local batches = require "support.batches"
+local command = require "support.command"
 local core = require "catalog.core"
+local disk = require "support.disk"
+local power = require "support.power"
 local program = require "support.program"
 local raw = require "support.raw"
 local service = require "support.service"
@@ -262,15 +265,69 @@ describe("a download", function()
     end)
   end)
 
-  it("into what cannot be written is an error", function()
-    if not io.open "/dev/full" then return pending "there is no /dev/full" end
-    shell.with_directory(function(directory)
-      shell.run(("ln -s /dev/full %s/a.f-1.part"):format(directory))
-      local server <close> = one_file("a", 5, part("abcde", "0-4/5"))
-      local report, err = service.client(server.url):batch("b"):download { to = directory }
-      assert.same({ nil, "data" }, { report, err.kind })
-      assert.is_nil(core.fs.kind(directory .. "/a"))
-    end)
+  it("is on the disk once it is told, and goes on from what is there after a loss of the power", function()
+    local texts = { a = batches.bytes(70000), ["p/b"] = batches.bytes(5000), ["p/q/c"] = "c\n", d = batches.bytes(40000) }
+    disk.with_directory(function(room) service.run({}, function(server, client)
+      local batch, done = batches.create(client), 0 -- whose files are no JSON
+      for name, text in pairs(texts) do assert(batch:upload(name, { data = text })) end
+      assert(batch:complete())
+      batch:wait()
+      for seed = 1, 24 do
+        math.randomseed(seed)
+        local path, trace = ("%s/%d"):format(room, seed), ("%s/%d.trace"):format(room, seed)
+        assert(core.fs.mkdir(path))
+        local machine, calls = power.of(path), seed % 4 > 0 and math.random(60) or 0
+        local told = shell.run(command.environment(server) .. " " .. disk.command(
+          ("spec/scripts/downloads_until.lua %s %s %d %s"):format(path, trace, calls, batch.id)))
+        assert.is_nil(told:find "lua", told)
+        machine:read(trace)
+        machine:lose()
+        machine:make(path .. "-after")
+        local to = path .. "-after/out"
+        if told == "told\n" then
+          done = done + 1
+        else
+          shell.run(("find %s-after -type f -exec touch -d 2020-01-01 {} +"):format(path))
+          local report, err = batch:download { to = to, failed = true }
+          assert(report, ("%d: %s"):format(seed, tostring(err)))
+          assert.same({ "a", "d", "p/b", "p/q/c" }, files_in(to))
+        end
+        for name, text in pairs(texts) do assert.is_true(text == shell.read(to .. "/" .. name), seed .. " " .. name) end
+      end
+      assert.is_true(done >= 6)
+    end) end)
+  end)
+
+  it("into what cannot be written is an error, and goes on once it can be", function()
+    disk.with_directory(function(room) service.run({}, function(server, client)
+      local batch = batches.completed(client, batches.bytes(100000)) -- which is no JSON
+      batch:wait()
+      for i, case in ipairs { "write ENOSPC 1", "write ENOSPC 3", "pwrite ENOSPC 1", "openat ENOSPC 2", "fsync EIO 1",
+        "fsync EIO 2", "fsync EIO 3", "fsync EIO 4", "renameat EIO 1" } do
+        local said, status = shell.run(command.environment(server) .. " " .. disk.command(
+          ("spec/scripts/downloads_fail.lua %s/%d %s %s"):format(room, i, batch.id, case)))
+        assert.equal(0, status, case .. ": " .. said)
+        assert.matches(case:find "ENOSPC" and "No space left" or "Input/output error", said)
+        assert.equal(100000, #shell.read(("%s/%d/a"):format(room, i)))
+      end
+    end) end)
+  end)
+
+  it("into a disk that is full is an error, and goes on once there is room", function()
+    shell.with_directory(function(directory) service.run({}, function(server, client)
+      local batch = batches.completed(client, batches.bytes(3000000)) -- which is no JSON
+      batch:wait()
+      local alone = ("d=%s; mkdir $d/small; unshare -m sh -c 'mount -t tmpfs -o size=2m tmpfs '$d'/small && %%s'"):format(
+        directory)
+      if select(2, shell.run(alone:format "true")) ~= 0 then return pending "no file system can be mounted here" end
+      local words = ("%s %s download %s --failed --to %s/small"):format(command.environment(server), command.PROGRAM, batch.id,
+        directory)
+      local text = shell.run("cd . && " .. alone:gsub("mkdir", "mkdir -p"):format(
+        ("%s; echo $?; ls -s --block-size=1 %s/small; mount -o remount,size=8m %s/small; %s -q; wc -c <%s/small/a")
+          :format(words, directory, directory, words, directory)))
+      assert.matches("cannot write .*/small/a%.%S+%.part: No space left on device %[data%]\n1\n", text)
+      assert.matches("\n3000000\n$", text)
+    end) end)
   end)
 
   it("of files that are in each other's way is refused", function()

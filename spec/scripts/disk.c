@@ -207,6 +207,35 @@ int disk_open(const char *name, int flags, mode_t mode) {
     return open_at(AT_FDCWD, name, flags, flags & O_CREAT ? mode : 0);
 }
 
+FILE *fopen(const char *name, const char *mode) {
+    char path[LONGEST];
+    pthread_mutex_lock(&lock);
+    resolve(path, AT_FDCWD, name);
+    count_call(path);
+    int why = fault_of("openat", path);
+    bool is_made = *mode != 'r' && access(name, F_OK) != 0;
+    FILE *made = why ? NULL : NEXT(fopen, "fopen64")(name, mode);
+    errno = why ? why : errno;
+    if (made && *path) {
+        take_note_of(fileno(made), path, *mode == 'w' ? O_TRUNC : 0, is_made);
+    }
+    pthread_mutex_unlock(&lock);
+    return made;
+}
+
+/* A second descriptor of a file is one of it, too. */
+int disk_fcntl(int descriptor, int command, long argument) __asm__("fcntl64");
+
+int disk_fcntl(int descriptor, int command, long argument) {
+    int result = NEXT(fcntl, "fcntl64")(descriptor, command, argument);
+    pthread_mutex_lock(&lock);
+    if (command == F_DUPFD_CLOEXEC && result >= 0 && result < DESCRIPTORS) {
+        descriptors[result] = *of(descriptor);
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
 static void forget(int descriptor) {
     pthread_mutex_lock(&lock);
     if (descriptor >= 0 && descriptor < DESCRIPTORS) {
@@ -218,6 +247,11 @@ static void forget(int descriptor) {
 int close(int descriptor) {
     forget(descriptor);
     return NEXT(close, "close")(descriptor);
+}
+
+int fclose(FILE *file) {
+    forget(fileno(file));
+    return NEXT(fclose, "fclose")(file);
 }
 
 int closedir(DIR *directory) {
@@ -346,6 +380,23 @@ int unlinkat(int directory, const char *name, int flags) {
     return result;
 }
 
+int remove(const char *name) {
+    char path[LONGEST];
+    pthread_mutex_lock(&lock);
+    resolve(path, AT_FDCWD, name);
+    count_call(path);
+    int result = NEXT(remove, "remove")(name);
+    if (result == 0) {
+        note(path, "", 0, "unlink %s", within(path));
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int rename(const char *name, const char *now) {
+    return renameat(AT_FDCWD, name, AT_FDCWD, now);
+}
+
 int renameat(int directory, const char *name, int other, const char *now) {
     char path[LONGEST], into[LONGEST];
     pthread_mutex_lock(&lock);
@@ -375,6 +426,10 @@ int mkdirat(int directory, const char *name, mode_t mode) {
     }
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+int mkdir(const char *name, mode_t mode) {
+    return mkdirat(AT_FDCWD, name, mode);
 }
 
 /* --- for Lua --- */

@@ -2,6 +2,7 @@
 -- @module catalog.query.download
 local batch = require "catalog.batch.batch"
 local core = require "catalog.core"
+local durable = require "catalog.query.durable"
 local failure = require "catalog.base.failure"
 local fetch = require "catalog.query.fetch"
 local files = require "catalog.query.files"
@@ -31,12 +32,14 @@ local function open_done(directory, id)
   return self
 end
 
--- Notes a file that is whole, before it gets its name.
-function Done:note(file, bytes)
+-- Notes a file that is whole and on the disk, before it gets its name.
+function Done:note(file, bytes, loop)
   local line, unfit = core.json.encode { name = file.name, id = file.id, bytes = bytes }
   if not line then return nil, unfit end
   self.is_empty = false
-  return self.log:append(line .. "\n", false)
+  local ok, err = self.log:append(line .. "\n", false)
+  if not ok then return nil, err end
+  return durable({ self.path }, self.path, loop)
 end
 
 -- One in which nothing is noted is of no use.
@@ -76,7 +79,10 @@ local function get(file, run)
   local ok, err = fetch.make_way(run.to, file.name)
   if not ok then return nil, err end
   local bytes, failed = fetch.file(file, target, function(count) run:arrived(file, count) end,
-    function(length) return not run.done or run.done:note(file, length) end)
+    function(length)
+      if not run.done then return true end
+      return run.done:note(file, length, run.loop)
+    end)
   if not bytes then return nil, failed end
   run:arrived(file, 0, true)
   return { name = file.name, bytes = bytes, path = target }
@@ -95,10 +101,11 @@ function Run:arrived(file, count, is_whole)
   }
 end
 
-local function new_run(given)
+local function new_run(given, loop)
+  local to = given.to:gsub("(.)/+$", "%1")
   return setmetatable({
-    to = given.to:match "^(.-)/*$", overwrite = given.overwrite, on_progress = given.on_progress, bytes = 0,
-    files_done = 0, files_total = 1,
+    to = to, loop = loop, is_new = not core.fs.kind(to), overwrite = given.overwrite,
+    on_progress = given.on_progress, bytes = 0, files_done = 0, files_total = 1,
   }, Run)
 end
 
@@ -111,8 +118,9 @@ end
 
 local FILE <const> = { to = "string", overwrite = "boolean" }
 
---- Gets the file onto the disk, in pieces of 64 MiB. What has come is in `NAME.ID.part` until it is whole, and the same
--- call again goes on from there.
+--- Gets the file onto the disk, in pieces of 64 MiB: what this returns is there after a loss of the power, too. What has
+-- come is in `NAME.ID.part` until it is whole, and the same call again goes on from there, unless the machine was
+-- started anew meanwhile.
 -- @function catalog.file:download
 -- @tparam table given `to` (the directory, required: made when it is not there; the file has its name in it, and never
 --   leaves it), `overwrite` (true: a file that is there is replaced; otherwise that is an error)
@@ -124,8 +132,12 @@ local FILE <const> = { to = "string", overwrite = "boolean" }
 function files.methods:download(given)
   local checked, wrong = check(given, FILE, "download", 2)
   if not checked then return nil, wrong end
-  local got, err = get(self, new_run(checked))
+  local _, client = files.request(self)
+  local run = new_run(checked, client.loop)
+  local got, err = get(self, run)
   if not got then return nil, err end
+  local ok, failed = fetch.sync(run.to, { got.name }, run.is_new, run.loop)
+  if not ok then return nil, failed end
   return got.path
 end
 
@@ -150,12 +162,19 @@ local function list_of(self, failed)
   end
 end
 
+local function names_of(list)
+  local names = {}
+  for i, file in ipairs(list) do names[i] = file.name end
+  return names
+end
+
 local BATCH <const> = {
   to = "string", overwrite = "boolean", parallel = "integer", failed = "boolean", on_progress = "callable",
 }
 
---- Gets all files of the batch onto the disk, several at a time. What has come is kept when it ends, however it ends,
--- and the same call again goes on from there.
+--- Gets all files of the batch onto the disk, several at a time; once this returns they are there after a loss of the
+-- power, too. What has come is kept when it ends, however it ends, and the same call again goes on from there. Only
+-- files that were not whole when the machine was started anew begin again.
 -- @function catalog.batch:download
 -- @tparam table given `to` (the directory, required: made when it is not there; no file leaves it), `parallel` (how
 --   many at a time; default the client's), `overwrite` (true: files that are there are replaced; otherwise one that is
@@ -172,7 +191,8 @@ function batch.methods:download(given)
   if not checked then return nil, wrong end
   local list, total = list_of(self, checked.failed)
   if not list then return nil, total end
-  local run, _, kind = new_run(checked), batch.state(self)
+  local _, kind = batch.state(self)
+  local run = new_run(checked, kind.client.loop)
   run.total, run.files_total = total, #list
   local ok, err = core.fs.mkdir(run.to)
   if not ok then return nil, err end
@@ -182,6 +202,8 @@ function batch.methods:download(given)
   local got, failed = tasks.map(list, function(file) return get(file, run) end,
     { parallel = checked.parallel or kind.client.parallel })
   if not got then return nil, failed end
+  ok, err = fetch.sync(run.to, names_of(got), run.is_new, run.loop)
+  if not ok then return nil, err end
   done.is_empty = true -- all is there: what was noted is of no use any more
   local bytes = 0
   for _, file in ipairs(got) do bytes = bytes + file.bytes end

@@ -1,6 +1,7 @@
 --- One file onto the disk, in pieces: what has come is kept, and is not asked for again.
 -- @module catalog.query.fetch
 local core = require "catalog.core"
+local durable = require "catalog.query.durable"
 local failure = require "catalog.base.failure"
 local files = require "catalog.query.files"
 
@@ -87,15 +88,39 @@ local function complete(file, into, there, on_piece)
   end
 end
 
--- The file that pieces go into, and what is there of it.
+-- The file that pieces go into, and what is there of it. After a loss of the power that may be anything.
 local function open_part(path, bytes)
-  local into = io.open(path, "r+b")
+  local into = core.fs.is_of_this_boot(path) and io.open(path, "r+b") or nil
   local there = into and into:seek "end" or 0
   if into and bytes and there <= bytes then return into, there end
   if into then into:close() end
   local new, why = io.open(path, "w+b")
   if not new then return failure("data", "cannot write %s: %s", path, why) end
   return new, 0
+end
+
+--- Brings the names of files onto the disk, and those of the directories they are in.
+-- @tparam string directory
+-- @tparam {string,...} names
+-- @tparam ?boolean is_new true: the directory was made for them, and its name is brought there, too
+-- @tparam ?table loop the adapter of the client
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `data`
+function fetch.sync(directory, names, is_new, loop)
+  local seen, list = {}, { is_new and (directory:match "^(.*/)[^/]*$" or ".") or nil }
+  for _, name in ipairs(names) do
+    for at in ("/" .. name):gmatch "()/" do
+      local path = directory .. ("/" .. name):sub(1, at - 1)
+      if not seen[path] then list[#list + 1], seen[path] = path, true end
+    end
+    if #list > 0 then
+      local ok, err = durable(list, directory, loop)
+      if not ok then return nil, err end
+      list = {}
+    end
+  end
+  return true
 end
 
 --- Where what has come of a file is, until it is whole. Another file of the same name has another.
@@ -106,7 +131,20 @@ function fetch.part(file, target)
   return ("%s.%s.part"):format(target, core.url.encode(file.id or files.origin(file).batch.id))
 end
 
---- Gets a file. What came of it before is not asked for again.
+-- Brings a file that is whole onto the disk, and then gives it its name.
+local function settle(file, into, part, target, on_whole)
+  local _, client = files.request(file)
+  local ok, err = durable({ into, (target:match "^(.*)/") }, part, client.loop)
+  if not ok and err.kind == "data" then os.remove(part) end -- what it has then nobody knows
+  if ok then ok, err = on_whole(into:seek "end") end
+  if not ok then return nil, err end
+  local moved, why = os.rename(part, target)
+  if not moved then return failure("data", "cannot write %s: %s", target, why) end
+  return true
+end
+
+--- Gets a file. What came of it before is not asked for again. It is on the disk before it has its name, and that is
+-- there once `fetch.sync` has brought it there.
 -- @tparam catalog.file file
 -- @tparam string target its path
 -- @tparam function on_piece called with how many bytes have come
@@ -117,17 +155,14 @@ end
 --   unless it is that
 function fetch.file(file, target, on_piece, on_whole)
   local part = fetch.part(file, target)
-  local into, there = open_part(part, file.bytes)
+  local into <close>, there = open_part(part, file.bytes)
   if not into then return nil, there end
   local done, err = complete(file, into, there, on_piece)
-  local length = into:seek "end"
-  local closed, why = into:close()
-  if done and not closed then done, err = failure("data", "cannot write %s: %s", part, why) end
-  if done then done, err = on_whole(length) end
-  if done then
-    local moved, unmoved = os.rename(part, target)
-    if not moved then done, err = failure("data", "cannot write %s: %s", target, unmoved) end
+  if err and err.kind == "data" then
+    err.message = ("cannot write %s: %s"):format(part, err.message:match "^%u+ %S+: (.*)$" or err.message)
   end
+  local length = into:seek "end"
+  if done then done, err = settle(file, into, part, target, on_whole) end
   if done then return length end
   if err.kind == "protocol" then os.remove(part) end
   return nil, err
