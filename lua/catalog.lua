@@ -21,17 +21,19 @@ later.methods(batch.methods, "catalog.query.preview", { "preview" })
 later.methods(batch.methods, "catalog.query.resend", { "resend" })
 later.methods(Client, "catalog.query.batches", { "batches" })
 later.methods(Client, "catalog.query.datasets", { "datasets", "find_dataset", "dataset", "create_dataset" })
-later.methods(Client, "catalog.query.check", { "checker", "check" })
+later.methods(Client, "catalog.query.check", { "checker" })
 later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" })
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
+later.methods(Client, "catalog.ingest.check", { "check" })
 later.methods(Client, "catalog.sink.open", { "sink" })
 later.methods(Client, "catalog.drain.drain", { "drain" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.adopt", "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress",
-  "ingest.report", "ingest.resume", "ingest.shard", "query.dataset", "query.exports", "query.fetch", "query.filters",
-  "query.moment", "query.pages", "query.regex", "query.resend_sources", "query.schema", "query.schema_leaves",
-  "query.schema_parts", "query.schema_plain", "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
+  "ingest.report", "ingest.resume", "ingest.shard", "query.dataset", "query.durable", "query.exports", "query.fetch",
+  "query.filters", "query.moment", "query.pages", "query.regex", "query.resend_sources", "query.schema",
+  "query.schema_leaves", "query.schema_parts", "query.schema_plain", "query.tags", "query.wildcards", "scheduler.group",
+  "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end

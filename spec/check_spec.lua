@@ -178,6 +178,45 @@ describe("a file", function()
     end)
   end)
 
+  it("is one of lines or one array, by what is in it, whatever its length", function()
+    local client = service.client "http://127.0.0.1:1"
+    local given <const> = { type = "object", properties = { n = { type = "integer" } } }
+    shell.with_directory(function(directory)
+      local path = directory .. "/a.json"
+      local function places(text)
+        shell.write(path, text)
+        local report, list = assert(client:check { schema = given, file = path, most = 4000 }), {}
+        for i, one in ipairs(report.problems) do list[i] = one.line or -one.record end
+        return report.records, list
+      end
+      assert.same({ 3, { -2 } }, { places '\n [{"n":1},\n\n{"n":"x"},{}]\n' })
+      assert.same({ 0, {} }, { places "[]" })
+      assert.same({ 2, { -1, -2 } }, { places '[5,"{"]' })
+      for length = 1, 1100, 9 do -- over what is looked at to tell what it is
+        local long = ('{"n":1,"x":"%s"}'):format(("y"):rep(length))
+        assert.same({ 3, { 1, 2, 4 } }, { places(("%s\n%s\r\n\n%s"):format(long, long, long)) })
+        assert.same({ 2, { -1, -2 } }, { places(("[%s,\n%s]"):format(long, long)) })
+      end
+      shell.write(path, '{"n":1}\n{}\n')
+      local open <close> = assert(io.open(path))
+      assert.equal(2, assert(client:check { schema = given, file = open }).records)
+      for text, said in pairs { [""] = "is empty, and the service fails", ["[{}"] = "the array cannot be read: ",
+        ["\u{FEFF}{}"] = "line 1: it begins with a byte-order mark of UTF-8" } do
+        shell.write(path, text)
+        local report, err = client:check { schema = given, file = path }
+        assert.same({ nil, "data" }, { report, err.kind })
+        assert.matches(said, err.message, 1, true)
+      end
+      for name, form in pairs { ["a.csv"] = "csv", ["a.parquet"] = "parquet", ["a.PARQUET"] = "parquet" } do
+        local report, err = client:check { schema = given, file = name }
+        assert.same({ nil, "data" }, { report, err.kind })
+        assert.matches(("%s is of the format %s, which is not checked"):format(name, form), err.message, 1, true)
+      end
+      assert.equal("config", select(2, client:check { schema = given, file = path, format = "xml" }).kind)
+      assert.equal("data", select(2, client:check { schema = given, file = path, format = "csv" }).kind)
+    end)
+  end)
+
   it("cannot be checked without a schema", function()
     service.run({ datasets = { d1 = "A", d2 = { name = "B", schemaRef = { id = "https://nobody" } } } }, function(_, client)
       for id, expected in pairs { d1 = { "data" }, d2 = { "http", 404 }, d3 = { "http", 404 } } do
@@ -190,7 +229,8 @@ describe("a file", function()
       end
       assert.has_error(function() client:check { file = "x" } end)
       assert.has_error(function() client:check { dataset = "d1", schema = {}, file = "x" } end)
-      assert.has_error(function() client:check { dataset = "d1" } end, "bad option 'file' for check (string expected, got nil)")
+      assert.has_error(function() client:check { dataset = "d1" } end,
+        "bad option 'file' for check (a path or an open file expected, got nil)")
     end)
   end)
 
@@ -199,10 +239,19 @@ describe("a file", function()
       local path = directory .. "/a.json"
       shell.write(path, '{"_id":"1","colur":"x"}\n{"_id":"2"}\n')
       local said = "%s:1: colur: the schema has no such field; did you mean 'colour'?\n"
-        .. "catalog: %s: 1 of 2 records do not fit\n"
+        .. "catalog: %s: 1 of 2 records does not fit\n"
       assert.same({ said:format(path, path), 3 }, { command.run(server, "check --dataset d1 " .. path) })
       local text = command.run(server, "check -q --json --dataset-name People " .. path)
       assert.equal("colur", core.json.decode(text).path)
+      shell.write(path, '[{"_id":"1"},\n {"_id":2}]')
+      assert.matches(path .. ", record 2: _id: it is a number, and not a text\n", (command.run(server,
+        "check --dataset d1 " .. path)), 1, true)
+      local input = "check --dataset d1 -"
+      said = "standard input:1: _id: it is missing\ncatalog: standard input: 1 of 1 record does not fit\n"
+      assert.same({ said, 3 }, { command.pipe(server, "echo {}", input) })
+      assert.matches("can be read once", (command.run(server, input .. " -")), 1, true)
+      said = "catalog: a.csv is of the format csv, which is not checked: schemas are for records of JSON [data]\n"
+      assert.same({ said, 1 }, { command.run(server, "check --dataset d1 a.csv") })
       shell.write(path, '{"_id":"2"}\n')
       assert.same({ "", 0 }, { command.run(server, "check -q --dataset d1 " .. path) })
     end)

@@ -34,7 +34,7 @@ describe("the program's usage", function()
       ["ingest --dataset d --name n --dir /tmp"] = "--name is for one file, and not for --dir",
       ["ingest --dataset d --format csv --multiline a.csv"] = "--multiline is for --format json, and not for csv",
       ["create --dataset d --format parquet --multiline"] = "--multiline is for --format json, and not for parquet",
-      ["ingest --dataset d - - </dev/null"] = "standard input (-) can be sent once",
+      ["ingest --dataset d - - </dev/null"] = "standard input (-) can be read once",
       ["ingest --dataset d --journal j - </dev/null"] = "--journal cannot go on with standard input",
       ["ingest --dataset d --adopt --external-id b - </dev/null"] = "--adopt cannot go on with standard input",
       ["ingest --dataset d --shard 0/2 --external-id b a.json"] = "--shard is for --dir",

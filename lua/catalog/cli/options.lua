@@ -192,11 +192,14 @@ options.COMMANDS = {
     options = { { name = "rows", help = "The rows alone, a line of JSON for each." } },
   }),
   {
-    name = "check", summary = "Check files of JSON lines against the schema of a dataset, before they are sent.",
+    name = "check", summary = "Check files of JSON against the schema of a dataset, before they are sent.",
     arguments = { {
-      name = "files", value = "FILE", many = true, required = true, completes = "files", help = "The files.",
+      name = "files", value = "FILE", many = true, required = true, completes = "files",
+      help = "The files, of lines or one array each; - is standard input. CSV and Parquet are not checked.",
     } },
     options = joined({ DATASET, DATASET_NAME }, {
+      { name = "format", value = "FORMAT", choices = { "json" },
+        help = "json, where the ending of a file says another." },
       { name = "limit", value = "N", kind = "whole", least = 1, default = 100,
         help = "So many problems of a file are shown." },
     }),

@@ -12,17 +12,25 @@ local PATIENCE <const> = 5
 
 local function is_pipe(path) return path == "-" or core.fs.kind(path) == "pipe" end
 
+--- What is wrong with standard input where it is named; known before anything else is opened, and gets its number.
+-- @tparam {string,...} files
+-- @treturn ?string
+function sources.check_input(files)
+  local inputs = 0
+  for _, path in ipairs(files) do inputs = inputs + (path == "-" and 1 or 0) end
+  if inputs == 0 then return nil end
+  if inputs > 1 then return "standard input (-) can be read once" end
+  if not core.fs.kind "/dev/stdin" then return "standard input (-) is closed" end
+  if core.system.isatty(0) then
+    return "standard input (-) is a terminal; send it a file or another program's output"
+  end
+end
+
 -- The names on a command line that cannot be sent together, or with these options.
 local function check_pipes(arguments, pipes)
   if #pipes == 0 then return nil end
-  local inputs = 0
-  for _, path in ipairs(pipes) do inputs = inputs + (path == "-" and 1 or 0) end
-  if inputs > 1 then return "standard input (-) can be sent once" end
-  -- before anything else is opened, and gets its number
-  if inputs == 1 and not core.fs.kind "/dev/stdin" then return "standard input (-) is closed" end
-  if inputs == 1 and core.system.isatty(0) then
-    return "standard input (-) is a terminal; send it a file or another program's output"
-  end
+  local unfit = sources.check_input(pipes)
+  if unfit then return unfit end
   local shown = pipes[1] == "-" and "standard input" or pipes[1]
   if arguments.journal then return ("--journal cannot go on with %s, which can be read once"):format(shown) end
   if arguments.adopt then return ("--adopt cannot go on with %s, which can be read once"):format(shown) end

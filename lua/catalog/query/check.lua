@@ -12,8 +12,8 @@ local schema = require "catalog.query.schema"
 local REGISTRY <const> = "/data/foundation/schemaregistry/tenant/schemas/"
 local ACCEPT <const> = "application/vnd.adobe.xed-full+json; version=%s"
 
--- How long a schema is kept, in seconds; and how many problems are told unless more are asked for.
-local KEPT <const>, USUAL <const> = 600, 100
+-- How long a schema is kept, in seconds.
+local KEPT <const> = 600
 
 local clock <const> = core.system.monotonic
 
@@ -87,6 +87,20 @@ function Checker:refusal(record)
   return err
 end
 
+--- Says what of a line does not fit. Most surely fit, and are not decoded.
+-- @function checker:check_line
+-- @tparam string line one record, as JSON
+-- @tparam ?integer most how many problems are told; default: all
+-- @treturn {table,...} problems, as of `check`; the problem `json` where the line is none
+-- @treturn integer how many there are
+function Checker:check_line(line, most)
+  if self.fits:check(line) then return {}, 0 end
+  local row, broken = core.json.decode(line)
+  if type(row) == "table" and line:find "^%s*{" then return self.find(row, most) end
+  local message = broken and broken.message or "the line is no JSON object"
+  return { most ~= 0 and { path = "", problem = "json", message = message } or nil }, 1
+end
+
 local function new_checker(given)
   local find, err = schema(given)
   if not find then return nil, err end
@@ -111,18 +125,6 @@ end
 
 local CHECKER <const> = { dataset = "string|table", schema = "table", sandbox = "string" }
 
-local function checker_of(client, given)
-  if given.schema then return new_checker(given.schema) end
-  return known_checker(client, given.dataset, given.sandbox or type(given.dataset) == "table"
-    and dataset.sandbox(given.dataset) or nil)
-end
-
-local function check_source(given, call)
-  if (given.dataset == nil) == (given.schema == nil) then
-    error(("bad options for %s (either dataset or schema is needed)"):format(call), 3)
-  end
-end
-
 --- Makes what checks records. The schema is asked for once, and kept for ten minutes.
 -- @function catalog.client:checker
 -- @tparam table given `dataset` (an id, a data set, or `{ name = ... }`), or `schema` (a JSON schema, a table);
@@ -133,59 +135,10 @@ end
 -- @raise an option is unknown or has a wrong type; there is neither `dataset` nor `schema`, or both
 function Client:checker(given)
   local checked = options.check(given, CHECKER, "checker", 2)
-  check_source(checked, "checker")
-  return checker_of(self, checked)
-end
-
-local CHECK <const> = { file = "string", most = "integer" }
-for name, kind in pairs(CHECKER) do CHECK[name] = kind end
-
--- Adds what is wrong with a line. Most surely fit, and are not decoded.
-local function add_line(report, checker, line, number)
-  report.records = report.records + 1
-  if checker.fits:check(line) then return end
-  local row, broken = core.json.decode(line)
-  local found, count
-  if type(row) == "table" and line:find "^%s*{" then
-    found, count = checker.find(row, report.most - #report.problems)
-  else
-    local message = broken and broken.message or "the line is no JSON object"
-    found, count = { #report.problems < report.most and { path = "", problem = "json", message = message } or nil }, 1
+  if (checked.dataset == nil) == (checked.schema == nil) then
+    error("bad options for checker (either dataset or schema is needed)", 2)
   end
-  if count == 0 then return end
-  report.bad, report.count = report.bad + 1, report.count + count
-  for _, problem in ipairs(found) do
-    problem.line = number
-    report.problems[#report.problems + 1] = problem
-  end
-end
-
---- Checks a file of JSON lines, before it is sent.
--- @function catalog.client:check
--- @tparam table given `file` (its path, required); `dataset` or `schema`, and `sandbox`, as of `checker`; `most` (how
---   many problems are told; default 100)
--- @treturn[1] table `records`, how many were read; `bad`, how many of them do not fit; `count`, how many problems there
---   are; `problems`, the first of them, as of `checker:check`, each with its `line`, and the problem `json` where that
---   is none
--- @treturn[2] nil
--- @treturn[2] table error: of kind `data` when the file cannot be read
--- @raise an option is unknown or has a wrong type; `file` is missing, or `dataset` and `schema` are, or are both there
--- @usage local report = assert(client:check { dataset = id, file = "/data/a.json" })
-function Client:check(given)
-  local checked = options.check(given, CHECK, "check", 2)
-  check_source(checked, "check")
-  if not checked.file then error("bad option 'file' for check (string expected, got nil)", 2) end
-  local checker, err = checker_of(self, checked)
-  if not checker then return nil, err end
-  local file <close>, why = io.open(checked.file, "rb")
-  if not file or not file:read(0) and core.fs.kind(checked.file) == "directory" then
-    return failure("data", "cannot read %s: %s", checked.file, why or "it is a directory")
-  end
-  local report, number = { records = 0, bad = 0, count = 0, problems = {}, most = checked.most or USUAL }, 0
-  for line in file:lines() do
-    number = number + 1
-    if line:find "%S" then add_line(report, checker, line, number) end
-  end
-  report.most = nil
-  return report
+  if checked.schema then return new_checker(checked.schema) end
+  return known_checker(self, checked.dataset, checked.sandbox or type(checked.dataset) == "table"
+    and dataset.sandbox(checked.dataset) or nil)
 end

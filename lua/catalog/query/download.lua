@@ -118,8 +118,8 @@ end
 
 local FILE <const> = { to = "string", overwrite = "boolean" }
 
---- Gets the file onto the disk, in pieces of 64 MiB: what this returns is there after a loss of the power, too. What has
--- come is in `NAME.ID.part` until it is whole, and the same call again goes on from there, unless the machine was
+--- Gets the file onto the disk, in pieces of 64 MiB; what this returns is there after a loss of the power, too. What
+-- has come is in `NAME.ID.part` until it is whole, and the same call again goes on from there, unless the machine was
 -- started anew meanwhile.
 -- @function catalog.file:download
 -- @tparam table given `to` (the directory, required: made when it is not there; the file has its name in it, and never
