@@ -37,7 +37,8 @@ ELSEWHERE["lua/catalog/emulator/dataset_store.lua"] = "emulator_datasets"
 ELSEWHERE["lua/catalog/emulator/schemas.lua"] = "check"
 ELSEWHERE["lua/catalog/query/durable.lua"] = "sync"
 for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards",
-  download = "exports fetch files", resend = "resend_sources", check = "schema schema_leaves schema_parts schema_plain" } do
+  download = "exports fetch files", resend = "resend_sources",
+  check = "schema schema_choices schema_leaves schema_parts schema_plain" } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/query/%s.lua"):format(name)] = theme end
 end
 ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rules.lua"] = "sink", "roller"

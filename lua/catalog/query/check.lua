@@ -62,7 +62,7 @@ Checker.__index = Checker
 -- @tparam table record
 -- @tparam ?integer most how many problems are told; default: all
 -- @treturn {table,...} problems, none when it fits: `path` (such as `person.list[2].name`, where the first of a list is
---   1), `problem` (`unknown`, `required`, `type`, `enum`, `format`, `pattern`, `range`, `length`), `message`
+--   1), `problem` (`unknown`, `required`, `type`, `enum`, `format`, `pattern`, `range`, `length`, `choice`), `message`
 -- @treturn integer how many there are
 function Checker:check(record, most)
   return self.find(record, most)

@@ -1,7 +1,9 @@
 --- A schema as a function that says what of a record does not fit it. Known are types, properties, required, enum,
--- format date-time and date, pattern, minimum, maximum, minLength, maxLength, arrays, maps, allOf and references within
--- the schema. What is not known fits: nothing is called wrong that the service might take.
+-- const, format date-time and date, pattern, minimum, maximum, minLength, maxLength, arrays, maps, allOf, anyOf, oneOf,
+-- if, not, and references within the schema. What is not known fits: nothing is called wrong that the service might
+-- take.
 -- @module catalog.query.schema
+local conditions = require "catalog.query.schema_choices"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local leaves = require "catalog.query.schema_leaves"
@@ -40,7 +42,10 @@ local function object(node, all)
   for _, name in ipairs(node.required or {}) do
     if type(name) == "string" then required[#required + 1] = name end
   end
-  local others = parts.others(node)
+  local others, more = parts.others(node, all)
+  for name in pairs(more or {}) do
+    children[name], count = children[name] or leaves.anything, count + (children[name] and 0 or 1)
+  end
   local map = type(others) == "table" and child_of(others, all)
   return function(value, state, depth)
     if not is_object(value) then return state:add(depth, "type", leaves.wrong(value, "an object")) end
@@ -102,10 +107,20 @@ local function of_several(kinds, node, all)
   end
 end
 
+-- The same schema with all fields taken that a part does not name, as parts that are alternatives do.
+local function lenient(all)
+  if not all.is_lenient then
+    all.lenient = all.lenient or { root = all.root, made = {}, is_lenient = true }
+  end
+  return all.lenient or all
+end
+
 function compile(part, all)
-  local node = parts.gather(part, all.root)
-  if type(node.type) == "table" then return of_several(node.type, node, all) end
-  return of_kind(node.type, node, all)
+  local node = parts.gather(part, all)
+  local make = type(node.type) == "table" and of_several or of_kind
+  return conditions.with(make(node.type, node, all), node.conditions, {
+    all = all, lenient = function(one) return child_of(one, lenient(all)) end,
+  })
 end
 
 -- --- what is found ---
@@ -140,13 +155,14 @@ end
 -- @tparam table given a JSON schema, decoded
 -- @treturn[1] function is given a record and how many problems are wanted; gives a list of them (`path`, such as
 --   `person.list[2].name`, where the first of a list is 1; `problem`: `unknown`, `required`, `type`, `enum`, `format`,
---   `pattern`, `range` or `length`; `message`), and how many there are
+--   `pattern`, `range`, `length` or `choice`; `message`), and how many there are
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
 return function(given)
   if type(given) ~= "table" or #given > 0 then return failure("data", "the schema is no object") end
   local check = child_of(given, { root = given, made = {} })
-  local state = setmetatable({ at = {}, found = {}, count = 0 }, State) -- used again as long as nothing is found
+  -- used again as long as nothing is found
+  local state = setmetatable({ at = {}, found = {}, count = 0, asked = {} }, State)
   return function(record, most)
     state.most = most or math.huge
     check(record, state, 1)

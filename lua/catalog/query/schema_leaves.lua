@@ -39,16 +39,18 @@ local function shown(value)
 end
 
 local function enum_of(node)
-  if type(node.enum) ~= "table" or #node.enum == 0 then return nil end
+  local enum = node.const ~= nil and { node.const } or node.enum
+  if type(enum) ~= "table" or #enum == 0 then return nil end
   local known, names = {}, {}
-  for i, value in ipairs(node.enum) do
+  for i, value in ipairs(enum) do
     if type(value) == "table" then return nil end -- nothing that can be told apart so
     known[value] = true
     if i <= MOST_TOLD then names[i] = shown(value) end
   end
-  local list = table.concat(names, ", ") .. (#node.enum > MOST_TOLD and ", ..." or "")
+  local list = table.concat(names, ", ") .. (#enum > MOST_TOLD and ", ..." or "")
+  local what = node.const ~= nil and "is not" or "is none of"
   return function(value)
-    if not known[value] then return "enum", ("%s is none of %s"):format(shown(value), list) end
+    if not known[value] then return "enum", ("%s %s %s"):format(shown(value), what, list) end
   end
 end
 
@@ -181,18 +183,35 @@ local KINDS <const> = {
   end,
 }
 
+-- What fits a value of any kind: what is said of texts and numbers is about those.
+local function of_any(node)
+  local enum, range = enum_of(node), range_of(node)
+  local text = joined(format_of(node), pattern_of(node), length_of(node))
+  if not enum and not range and text == nothing then return leaves.anything end
+  local checks = { string = joined(enum, text), number = joined(enum, range) }
+  return function(value, state, depth)
+    local problem, message = (checks[type(value)] or enum or nothing)(value)
+    if problem then state:add(depth, problem, message) end
+  end
+end
+
 --- What fits a kind of value.
 -- @tparam ?string wanted `string`, `number`, `integer`, `boolean`, `null`; any other fits all
 -- @tparam table node what the schema says of it
 -- @treturn function called with a value, a state and a depth, as in `catalog.query.schema`
-function leaves.of(wanted, node)
-  local make = KINDS[wanted]
-  if make then return make(node) end
-  local enum = enum_of(node)
-  return not enum and leaves.anything or function(value, state, depth)
-    local problem, message = enum(value)
-    if problem then state:add(depth, problem, message) end
-  end
-end
+function leaves.of(wanted, node) return (KINDS[wanted] or of_any)(node) end
+
+-- The keywords of a value that is no object and no array which are looked at here, where they can be.
+local TOLD <const> = {
+  enum = enum_of, const = enum_of, format = format_of, pattern = pattern_of, minLength = length_of,
+  maxLength = length_of, minimum = range_of, maximum = range_of, exclusiveMinimum = range_of,
+  exclusiveMaximum = range_of,
+}
+
+--- Whether all that a keyword says is looked at here.
+-- @tparam string name
+-- @tparam table node which has it
+-- @treturn boolean
+function leaves.knows(name, node) return TOLD[name] ~= nil and TOLD[name](node) ~= nil end
 
 return leaves

@@ -1,6 +1,7 @@
 --- A schema for `catalog.core.fits`, which knows the plain part of it, and is fast.
 -- @module catalog.query.schema_plain
 local core = require "catalog.core"
+local leaves = require "catalog.query.schema_leaves"
 local parts = require "catalog.query.schema_parts"
 
 -- How many fields an object may need, and from how many on it is not looked at.
@@ -50,7 +51,7 @@ local function of_number(node)
 end
 
 local function of_object(node, all)
-  local made, numbers, others = { kind = "object", words = {}, needed = 0 }, {}, parts.others(node)
+  local made, numbers, others = { kind = "object", words = {}, needed = 0 }, {}, parts.others(node, all)
   for _, name in ipairs(node.required or {}) do
     if type(name) == "string" and not numbers[name] then
       made.needed = made.needed + 1
@@ -77,10 +78,11 @@ local KINDS <const> = {
 }
 
 local function node_of(part, all)
-  local node = parts.gather(part, all.root)
+  local node = parts.gather(part, all)
+  if node.conditions or node.const ~= nil then return { kind = UNSURE, words = {} } end
   local make = KINDS[node.type]
   if make then return make(node, all) end
-  local is_any = node.type == nil and node.enum == nil
+  local is_any = leaves.of(node.type, node) == leaves.anything
   return { kind = is_any and "any" or UNSURE, words = {} }
 end
 
