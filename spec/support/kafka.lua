@@ -72,6 +72,7 @@ function kafka.has_apache()
 end
 
 local function start_mock(self, partitions)
+  shell.write(self.directory .. "/out", "")
   begin(self, ("sh -c \"sleep 900 | %s/mock_kafka %d\""):format(os.getenv "CATALOG_BUILD" or "build", partitions))
   for _ = 1, 200 do
     self.brokers = shell.read(self.directory .. "/out"):match "^%S+:%d+"
