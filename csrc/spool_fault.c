@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* How long a fault of the disk is left alone before the same is tried again, nanoseconds. */
+#define RETRY_AFTER INT64_C(1000000000)
+
 void cat_spool_fault(cat_spool_thread *t, const char *call) {
     int why = errno;
-    t->retry_at = cat_monotonic() + CAT_SPOOL_RETRY_AFTER;
+    t->retry_at = cat_monotonic() + RETRY_AFTER;
     pthread_mutex_lock(&t->mutex);
     t->status.disk_error = why;
     t->status.disk_call = call;

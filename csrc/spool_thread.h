@@ -17,9 +17,6 @@
 /* Bytes that are gathered before they are written, and with which a sleeping thread is woken. */
 #define CAT_SPOOL_PIECE 65536
 
-/* How long a fault of the disk is left alone before the same is tried again, nanoseconds. */
-#define CAT_SPOOL_RETRY_AFTER INT64_C(1000000000)
-
 /* The kinds of items in the ring. */
 enum {
     CAT_ITEM_LINES,    /* records, each with its newline */
