@@ -229,6 +229,8 @@ test: deps-test
 	@$(MAKE) -s specs
 
 SPECS ?= spec
+# A cluster that librdkafka plays, where no real one can be had.
+MOCK_KAFKA := $(if $(KAFKA_LIB),$(BUILD)/mock_kafka)
 specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so $(MOCK_KAFKA)
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' spec/support/specs.sh 'env $(PRELOAD) $(LUA) $(BUSTED)' $(SPECS)
 
@@ -251,8 +253,6 @@ $(BUILD)/disk.so: spec/scripts/disk.c Makefile
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -shared -o $@ $< -ldl
 
-# A cluster that librdkafka plays, where no real one can be had.
-MOCK_KAFKA := $(if $(KAFKA_LIB),$(BUILD)/mock_kafka)
 $(BUILD)/mock_kafka: spec/scripts/mock_kafka.c Makefile
 	@mkdir -p $(@D)
 	@echo "  ld $@"

@@ -45,7 +45,7 @@ describe("a drain", function()
   -- An emulator, and a topic of its own.
   local function with_topic(body)
     topics = topics + 1
-    local topic = broker.is_apache and "topic" .. topics or "events"
+    local topic = "topic" .. topics
     shell.with_directory(function(directory)
       service.run({ data_dir = directory }, function(server, client)
         body {
