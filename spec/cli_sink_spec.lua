@@ -1,5 +1,6 @@
 -- `catalog sink`: where its records come from, what is told, and how it ends.
 local command = require "support.command"
+local core = require "catalog.core"
 local exchange = require "support.exchange"
 local shell = require "support.shell"
 local sinking = require "support.sinking"
@@ -117,6 +118,29 @@ describe("files for catalog sink", function()
       assert.equal(0, code, output)
       run:send()
       assert.equal(numbers(1, 7), run:sent())
+    end)
+  end)
+
+  it("are kept in mind by one name each, and are taken once all the same", function()
+    sinking.run(function(run)
+      local path = run.directory .. "/a.jsonl"
+      local function names()
+        local text = assert(core.spool.look(run.spool))
+        return select(2, text:gsub('"source/file:', "%0"))
+      end
+      append(path, numbers(1, 3))
+      run:pipe(":", path)
+      append(path, numbers(4, 600)) -- now it has a name that stays
+      run:pipe(":", path)
+      run:send()
+      assert.equal(numbers(1, 600), run:sent())
+      assert.equal(1, names()) -- the start that has sent it has forgotten the first
+      append(path, numbers(601, 602))
+      run:pipe(":", path)
+      run:pipe(":", path)
+      run:send()
+      assert.equal(numbers(1, 602), run:sent())
+      assert.equal(1, names())
     end)
   end)
 

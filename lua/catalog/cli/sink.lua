@@ -4,6 +4,7 @@ local Progress = require "catalog.cli.sink_progress"
 local Watch = require "catalog.cli.watch"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
+local identity = require "catalog.cli.identity"
 local intake = require "catalog.cli.intake"
 local listening = require "catalog.cli.listening"
 local output = require "catalog.cli.output"
@@ -107,6 +108,7 @@ local function open(session, watch)
   if not opened then return nil, refused end
   run.sink, run.record_bytes = opened, opened.settings.record_bytes
   run.known = function(beginning) return opened:positions(beginning) end
+  opened:forget(identity.outdated(run.known)) -- else it is tried again at the next start
   run.progress = Progress.new(opened, session.arguments.quiet)
   return run
 end

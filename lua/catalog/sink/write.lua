@@ -15,7 +15,7 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local rejected = require "catalog.sink.rejected"
 
-local encode <const> = core.json.encode
+local encode <const>, null <const> = core.json.encode, core.json.null
 
 local REPEATED <const>, REJECTED <const>, DROPPED <const> = call.REPEATED, "rejected", "dropped"
 
@@ -196,6 +196,25 @@ function Sink:positions(beginning)
     if name:sub(1, #beginning) == beginning then found[name] = source.last end
   end
   return found
+end
+
+--- Forgets sources that this process has not written anything of: what has a position of one of them is no repetition
+-- any more.
+-- @local
+-- @tparam {string,...} names
+-- @treturn[1] boolean true: so it is on disk
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Sink:forget(names)
+  local keys = {}
+  for _, name in ipairs(names) do
+    if not self.sources[name] then keys["source/" .. name] = null end
+  end
+  if not next(keys) then return true end
+  local ok, err = self.spool:note(keys)
+  if not ok then return nil, err end
+  for key in pairs(keys) do self.known[key] = nil end
+  return true
 end
 
 --- The last position of a source that is on this machine's disk: after a crash the source goes on behind it.
