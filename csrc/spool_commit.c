@@ -159,6 +159,16 @@ static bool write_line(cat_spool_thread *t) {
 
 /* --- what is durable now --- */
 
+/* Closes segments that are sealed, without the mutex: the host does not wait for that. */
+static void close_sealed(cat_spool_thread *t) {
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        if (segment->committed.sealed) {
+            close(segment->descriptor);
+            segment->descriptor = -1;
+        }
+    }
+}
+
 /* Hands segments that are sealed, and known to be, to the host. */
 static void hand_over(cat_spool_thread *t) {
     cat_segment **place = &t->first;
@@ -172,8 +182,6 @@ static void hand_over(cat_spool_thread *t) {
         }
         *place = segment->next;
         segment->next = NULL;
-        close(segment->descriptor);
-        segment->descriptor = -1;
         *(t->last_sealed ? &t->last_sealed->next : &t->sealed) = segment;
         t->last_sealed = segment;
     }
@@ -233,6 +241,9 @@ void cat_spool_commit(cat_spool_thread *t) {
     }
     if (t->line.length > 1 && !write_line(t)) {
         return;
+    }
+    if (has_data) {
+        close_sealed(t);
     }
     pthread_mutex_lock(&t->mutex);
     if (has_data) {
