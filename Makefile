@@ -173,7 +173,7 @@ BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 # Hosts that exclude one another: they are unpacked, not installed.
 UNPACKED  := syslog-ng-core syslog-ng-mod-http rsyslog
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
-             lua-ldoc $(BITS32)
+             python3-fastjsonschema lua-ldoc $(BITS32)
 
 deps:
 	@.ci/deps $(DEPS)
@@ -286,7 +286,7 @@ bench: deps-dev
 	@$(MAKE) -s all $(BARE)
 	@$(TREE) $(LUA) spec/bench/run.lua $(BENCH)
 
-$(BARE): spec/bench/bare.c spec/bench/tools.c spec/bench/bench.h Makefile
+$(BARE): spec/bench/bare.c spec/bench/get.c spec/bench/tools.c spec/bench/bench.h Makefile
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(STANDARD) $(WARNINGS) $(LUA_INC) $(CURL_INC) $(LDFLAGS) $(SHARED) -o $@ \

@@ -4,6 +4,7 @@
 
 #include "fits.h"
 #include "handle.h"
+#include "pattern.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -95,6 +96,17 @@ static void read_words(lua_State *L, const cat_fits *s, const cat_fits_node *n) 
     lua_pop(L, 1);
 }
 
+/* The pattern of the node on top, which keeps its text. */
+static void read_sets(lua_State *L, cat_fits_node *n) {
+    if (lua_getfield(L, -1, "sets") != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TSTRING);
+        n->sets = lua_tolstring(L, -1, &n->sets_length);
+        luaL_argcheck(L, n->sets_length % CAT_PATTERN_SET == 0, 1, "sets that are none");
+    }
+    lua_pop(L, 1);
+    n->sets_are_open = field_boolean(L, "sets_open");
+}
+
 static void read_node(lua_State *L, const cat_fits *s, cat_fits_node *n, size_t slots) {
     lua_getfield(L, -1, "kind");
     n->kind = (cat_fits_kind)luaL_checkoption(L, -1, NULL, KINDS);
@@ -112,6 +124,7 @@ static void read_node(lua_State *L, const cat_fits *s, cat_fits_node *n, size_t 
     n->most = field_number(L, "most", 0);
     n->shortest = (size_t)field_integer(L, "shortest", 0);
     n->longest = (size_t)field_integer(L, "longest", 0);
+    read_sets(L, n);
     n->slots = slots;
     n->mask = slots_for(count_words(L)) - 1;
     read_words(L, s, n);
@@ -124,7 +137,8 @@ static void read_node(lua_State *L, const cat_fits *s, cat_fits_node *n, size_t 
  * where there are none) of `{ text, node, need }`: the fields of an object, of which `needed` have
  * numbers from 1 to that, others 0; or the values of a string with `enum`; `open` (true: an object
  * may have other fields) and `others`, the node of those or of elements; `range`, with `least` and
- * `most`; `length`, with `shortest` and `longest`; `format`, the byte of `t` or `d`
+ * `most`; `length`, with `shortest` and `longest`; `format`, the byte of `t` or `d`; `sets`, those
+ * of a pattern as csrc/pattern.h has them, and `sets_open` (true: anything may follow)
  * @treturn fits
  * @raise a node is none */
 static int fits_new(lua_State *L) {

@@ -32,8 +32,8 @@ for _, name in ipairs {
   "ingest.adopt", "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress",
   "ingest.report", "ingest.resume", "ingest.shard", "query.dataset", "query.durable", "query.exports", "query.fetch",
   "query.filters", "query.moment", "query.pages", "query.regex", "query.resend_sources", "query.schema",
-  "query.schema_choices", "query.schema_leaves", "query.schema_parts", "query.schema_plain", "query.tags",
-  "query.wildcards", "scheduler.group", "scheduler.tasks",
+  "query.schema_choices", "query.schema_leaves", "query.schema_parts", "query.schema_pattern",
+  "query.schema_plain", "query.tags", "query.wildcards", "scheduler.group", "scheduler.tasks",
 } do
   later.module("catalog." .. name)
 end

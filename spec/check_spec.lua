@@ -201,11 +201,39 @@ describe("the core's look at a line", function()
     assert.is_true(sure > 100)
   end)
 
+  it("knows simple patterns, and is sure of what matches them only", function()
+    local sure <const> = {
+      ["^[A-Z]{2}$"] = "DE", ["^\\d{3,4}-x+y?z*$"] = "123-xxz", ["^https://"] = "https://a", ["^[^a-c]{2}"] = "zq",
+      ["^a.c$"] = "abc", ["^[\\w.%-]+@x\\.de$"] = "a.b@x.de", ["^\\.$"] = ".", ["^[-a]*$"] = "a-", ["^x{0,2}$"] = "",
+      ["^"] = "any", ["^[a-]b$"] = "-b",
+    }
+    local unsure <const> = {
+      "a$", "^(a|b)$", "^a|b$", "^[[:alpha:]]$", "^a*?$", "^a{2", "^\\bx$", "^[]a]$", "^[a&&b]$", "^ä$", "^a{3,2}$",
+    }
+    math.randomseed(17)
+    local function check(pattern, text)
+      local given = { type = "object", properties = { v = { type = "string", pattern = pattern } } }
+      local is_sure = new_fits(given):check(assert(core.json.encode { v = text }))
+      assert.is_true(not is_sure or #assert(schema(given)) { v = text } == 0, pattern .. " " .. text)
+      return is_sure
+    end
+    for pattern, text in pairs(sure) do
+      assert.is_true(check(pattern, text), pattern)
+      for _ = 1, 200 do
+        local at = math.random(0, #text)
+        check(pattern, text:sub(1, at) .. string.char(math.random(32, 126)) .. text:sub(at + math.random(0, 2)))
+      end
+      assert.is_false(check(pattern, text .. "\u{E4}") and pattern:find "%$$" ~= nil)
+    end
+    for _, pattern in ipairs(unsure) do assert.is_false(check(pattern, "a"), pattern) end
+  end)
+
   it("takes any schema, and refuses nodes that are none", function()
     for _, nodes in ipairs { { 5 }, { {} }, { { kind = "odd", words = {} } }, { { kind = "any", words = { {} } } },
       { { kind = "any", words = { { "a", 2, 0 } } } }, { { kind = "object", words = { { "a", 1, 1 } } } },
       { { kind = "any", words = { { 5, 1, 0 } } } }, { { kind = "any", words = {}, others = 7 } },
-      { { kind = "object", words = {}, needed = 65 } }, 5 } do
+      { { kind = "object", words = {}, needed = 65 } }, { { kind = "string", words = {}, sets = "x" } },
+      { { kind = "string", words = {}, sets = 5 } }, 5 } do
       assert.is_false((pcall(core.fits.new, nodes)))
     end
     assert.is_false(core.fits.new({}):check "{}")

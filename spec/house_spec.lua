@@ -13,7 +13,8 @@ local ELSEWHERE <const> = {
   ["csrc/number.c"] = "json", ["csrc/utf8.c"] = "json", ["csrc/easy.c"] = "transfer", ["csrc/multi.c"] = "engine",
   ["csrc/poller.c"] = "engine", ["csrc/fork_guard.c"] = "host", ["csrc/signals.c"] = "cli_signals",
   ["csrc/pipe.c"] = "cli_pipes", ["csrc/service.c"] = "serve_server",
-  ["csrc/fits.c"] = "check", ["csrc/fits_module.c"] = "check", ["lua/catalog/serve/answers.lua"] = "serve_routes",
+  ["csrc/fits.c"] = "check", ["csrc/fits_module.c"] = "check",
+  ["csrc/pattern.c"] = "check", ["lua/catalog/serve/answers.lua"] = "serve_routes",
   ["lua/catalog/serve/httpd.lua"] = "httpd",
 }
 -- The specs of the program are by what people do with it.
@@ -38,7 +39,7 @@ ELSEWHERE["lua/catalog/emulator/schemas.lua"] = "check"
 ELSEWHERE["lua/catalog/query/durable.lua"] = "sync"
 for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards",
   download = "exports fetch files", resend = "resend_sources",
-  check = "schema schema_choices schema_leaves schema_parts schema_plain" } do
+  check = "schema schema_choices schema_leaves schema_parts schema_pattern schema_plain" } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/query/%s.lua"):format(name)] = theme end
 end
 ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rules.lua"] = "sink", "roller"
