@@ -42,7 +42,7 @@ local quick = {
   uploads = 3, written = 200000, watched = 3, rounds = 2, suspended = 2000, starts = 40,
   spool_pairs = 3, spooled = 100000, spool_bytes = 200000000, waiting_bytes = 500000000,
   segments = 10000, restarts = 3, ticked = 2, posted = 200,
-  listed = 10000, downloaded = 2 ^ 27 | 0, checked = 20000,
+  listed = 10000, downloaded = 2 ^ 28 | 0, checked = 20000,
 }
 
 -- Numbers.
