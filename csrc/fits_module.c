@@ -26,6 +26,31 @@ static int fits_check(lua_State *L) {
     return 1;
 }
 
+/*** Looks for the first line of a text that does not surely fit.
+ * @function fits:lines
+ * @tparam string text lines; empty ones fit
+ * @tparam integer first where to begin, from 1
+ * @treturn integer where that line begins; behind the text: all of them fit */
+static int fits_lines(lua_State *L) {
+    const cat_fits *s = cat_handle_self(L, FITS);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+    lua_Integer first = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, first >= 1 && first <= (lua_Integer)length + 1, 3, "beyond the text");
+    const char *at = text + first - 1, *end = text + length;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t size = (size_t)((newline ? newline : end) - at);
+        size_t inner = size > 0 && at[size - 1] == '\r' ? size - 1 : size;
+        if (inner > 0 && !cat_fits_line(s, at, inner)) {
+            break;
+        }
+        at += size + (newline ? 1 : 0);
+    }
+    lua_pushinteger(L, at - text + 1);
+    return 1;
+}
+
 static lua_Integer field_integer(lua_State *L, const char *name, lua_Integer otherwise) {
     lua_getfield(L, -1, name);
     lua_Integer value = luaL_optinteger(L, -1, otherwise);
@@ -172,7 +197,7 @@ static int fits_new(lua_State *L) {
 }
 
 int cat_fits_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"check", fits_check}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"check", fits_check}, {"lines", fits_lines}, {NULL, NULL}};
     static const luaL_Reg events[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", fits_new}, {NULL, NULL}};
     cat_handle(L, FITS, events, methods);

@@ -362,7 +362,8 @@ static const char *take_lines(cat_spool *spool, const char **at, const char *end
  * @function spool:write_lines
  * @tparam string text lines; the last one with or without a newline
  * @tparam integer first where to begin, from 1
- * @treturn[1] integer where the first line begins that was not taken; behind the text: all were
+ * @tparam ?integer last where to end, which is the end of a line; nil: with the text
+ * @treturn[1] integer where the first line begins that was not taken; behind the end: all were
  * @treturn[1] integer how many were taken; empty ones are left out and do not count
  * @treturn[1] ?string `room`: there is none now; or why the next line is no record
  * @treturn[1] ?integer where the line after a bad one begins
@@ -377,12 +378,14 @@ static int spool_write_lines(lua_State *L) {
     }
     const char *text = luaL_checklstring(L, 2, &length);
     lua_Integer first = luaL_checkinteger(L, 3), taken = 0;
+    lua_Integer last = luaL_optinteger(L, 4, (lua_Integer)length);
     luaL_argcheck(L, first >= 1 && first <= (lua_Integer)length + 1, 3, "beyond the text");
+    luaL_argcheck(L, last >= first - 1 && last <= (lua_Integer)length, 4, "beyond the text");
     const char *at = text + first - 1, *behind = at;
     if (is_beyond_limit(spool, length - (size_t)first + 1)) {
         return beyond_limit(L, spool);
     }
-    const char *fault = take_lines(spool, &at, text + length, &behind, &taken);
+    const char *fault = take_lines(spool, &at, text + last, &behind, &taken);
     lua_pushinteger(L, at - text + 1);
     lua_pushinteger(L, taken);
     if (!fault) {

@@ -5,6 +5,7 @@ local core = require "catalog.core"
 local new_fits = require "catalog.query.schema_plain"
 local schema = require "catalog.query.schema"
 local service = require "support.service"
+local serving = require "support.serving"
 local shell = require "support.shell"
 
 local ID <const> = "https://ns.adobe.com/tenant/schemas/1"
@@ -375,10 +376,41 @@ describe("records that do not fit", function()
       })
       assert(sink:write { _id = "1" })
       assert.equal("rejected", select(2, sink:write { _id = 2 }))
-      assert.same({ { 2, "data" } }, rejected)
+      assert.equal("rejected", select(2, sink:offer { _id = 3 }))
+      assert.equal("rejected", select(2, sink:write_line '{"_id":4}\n'))
+      assert.is_true((sink:write_line '{"_id":"2"}'))
+      local lines = '{"_id":"3"}\r\n\n{"_id":5}\n{"_id":"4"}\nnone\n{"_id":"5","country":"DE"}\n{"_id":"6","country":"de"}'
+      local taken, refused, told = sink:write_lines(lines, "source", 1)
+      assert.same({ 3, 3, { 3, 5, 7 } }, { taken, refused, { told[1].line, told[2].line, told[3].line } })
+      assert.equal("the record does not fit the schema: _id: it is a number, and not a text", told[1].reason)
+      assert.same({ 0, "repeated", {} }, { sink:write_lines(lines, "source", 1) })
+      assert.same({ 0, 0, {} }, { sink:write_lines "" })
+      assert.same({ { 2, "data" }, { 3, "data" } }, table.move(rejected, 1, 2, 1, {}))
+      assert.equal(6, #rejected)
       assert(sink:close { flush = true })
       assert.matches("the record does not fit the schema: _id: it is a number, and not a text",
         shell.read(directory .. "/spool/rejected/records.jsonl"))
+      local count = 0
+      for row in client:dataset("d1"):preview(10) do count = count + (row._id and 1 or 0) end
+      assert.equal(6, count) -- one by the writer
+    end)
+  end)
+
+  it("are rejected by catalog sink and catalog serve where they are told to check", function()
+    with_schema(function(_, server, directory)
+      local words = ("sink --check -q --dataset-name People --spool %s/spool --wait"):format(directory)
+      local text, status = command.pipe(server, [[printf '{"_id":"1"}\n{"_id":2}\n']], words)
+      assert.equal(3, status, text)
+      assert.matches("standard input, line 2: the record does not fit the schema: _id: it is a number", text, 1, true)
+      local serve <close> = serving.start(directory, "--check --dataset d1", { url = server.url })
+      local bad, good <const> = '{"_id":2}\n', '{"_id":"1"}\r\n'
+      local code, answer = serve:post(bad .. "\n" .. good)
+      assert.same({ 200, 1, 1 }, { code, answer.accepted, answer.rejected })
+      code, answer = serve:post(bad:rep(12))
+      assert.same({ 400, 12, 10 }, { code, answer.rejected, #answer.errors })
+      code, answer = serve:post(good .. bad, nil, "/?strict=1")
+      assert.same({ 400, 2 }, { code, answer.errors[1].line })
+      assert.equal(200, (serve:post(good:rep(3), nil, "/?strict=1")))
     end)
   end)
 end)

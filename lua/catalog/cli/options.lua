@@ -105,6 +105,7 @@ local SPOOL <const> = {
     help = "The spool leaves so much of its disk free." },
   { name = "sync-seconds", value = "TIME", kind = "time", least = 0,
     help = "What is taken is on disk after so long; 0: at once." },
+  { name = "check", help = "Records that do not fit the schema of the dataset are rejected." },
 }
 
 -- Which Kafka, and which group of it.

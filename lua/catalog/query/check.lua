@@ -74,9 +74,10 @@ local TOLD <const> = 3
 --- Says why a record is not to be sent.
 -- @function checker:refusal
 -- @tparam table record
+-- @tparam ?string line the same as JSON, where it is known: most lines are not looked at for long
 -- @treturn ?table error of kind `data`, with `problems`; nil: it fits
-function Checker:refusal(record)
-  if type(record) ~= "table" then return nil end -- what is no record is refused for that
+function Checker:refusal(record, line)
+  if type(record) ~= "table" or line and self.fits:check(line) then return nil end -- what is none is refused for that
   local found, count = self.find(record, TOLD)
   if count == 0 then return nil end
   local texts = {}
@@ -85,6 +86,16 @@ function Checker:refusal(record)
     count > #found and ("; and %d more"):format(count - #found) or "")
   err.problems = found
   return err
+end
+
+--- Says why a line is not to be sent.
+-- @function checker:line_refusal
+-- @tparam string line one record, as JSON
+-- @treturn ?table error, as of `refusal`; nil: it fits, or is no record
+function Checker:line_refusal(line)
+  if self.fits:check(line) then return nil end
+  local row = core.json.decode(line)
+  return type(row) == "table" and line:find "^%s*{" and self:refusal(row) or nil
 end
 
 --- Says what of a line does not fit. Most surely fit, and are not decoded.

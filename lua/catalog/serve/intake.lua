@@ -11,6 +11,9 @@ local intake = {}
 -- After how many seconds the sender is to try again: when the spool is full, and when there are too many bodies.
 local WHEN_FULL <const>, WHEN_CROWDED <const> = "10", "1"
 
+-- How many bad lines are told.
+local TOLD <const> = 10
+
 -- What a source may be called, bytes; and the largest position.
 local LONGEST_SOURCE <const>, LAST_POSITION <const> = 1024, 1 << 53
 
@@ -88,6 +91,31 @@ local function is_strict(request)
   return ("&" .. request.query .. "&"):find("&strict=1&", 1, true) ~= nil
 end
 
+-- Why a line is not taken by a sink that holds records against a schema; nil: it is.
+local function fault_of(sink, line)
+  if #line > sink.settings.record_bytes then return "it is longer than record_bytes" end
+  local fault = core.lines.fault(line)
+  if fault then return fault end
+  local unfit = sink.checker:line_refusal(line)
+  return unfit and unfit.message
+end
+
+-- Looks at lines as `core.lines.check` does; where there is a schema, only those that fit it are good.
+local function look(sink, lines, all)
+  if not sink.checker or sink.transform then return core.lines.check(lines, sink.settings.record_bytes, all) end
+  local is_usable, bad, faults, number = false, 0, {}, 0
+  for text in lines:gmatch "([^\n]*)\n?" do
+    local line = text:gsub("\r$", "")
+    number = number + 1
+    local fault = line ~= "" and fault_of(sink, line)
+    is_usable = is_usable or line ~= "" and not fault
+    if fault then bad = bad + 1 end
+    if fault and bad <= TOLD then faults[bad] = { line = number, reason = fault } end
+    if is_usable and not all then break end
+  end
+  return is_usable, bad, faults
+end
+
 -- Writes lines, and waits until they are on disk. Nil and an error as of the sink.
 local function write(sink, lines, source, position)
   local full = sink:limit_reached() -- else it would wait for room, which may take hours
@@ -113,7 +141,7 @@ function intake.take(sink, request, given)
   if not lines then return answers.problem(400, unreadable) end
   request.body = nil
   local all = is_strict(request)
-  local is_usable, bad, faults = core.lines.check(lines, sink.settings.record_bytes, all)
+  local is_usable, bad, faults = look(sink, lines, all)
   if bad > 0 and (all or not is_usable) then
     return outcome(400, 0, bad, faults, { error = "nothing of this request was taken" })
   end

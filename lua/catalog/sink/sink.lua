@@ -242,11 +242,11 @@ end
 --   disk; 0: each call); `record_bytes` (1e6: longer records are rejected; the profile store refuses profiles over
 --   100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5, percent); `after_failure`
 --   (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made); `parallel` (files at a time;
---   default the client's), `check` (true: records of `write` and `offer` are held against the schema of the data set,
---   and rejected where they do not fit), `transform(record, message)` (changes a copy of each record on its way to the
---   spool: it gives nil, which drops it, a list, which makes several of it, or a record; where it raises, or gives
---   something else, the record is rejected; `message` has the `source` and the `position` of the call, where there are
---   any; it may not use the sink), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`,
+--   default the client's), `check` (true: records, or what the transform makes of them, are held against the schema of
+--   the data set, and rejected where they do not fit), `transform(record, message)` (changes a copy of each record on
+--   its way to the spool: it gives nil, which drops it, a list, which makes several of it, or a record; where it
+--   raises, or gives something else, the record is rejected; `message` has the `source` and the `position` of the call,
+--   where there are any; it may not use the sink), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`,
 --   `on_rejected(record, err)`, `on_error(err)`, `on_warning(text)`
 -- @treturn[1] catalog.sink
 -- @treturn[2] nil
