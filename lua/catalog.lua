@@ -26,7 +26,7 @@ later.methods(Client, "catalog.query.names", { "dataset_id", "with_dataset_id" }
 later.methods(Client, "catalog.ingest.ingest", { "ingest" })
 later.methods(Client, "catalog.ingest.check", { "check" })
 later.methods(Client, "catalog.sink.open", { "sink" })
-later.methods(Client, "catalog.drain.drain", { "drain" })
+later.methods(Client, "catalog.drain.open", { "drain" })
 for _, name in ipairs {
   "base.limits", "base.random", "batch.once", "batch.parts", "batch.problems", "batch.states", "client.secret_file",
   "ingest.adopt", "ingest.format", "ingest.journal", "ingest.journal_line", "ingest.plan", "ingest.progress",

@@ -46,7 +46,8 @@ ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rule
 ELSEWHERE["lua/catalog/stream/settings.lua"] = "sink"
 -- The decisions of a drain in a world of their own; the rest with a Kafka.
 for theme, files in pairs {
-  drain = "assignment batches filling intention member settling", drain_kafka = "consumer drain group rejected service settings",
+  drain = "assignment batches filling intention member settling",
+  drain_kafka = "consumer drain metrics open rejected rows service settings",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/drain/%s.lua"):format(name)] = theme end
 end

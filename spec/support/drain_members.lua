@@ -126,6 +126,7 @@ function World:join(name)
     pause = function() coroutine.yield "pause" return true end, failed = function() end,
     begin = function(body, ...) spawn(member, body, ...) end, ended = function() end,
     kept = function() return true end, told_blocked = function(partition, why) error(partition.key .. ": " .. why) end,
+    ingested = function() return true end,
     refused = function(range) member.core:go_on(range.partition, range.first) end, -- once more, in another batch
   })
   if self.mutate then self.mutate(member.core, member) end

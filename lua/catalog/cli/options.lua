@@ -129,6 +129,13 @@ local LISTEN_TOKEN <const> = {
   help = "A file with the token that requests need: Authorization: Bearer.",
 }
 
+-- What shows how a stream goes.
+local METRICS <const> = {
+  { name = "metrics-listen", value = "WHERE", kind = "listen",
+    help = "ADDRESS:PORT or unix:PATH, where GET /metrics, /ready and /health show how it goes." },
+  LISTEN_TOKEN,
+}
+
 local function joined(...)
   local all = {}
   for _, list in ipairs { ... } do table.move(list, 1, #list, #all + 1, all) end
@@ -265,10 +272,7 @@ options.COMMANDS = {
       { name = "follow", help = "Follow the files by their names, as tail -F does, over rotations." },
       { name = "confirm", help = "Answer OK at the start, and to each line once it is on disk." },
       { name = "wait", help = "At the end of the input, wait until all is in the platform." },
-      { name = "metrics-listen", value = "WHERE", kind = "listen",
-        help = "ADDRESS:PORT or unix:PATH, where GET /metrics, /ready and /health show how it goes." },
-      LISTEN_TOKEN,
-    }, WAITING),
+    }, METRICS, WAITING),
   },
   {
     name = "spool", summary = "Show what is in a spool, send a batch that failed again, or print its records.",
@@ -303,11 +307,13 @@ options.COMMANDS = {
     options = joined({ DATASET, DATASET_NAME }, KAFKA, ROLL, TRANSFORM, {
       { name = "from", value = "WHERE", choices = { "beginning", "end" },
         help = "Where a group starts that has committed nothing yet." },
-      { name = "rejected-topic", value = "TOPIC", help = "Where rejected messages go, with the reason." },
+      { name = "raw", help = "The transform gets values as they are, which need not be JSON." },
+      { name = "rejected-topic", value = "TOPIC",
+        help = "Where rejected messages go, and rows that the service has refused, with the reason." },
       { name = "rejected", value = "FOLDER", completes = "folders", help = "The same, into files." },
       { name = "allow-failed", value = "N", kind = "whole", default = 0,
-        help = "So many rejected messages and failed batches leave the exit code 0." },
-    }),
+        help = "So many rejected messages, refused rows and failed batches leave the exit code 0." },
+    }, METRICS),
   },
   {
     name = "group", summary = "Show how far a group of drains is, or decide by hand where it goes on.",

@@ -43,10 +43,8 @@ end
 -- @treturn ?string
 function sink.check(arguments)
   local fault, reads_input = fault_of_files(arguments)
+  fault = fault or listening.fault_of_metrics(arguments)
   if fault then return fault end
-  if arguments.listen_token_file and not arguments.metrics_listen then
-    return "--listen-token-file is for --metrics-listen"
-  end
   if arguments.wait and (arguments.follow or arguments.confirm) then
     return "--wait is for what has an end: standard input or files"
   end
@@ -206,16 +204,9 @@ local function run_all(run)
   return code, unwritten
 end
 
--- What shows the numbers of a stream by HTTP; false where nobody wants that.
-local function start_server(arguments, stream)
-  if not arguments.metrics_listen then return false end
-  return listening.start("catalog sink --metrics-listen", arguments.metrics_listen,
-    { listen_token_file = arguments.listen_token_file }, { stream })
-end
-
 function sink.run(session)
   local stream = { dataset = session.arguments.dataset }
-  local server <close>, err = start_server(session.arguments, stream)
+  local server <close>, err = listening.start_metrics(session.arguments, stream)
   if err then return nil, err end
   local watch <close>, unwatched = Watch.new(function()
     session:read_credentials()

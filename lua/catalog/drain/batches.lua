@@ -3,6 +3,7 @@
 -- what became of it decides where its partitions go on.
 -- @module catalog.drain.batches
 local Filling = require "catalog.drain.filling"
+local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local intention = require "catalog.drain.intention"
 local settling = require "catalog.drain.settling"
@@ -18,8 +19,9 @@ Batches.__index = Batches
 -- @tparam table service of `catalog.drain.service`
 -- @tparam table given `file_bytes`, `parallel`
 -- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`: runs a function beside; `go_on(partition,
---   offset)`; `blocked(partition, why)`; `refused(range, fields)`: a batch failed for its data; `ended(sealed, verdict,
---   fields)`; `kept()`: waits until what was rejected is kept somewhere, and gives true, or nil and an error
+--   offset)`; `blocked(partition, why)`; `refused(range, id, fields)`: a batch failed for its data; `ingested(sealed,
+--   fields)`: a batch has succeeded, and its offsets go on next; false: they do not; `ended(sealed, verdict, fields)`;
+--   `kept()`: waits until what was rejected is kept somewhere, and gives true, or nil and an error
 -- @treturn table `filling`, `sealed` (this process's), `inherited` (by their ids)
 function Batches.new(kafka, assignment, service, given, host)
   local self = setmetatable({
@@ -137,7 +139,7 @@ local function go_back(self, sealed, verdict, fields)
   if is_behind(self, sealed.ranges) then self:drop("the batch before it was not ingested") end
   for _, range in ipairs(held_of(self, sealed.ranges)) do
     if verdict == "failed" then
-      self.host.refused(range, fields)
+      self.host.refused(range, sealed.id, fields)
     else
       self.host.go_on(range.partition, range.first)
     end
@@ -154,7 +156,13 @@ local function settle(self, sealed)
     end,
   })
   if not verdict then return end
-  if verdict == "success" then pass(self, sealed) else go_back(self, sealed, verdict, fields) end
+  if verdict ~= "success" then
+    go_back(self, sealed, verdict, fields)
+  elseif #held_of(self, sealed.ranges) == 0 or self.host.ingested(sealed, fields) then
+    pass(self, sealed)
+  else
+    return
+  end
   for _, range in pairs(sealed.ranges) do release(range.partition, sealed) end
   if self.sealed == sealed then self.sealed = false end
   if self.inherited[sealed.id] == sealed then self.inherited[sealed.id] = nil end
@@ -173,7 +181,9 @@ function Batches:inherit(partition, intended, first)
   if known then
     known.ranges[partition.key] = range
   else
-    known = { id = intended.batch, own = false, ranges = { [partition.key] = range } }
+    known = {
+      id = intended.batch, own = false, ranges = { [partition.key] = range }, since = core.system.monotonic(),
+    }
     self.inherited[intended.batch] = known
     self.host.begin(settle, self, known)
   end

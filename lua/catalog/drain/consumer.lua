@@ -38,8 +38,14 @@ local function properties_of(kafka)
   return all
 end
 
+-- What is sent fits into little memory; how long a message may be is for the broker to say.
+local PRODUCING <const> = {
+  ["enable.idempotence"] = "true", ["queue.buffering.max.kbytes"] = "8192", ["message.max.bytes"] = "67108864",
+}
+
 local function producing(properties)
-  local all = { ["enable.idempotence"] = "true" }
+  local all = {}
+  for name, value in pairs(PRODUCING) do all[name] = value end
   for name, value in pairs(properties) do
     for _, pattern in ipairs(SHARED) do
       if name:find(pattern) then all[name] = value end
@@ -237,31 +243,19 @@ end
 
 --- Sends a message to a topic.
 -- @tparam string topic
--- @tparam table message
--- @tparam string reason
+-- @tparam ?string key
+-- @tparam ?string value
+-- @tparam {[string]=string,...} headers
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] table error
-function Consumer:produce(topic, message, reason)
-  local headers = {}
-  for name, value in pairs(message.headers or {}) do headers[name] = value end
-  headers.catalog_reason = reason
-  headers.catalog_source = ("%s/%d:%d"):format(message.topic, message.partition, message.offset)
-  return self.core:produce(topic, message.key, message.value, headers)
-end
+-- @treturn[2] table error: of code `_QUEUE_FULL` when too much is under way
+function Consumer:produce(topic, key, value, headers) return self.core:produce(topic, key, value, headers) end
 
---- Waits until all that was produced is there.
--- @treturn[1] boolean true
+--- How many messages were produced and are not there yet.
+-- @treturn[1] integer
 -- @treturn[2] nil
--- @treturn[2] table error
-function Consumer:flush()
-  while true do
-    local left, err = self.core:undelivered()
-    if not left then return nil, err end
-    if left == 0 then return true end
-    if not scheduler.sleep(0.02, self.loop) then return nil, scheduler.cancelled() end
-  end
-end
+-- @treturn[2] table error: one could not be delivered; it is told once
+function Consumer:undelivered() return self.core:undelivered() end
 
 -- --- the end ---
 

@@ -11,6 +11,7 @@ local check_settings = require "catalog.drain.settings"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local rejected = require "catalog.drain.rejected"
+local rows = require "catalog.drain.rows"
 local scheduler = require "catalog.scheduler.scheduler"
 local stream = require "catalog.stream.settings"
 
@@ -53,46 +54,59 @@ local function report_of(sealed, verdict, fields)
 end
 
 local function ended(self, sealed, verdict, fields)
-  self.counts[verdict] = (self.counts[verdict] or 0) + 1
+  local state = verdict == "again" and "dropped" or verdict
+  self.counts[state] = (self.counts[state] or 0) + 1
   if self.settings.on_batch then self.settings.on_batch(report_of(sealed, verdict, fields)) end
 end
 
 -- A batch failed for its data: what it has of a partition is read once more, and kept apart; or a person decides.
-local function refuse(self, range, fields)
-  local why = ("the batch failed: %s"):format(rejected.reason_of(fields))
+local function refuse(self, range, id, fields)
+  local why = ("the batch %s failed: %s"):format(id, rejected.reason_of(fields))
   if self.settings.after_failure == "stop" then return self.member:block(range.partition, why) end
   self.member:go_on(range.partition, range.first)
   range.partition.refusing = { next = range.next, reason = why }
 end
 
-local function new_member(self)
-  local host = {
-    pause = function(seconds) return not self.ended and scheduler.sleep(seconds, self.client.loop, self.client) end,
-    failed = function(err) note_failure(self, err) end,
+-- A batch was ingested: rows of it that were refused are kept. False: there is nothing more to be done.
+local function keep_rows(self, sealed, fields)
+  local count = self.rejected:wants_rows() and rows.keep(sealed, fields, self.service, self.rejected, self.host)
+  if count == nil then return false end
+  local metrics = type(fields.metrics) == "table" and fields.metrics or {}
+  self.refused = self.refused + (count or metrics.failedRecordCount or 0)
+  return true
+end
+
+local function new_host(self)
+  return {
+    pause = self.pause, failed = function(err) note_failure(self, err) end,
     begin = function(body, ...) begin(self, body, ...) end,
-    refused = function(range, fields) refuse(self, range, fields) end,
+    refused = function(range, id, fields) refuse(self, range, id, fields) end,
+    ingested = function(sealed, fields) return keep_rows(self, sealed, fields) end,
     ended = function(sealed, verdict, fields) ended(self, sealed, verdict, fields) end,
-    kept = function() return self.rejected:flush() end,
+    kept = function() return self.rejected:flush(self.pause) end,
     give_up = function(err) self.fatal = self.fatal or err end,
     told_blocked = function(partition, why)
       note_failure(self, select(2, failure("conflict", "%s is blocked: %s", partition.key, why)))
     end,
   }
-  return Member.new(self.kafka, Service.new(self.client, self.settings, host), self.settings, host)
 end
 
 -- --- opening ---
 
 --- Makes a drain. It joins the group when it runs.
 -- @function catalog.client:drain
--- @tparam table given `dataset` (its id); `kafka`: `brokers` (as `k1:9092,k2:9092`), `topics` (a list of names),
---   `group`, `config` (properties of librdkafka, by their names); and of these what shall be another than its default:
---   `from` (`"beginning"` or `"end"`: where a new group starts; required for one, ignored by an old one);
+-- @tparam table given `dataset` (as of `create_batch`); `kafka`: `brokers` (as `k1:9092,k2:9092`), `topics` (a list of
+--   names), `group`, `config` (properties of librdkafka, by their names); and of these what shall be another than its
+--   default: `from` (`"beginning"` or `"end"`: where a new group starts; required for one, ignored by an old one);
 --   `roll` `{ seconds = 960, bytes = 10e9, files = 1500 }` (seconds grow with this member's share of the partitions);
 --   `file_bytes` (4e6: of a file of a batch), `parallel` (4: files at a time); `record_bytes` (1e6: longer records are
---   rejected); `transform(record, message)`; `rejected_topic` or `rejected` (a directory): where rejected records go;
---   `after_failure` (`"continue"` where there is such a place: what a failed batch had goes there; else `"stop"`: its
---   partitions wait for a person); `error_diagnostics` (true), `partial_ingestion` (5, percent), `tags`, `sandbox`;
+--   rejected); `transform(record, message)` (changes each: it gives nil, which drops it, a list, which makes several of
+--   it, or a record; where it raises, or gives something else, the message is rejected; `message` has `topic`,
+--   `partition`, `offset`, `key`, `value`, `timestamp`, `headers`); `raw` (true: its `record` is the value as it is, a
+--   string, or nil, and need not be JSON: for Avro, say); `rejected_topic` or `rejected` (a directory): where rejected
+--   messages go, and rows that the service has refused of a batch that it has ingested; `after_failure` (`"continue"`
+--   where there is such a place: what a failed batch had goes there; else `"stop"`: its partitions wait for a person:
+--   `catalog group resolve`); `error_diagnostics` (true), `partial_ingestion` (5, percent), `tags`, `sandbox`;
 --   `on_batch(report)`, `on_rejected(message, err)`, `on_error(err)`, `on_warning(text)`
 -- @treturn[1] catalog.drain
 -- @treturn[2] nil
@@ -100,22 +114,27 @@ end
 -- @raise an option is unknown or has a wrong type
 function Client:drain(given)
   local settings, err = check_settings(given, 2)
+  if settings and type(settings.dataset) == "table" then settings, err = self:with_dataset_id(settings) end
   if not settings then return nil, err end
   local kafka, refused = Consumer.new(settings.kafka, self.loop)
   if not kafka then return nil, refused end
   local drain = setmetatable({
     client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {}, records = 0,
-    bytes = 0, dropped = 0, retries = 0, rebalances = 0, running = false, closing = false, ended = false,
+    bytes = 0, dropped = 0, refused = 0, retries = 0, rebalances = 0, running = false, closing = false, ended = false,
     is_held = false, fatal = false, defect = false,
     process = scheduler.process(),
   }, Drain)
-  drain.transform = settings.transform and Transform.new(settings.transform, settings.record_bytes) or false
+  drain.transform = settings.transform
+    and Transform.new(settings.transform, settings.record_bytes, { raw = settings.raw }) or false
   drain.rejected, err = rejected.new(drain)
   if not drain.rejected then
     kafka:drop()
     return nil, err
   end
-  drain.member = new_member(drain)
+  function drain.pause(seconds) return not drain.ended and scheduler.sleep(seconds, self.loop, self) end
+  drain.host = new_host(drain)
+  drain.service = Service.new(self, settings, drain.host)
+  drain.member = Member.new(kafka, drain.service, settings, drain.host)
   stream.warn_of_fixed_token(self, settings)
   return drain
 end
@@ -244,7 +263,7 @@ end
 -- Reads nothing while as many files are under way as may be, or the batch is full and may not be sealed yet.
 local function hold_or_go_on(self)
   local batches = self.member.batches
-  local hold = batches.filling:is_full() or is_due(self) and not batches:may_seal()
+  local hold = batches.filling:is_full() or self.rejected:is_full() or is_due(self) and not batches:may_seal()
   if hold == self.is_held then return end
   self.is_held = hold
   self.member:hold(hold)
@@ -252,6 +271,7 @@ end
 
 local function look_around(self)
   local batches = self.member.batches
+  self.rejected:push()
   if batches.filling.dead then batches:drop(batches.filling.dead) end
   if is_due(self) and batches:may_seal() then begin(self, batches.seal, batches) end
   hold_or_go_on(self)
@@ -263,7 +283,7 @@ local function take_events(self)
     local name, value = self.kafka:poll()
     if not name then return false end
     EVENTS[name](self, value)
-    if self.member.batches.filling:is_full() then return true end
+    if self.member.batches.filling:is_full() or self.rejected:is_full() then return true end
   end
   return true
 end
@@ -350,24 +370,6 @@ end
 function Drain:__tostring()
   return core.failure.line(("catalog.drain (%s of %s)"):format(self.settings.kafka.group,
     table.concat(self.settings.kafka.topics, ", ")))
-end
-
---- How it goes on, in numbers.
--- @treturn table `records`, `bytes` (of batches, taken by this process), `rejected`, `dropped` (by the transform, and
---   tombstones), `batches` by what became of them, `lag` (messages of own partitions that are not in a batch yet),
---   `partitions`, `blocked` (`{ key = why }`; nil: none is), `rebalances`, `retries`, `batch_seconds` (the age of the
---   batch that is filled), `last_error`, `last_error_at` (milliseconds since the epoch)
-function Drain:metrics()
-  local filling, counts = self.member.batches.filling, {}
-  for name, count in pairs(self.counts) do counts[name] = count end
-  local summary = self.member:summary()
-  return {
-    records = self.records, bytes = self.bytes, rejected = self.rejected.count, dropped = self.dropped,
-    batches = counts, lag = summary.lag, partitions = summary.count, blocked = summary.blocked,
-    rebalances = self.rebalances, retries = self.retries,
-    batch_seconds = next(filling.ranges) and clock() - filling.since or 0,
-    last_error = self.last_error, last_error_at = self.last_error_at,
-  }
 end
 
 return Drain

@@ -10,8 +10,9 @@ Member.__index = Member
 --   `catalog.drain.assignment` and `catalog.drain.batches` need
 -- @tparam table service of `catalog.drain.service`
 -- @tparam table given `from`, `file_bytes`, `parallel`
--- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`, `refused(range, fields)`, `ended(sealed,
---   verdict, fields)`, `kept()`, as of `catalog.drain.batches`; `told_blocked(partition, why)`
+-- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`, `refused(range, id, fields)`,
+--   `ingested(sealed, fields)`, `ended(sealed, verdict, fields)`, `kept()`, as of `catalog.drain.batches`;
+--   `told_blocked(partition, why)`
 -- @treturn table `assignment`, `batches`
 function Member.new(kafka, service, given, host)
   local self = setmetatable({ kafka = kafka, host = host }, Member)
@@ -60,7 +61,7 @@ end
 function Member:pass_refused(partition, next, rejected)
   local held = { partition = partition, epoch = partition.epoch }
   while self.assignment:holds(held) do
-    local ok, err = rejected:flush()
+    local ok, err = rejected:flush(self.host.pause)
     if ok then ok, err = self.batches:pass_over(partition, next) end
     if ok then return self:go_on(partition, next) end
     self.host.failed(err)

@@ -5,6 +5,7 @@
 -- @module catalog.serve.intake
 local answers = require "catalog.serve.answers"
 local core = require "catalog.core"
+local sorted = require "catalog.base.sorted"
 
 local intake = {}
 
@@ -62,12 +63,16 @@ local function refusal(sink, err, explain)
   return answers.problem(status, explain(text), { ["retry-after"] = WHEN_FULL })
 end
 
---- Why a sink does not go on.
--- @tparam catalog.sink sink
+--- Why a sink or a drain does not go on.
+-- @tparam catalog.sink|catalog.drain sink
 -- @treturn ?string nil: it does
 function intake.obstacle(sink)
   local numbers, closed = sink:metrics()
-  return closed and closed.message or numbers.blocked
+  local blocked = closed and closed.message or numbers.blocked
+  if type(blocked) ~= "table" then return blocked end
+  local texts = {}
+  for i, key in ipairs(sorted(blocked)) do texts[i] = ("%s is blocked: %s"):format(key, blocked[key]) end
+  return table.concat(texts, "; ")
 end
 
 local function unread(request, body_bytes)
