@@ -47,11 +47,11 @@ ELSEWHERE["lua/catalog/stream/settings.lua"] = "sink"
 -- The decisions of a drain in a world of their own; the rest with a Kafka.
 for theme, files in pairs {
   drain = "assignment batches filling intention member settling",
-  drain_kafka = "consumer drain metrics open rejected rows service settings",
+  drain_kafka = "consumer drain metrics open service settings", drain_rejected = "rejected rows", drain_group = "group",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/drain/%s.lua"):format(name)] = theme end
 end
-for name in ("drain group kafka"):gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = "drain_kafka" end
+for name in ("drain group kafka"):gmatch "%S+" do ELSEWHERE[("lua/catalog/cli/%s.lua"):format(name)] = "cli_drain" end
 for name in ("ring segment settings text"):gmatch "%S+" do ELSEWHERE[("csrc/%s.c"):format(name)] = "spool" end
 
 local function lines_of(command)

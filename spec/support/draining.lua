@@ -23,12 +23,14 @@ draining.REFUSED = ('{"a":'):rep(300) .. "1" .. ("}"):rep(300) .. "\n"
 
 local topics = 0
 
---- Calls `body(run)`: `broker`, `topic`, `group`, `server` (the emulator), `client`, `directory`.
-function draining.run(broker, body)
+--- Calls `body(run)`: `broker`, `topic`, `group`, `server` (the emulator, with some options), `client`, `directory`.
+function draining.run(broker, body, options)
   topics = topics + 1
   local run = { broker = broker, topic = broker.is_apache and "topic" .. topics or "events", group = "group" .. topics }
   shell.with_directory(function(directory)
-    service.run({ data_dir = directory }, function(server, client)
+    local given = { data_dir = directory }
+    for name, value in pairs(options or {}) do given[name] = value end
+    service.run(given, function(server, client)
       run.server, run.client, run.directory = server, client, directory
       body(setmetatable(run, Draining))
     end)

@@ -65,16 +65,13 @@ local function close_on_signal(watch, made)
   made:close()
 end
 
--- Says what this member reads, when that has changed.
+-- Says how much this member reads, when that has changed.
 local function tell_partitions(made)
   local told = 0
   while scheduler.sleep(LOOK) do
-    local metrics = made:metrics()
-    if metrics.partitions ~= told then
-      output.note(("catalog: has %s now, %s behind"):format(output.count(metrics.partitions, "partition"),
-        output.count(metrics.lag, "message")))
-    end
-    told = metrics.partitions
+    local count = made:metrics().partitions
+    if count ~= told then output.note(("catalog: has %s now"):format(output.count(count, "partition"))) end
+    told = count
   end
 end
 

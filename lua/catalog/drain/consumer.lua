@@ -25,6 +25,9 @@ local KEPT <const> = {
   ["enable.partition.eof"] = "true",
 }
 
+-- Where the names are, for who has mistaken one.
+local NAMES <const> = "; its CONFIGURATION.md has the names, which are not always those of Kafka's Java clients"
+
 -- Of the consumer's properties, those that its producer has as well.
 local SHARED <const> = {
   "^sasl%.", "^ssl%.", "^security%.", "^client%.id$", "^bootstrap%.servers$", "^socket%.", "^broker%.",
@@ -75,7 +78,10 @@ function Consumer.new(kafka, loop)
   if not module then return nil, missing end
   local properties = properties_of(kafka)
   local opened, err = module.new(properties, producing(properties))
-  if not opened then return nil, err end
+  if not opened then
+    if err.message:find "none of this name$" then err.message = err.message .. NAMES end
+    return nil, err
+  end
   return setmetatable({
     core = opened, group = kafka.group, topics = kafka.topics, loop = loop, asked = {}, ready = false, closed = false,
     listener = core.listener.new(opened:fd()), asking = false,
@@ -203,6 +209,7 @@ end
 function Consumer:poll()
   while true do
     local name, first, value, err = self.core:poll()
+    if name == "error" then first.message = first.message:gsub(" %(after %d+ms in state [^()]*[()%a]*[^()]*%)$", "") end
     if name ~= "answer" then return name, first end
     hand_out(self, first, value, err)
   end

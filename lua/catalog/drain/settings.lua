@@ -65,8 +65,14 @@ local function fault_of_kafka(kafka)
   if fault then return fault end
   if kafka.brokers == "" then return "kafka.brokers is empty; it is as k1:9092,k2:9092" end
   if kafka.group == "" then return "kafka.group is empty; it is the name of a consumer group" end
-  for name in pairs(kafka.config or {}) do
+  local config = kafka.config or {}
+  for name in pairs(config) do
     if KEPT[name] then return ("kafka.config has %s, which a drain sets: %s"):format(name, KEPT[name]) end
+  end
+  local protocol = tostring(config["security.protocol"]):upper()
+  if protocol:find "^SASL" and not config["sasl.mechanism"] and not config["sasl.mechanisms"] then
+    return ("security.protocol is %s, and sasl.mechanism is not given: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, "
+      .. "OAUTHBEARER or GSSAPI"):format(protocol)
   end
 end
 
