@@ -36,6 +36,7 @@ end
 
 -- Starts a program whose output goes to a file, with a lock that says whether it lives.
 local function begin(self, words)
+  shell.write(self.directory .. "/out", "") -- who reads it may be there first
   local command = ("exec setsid sh -c 'echo $$ >%s/pid; exec %s' >%s/out 2>&1 </dev/null &"):format(
     self.directory, words:gsub("'", "'\\''"), self.directory)
   assert(os.execute(command))
@@ -84,9 +85,10 @@ end
 
 --- Starts a broker: `brokers`, `is_apache`. Topics are made when something is sent to them.
 -- @tparam integer partitions of each topic
-function kafka.start(partitions)
+-- @tparam ?boolean is_played true: the one that librdkafka plays, also where there is Apache's: it is there at once
+function kafka.start(partitions, is_played)
   local directory = shell.run("mktemp -d"):gsub("%s+$", "")
-  local self = setmetatable({ directory = directory, is_apache = kafka.has_apache() }, Broker)
+  local self = setmetatable({ directory = directory, is_apache = not is_played and kafka.has_apache() }, Broker)
   local fine, raised = pcall(self.is_apache and start_apache or start_mock, self, partitions)
   if fine then return self end
   self:stop()
