@@ -18,10 +18,13 @@
 # make libcatalog.a   the C core, for programs that link it: csrc/catalog.h
 # make bundle     the Lua files in one, build/catalog_bundle.lua, which returns the module
 # make docs       the LDoc pages, in build/docs
-# make install    PREFIX=/usr/local
-# make rock       build/catalog-1.0.0-1.src.rock, of this checkout's tag v1.0.0
-# make clean      removes build; BUILD=/tmp/x, here and everywhere, is another folder instead
+# make install    PREFIX=/usr/local DESTDIR=: all that is built; install-core, -cli, -httpd, -kafka, -emulator are its
+#                 parts, and install-dev is libcatalog.a with its header and its file for pkg-config
+# make uninstall  what install and install-dev have put there
 # make man        build/catalog.1, the man page of the program
+# make dist       build/catalog-VERSION.tar.gz, the same bytes of the same files wherever it is made
+# make rocks      build/rocks: the rocks of this checkout's tag, a server of rocks as it is
+# make clean      removes build; BUILD=/tmp/x, here and everywhere, is another folder instead
 # eval "$(make -s env)" lets lua5.4 find the build tree, and the shell its program
 
 LUA        ?= lua5.4
@@ -32,9 +35,18 @@ INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 INST_BINDIR ?= $(PREFIX)/bin
 INST_MANDIR ?= $(PREFIX)/share/man
+INST_BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+INST_ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+# For C programs.
+INST_INCDIR ?= $(PREFIX)/include
+INST_ARDIR ?= $(PREFIX)/lib
+INST_PCDIR ?= $(INST_ARDIR)/pkgconfig
+INST_BUNDLEDIR ?= $(PREFIX)/share/catalog
 PORT       ?= 8080
 BUILD      ?= build
 CC         ?= cc
+
+VERSION    := $(shell sed -n 's/^return "\(.*\)"$$/\1/p' lua/catalog/base/version.lua)
 
 # Where headers and libraries are: pkg-config says so, or LUA_INCDIR, CURL_INCDIR and CURL_LIBDIR, which LuaRocks sets.
 LUA_INC    ?= $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags-only-I $(LUA_PKG) 2>/dev/null))
@@ -80,9 +92,13 @@ KAFKA_OBJ  := $(KAFKA_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 # What it has of the core's, a copy of its own.
 KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
 
-.PHONY: all kafka deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator docs install \
-        man rock env clean libcatalog.a bundle host-c aepp
-all: $(CORE) $(if $(MHD_LIB),$(HTTPD)) $(if $(KAFKA_LIB),$(KAFKA)) $(BUILD)/bin/catalog
+# What is installed apart, each a rock and a package of its own.
+PARTS      := core cli httpd kafka emulator
+
+.PHONY: all kafka deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator \
+        docs man rocks dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
+        $(PARTS:%=build-%) $(PARTS:%=install-%)
+all: build-core $(if $(MHD_LIB),build-httpd) $(if $(KAFKA_LIB),build-kafka) $(BUILD)/bin/catalog
 
 # Says which header is missing and what brings it, once.
 HEADERS    := $(BUILD)/headers
@@ -92,6 +108,14 @@ $(HEADERS): Makefile
 	@mkdir -p $(@D)
 	@$(call find,lua.h,$(LUA_INC),liblua5.4-dev (Debian) or say where it is by LUA_INCDIR=/usr/include/lua5.4)
 	@$(call find,curl/curl.h,$(CURL_INC),libcurl4-openssl-dev (Debian) or say where it is by CURL_INCDIR=/opt/include)
+	@touch $@
+$(HEADERS)-httpd: Makefile
+	@mkdir -p $(@D)
+	@$(call find,microhttpd.h,,libmicrohttpd-dev (Debian))
+	@touch $@
+$(HEADERS)-kafka: Makefile
+	@mkdir -p $(@D)
+	@$(call find,librdkafka/rdkafka.h,,librdkafka-dev (Debian))
 	@touch $@
 
 $(BUILD)/obj/%.o: csrc/%.c $(CORE_HDR) Makefile | $(HEADERS)
@@ -104,7 +128,7 @@ $(CORE): $(CORE_OBJ)
 	@echo "  ld $@"
 	@$(CC) $(LDFLAGS) $(STANDARD) $(SHARED) -o $@ $^ $(CURL_LIB)
 
-$(HTTPD_OBJ): $(wildcard csrc/httpd/*.h)
+$(HTTPD_OBJ): $(wildcard csrc/httpd/*.h) | $(HEADERS)-httpd
 $(HTTPD_OBJ): DEFINES = $(CODINGS)
 $(HTTPD): $(HTTPD_OBJ)
 	@mkdir -p $(@D)
@@ -114,7 +138,7 @@ $(HTTPD): $(HTTPD_OBJ)
 # The program is run by the Lua that is named here.
 PROGRAM     = sed '1s|.*|\#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' lua/catalog/cli/main.lua
 
-$(KAFKA_OBJ): $(wildcard csrc/kafka/*.h)
+$(KAFKA_OBJ): $(wildcard csrc/kafka/*.h) | $(HEADERS)-kafka
 $(KAFKA): $(KAFKA_OBJ) $(KAFKA_CORE)
 	@mkdir -p $(@D)
 	@echo "  ld $@"
@@ -183,31 +207,98 @@ deps-test:
 deps-dev:
 	@.ci/deps $(DEPS_DEV)
 
-# Its text is that of the program's table of options.
-MAN       := $(BUILD)/catalog.1
+# The texts of these are those of the program's table of options.
+MAN        := $(BUILD)/catalog.1
+COMPLETION := $(BUILD)/completion.bash $(BUILD)/completion.zsh
+MAN_LUA    := $(wildcard lua/catalog/cli/*.lua) lua/catalog/base/version.lua
 man: $(MAN)
-$(MAN): $(wildcard lua/catalog/cli/*.lua) lua/catalog/base/version.lua
+$(MAN): $(MAN_LUA) $(CORE)
 	@mkdir -p $(@D)
 	@$(TREE) $(LUA) -e 'io.write(require("catalog.cli.man").page(require "catalog.base.version"))' >$@.part
 	@mv $@.part $@
 
-install: all $(MAN)
-	install -d $(DESTDIR)$(INST_LIBDIR)/catalog $(DESTDIR)$(INST_BINDIR)
-	cd lua && for f in catalog.lua $$(find catalog -name '*.lua'); do \
-	    install -D -m 644 $$f $(DESTDIR)$(INST_LUADIR)/$$f || exit 1; done
-	install -m 755 $(CORE) $(DESTDIR)$(INST_LIBDIR)/catalog
-	$(PROGRAM) >$(BUILD)/catalog.installed
-	install -m 755 $(BUILD)/catalog.installed $(DESTDIR)$(INST_BINDIR)/catalog
-	install -D -m 644 $(MAN) $(DESTDIR)$(INST_MANDIR)/man1/catalog.1
-	for f in $(HTTPD) $(KAFKA); do if [ -f $$f ]; then install -m 755 $$f $(DESTDIR)$(INST_LIBDIR)/catalog; fi; done
+$(COMPLETION): $(BUILD)/completion.%: $(MAN_LUA) $(CORE)
+	@mkdir -p $(@D)
+	@$(TREE) $(LUA) lua/catalog/cli/main.lua completion $* >$@.part
+	@mv $@.part $@
 
-# What the rockspec fetches from where the project is published, git takes from this checkout instead.
-ROCKSPEC := catalog-1.0.0-1.rockspec
-PUBLIC    = $(shell sed -n 's/^source = .*url = "git+\([^"]*\)".*/\1/p' $(ROCKSPEC))
-rock: deps-test
+# For pkg-config. The objects were compiled for one Lua, which is named where pkg-config knows it.
+PC_LUA      = $(if $(LUA_INCDIR),,$(shell pkg-config --exists $(LUA_PKG) 2>/dev/null && echo $(LUA_PKG),))
+PC          = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LUA@|$(PC_LUA)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIB@|$(INST_ARDIR)|' \
+              -e 's|@INCLUDE@|$(INST_INCDIR)|' -e 's|@BUNDLE@|$(INST_BUNDLEDIR)|' -e 's|=$(PREFIX)/|=$${prefix}/|' csrc/catalog.pc.in
+
+build-core: $(CORE)
+build-cli: $(BUILD)/bin/catalog $(MAN) $(COMPLETION)
+build-httpd: $(HTTPD)
+build-kafka: $(KAFKA)
+build-emulator:
+
+LUA_ALL      := $(sort $(patsubst lua/%,%,$(wildcard lua/*.lua lua/catalog/*.lua lua/catalog/*/*.lua)))
+# The first of the program is the program.
+LUA_cli      := $(filter-out catalog/cli/main.lua,$(filter catalog/cli/%,$(LUA_ALL)))
+LUA_emulator := $(filter catalog/emulator.lua catalog/emulator/%,$(LUA_ALL))
+LUA_core     := $(filter-out catalog/cli/main.lua $(LUA_cli) $(LUA_emulator),$(LUA_ALL))
+
+# put MODE,FILE,TARGET; put_lua PART
+put     = install -D -m $(1) $(2) $(DESTDIR)$(3)
+put_lua = @set -e; for f in $(LUA_$(1)); do $(call put,644,lua/$$f,$(INST_LUADIR)/$$f); done
+
+install: install-core install-cli $(if $(MHD_LIB),install-httpd) $(if $(KAFKA_LIB),install-kafka) install-emulator
+
+install-core: build-core
+	$(call put_lua,core)
+	$(call put,755,$(CORE),$(INST_LIBDIR)/catalog/core.so)
+install-cli: build-cli
+	$(call put_lua,cli)
+	$(PROGRAM) >$(BUILD)/catalog.installed
+	$(call put,755,$(BUILD)/catalog.installed,$(INST_BINDIR)/catalog)
+	$(call put,644,$(MAN),$(INST_MANDIR)/man1/catalog.1)
+	$(call put,644,$(BUILD)/completion.bash,$(INST_BASHDIR)/catalog)
+	$(call put,644,$(BUILD)/completion.zsh,$(INST_ZSHDIR)/_catalog)
+install-httpd: build-httpd
+	$(call put,755,$(HTTPD),$(INST_LIBDIR)/catalog/httpd.so)
+install-kafka: build-kafka
+	$(call put,755,$(KAFKA),$(INST_LIBDIR)/catalog/kafka.so)
+install-emulator: build-emulator
+	$(call put_lua,emulator)
+install-dev: $(LIBRARY) $(BUNDLE)
+	$(call put,644,$(LIBRARY),$(INST_ARDIR)/libcatalog.a)
+	$(call put,644,csrc/catalog.h,$(INST_INCDIR)/catalog.h)
+	$(PC) >$(BUILD)/catalog.pc
+	$(call put,644,$(BUILD)/catalog.pc,$(INST_PCDIR)/catalog.pc)
+	$(call put,644,$(BUNDLE),$(INST_BUNDLEDIR)/catalog_bundle.lua)
+
+# Folders that are called catalog are the module's own, and go with what an older version has left in them.
+uninstall:
+	rm -rf $(addprefix $(DESTDIR),$(INST_LUADIR)/catalog $(INST_LIBDIR)/catalog)
+	rm -f $(addprefix $(DESTDIR),$(INST_LUADIR)/catalog.lua $(INST_BINDIR)/catalog $(INST_MANDIR)/man1/catalog.1 \
+	    $(INST_BASHDIR)/catalog $(INST_ZSHDIR)/_catalog $(INST_ARDIR)/libcatalog.a $(INST_INCDIR)/catalog.h \
+	    $(INST_PCDIR)/catalog.pc $(INST_BUNDLEDIR)/catalog_bundle.lua)
+	if [ -d $(DESTDIR)$(INST_BUNDLEDIR) ]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(INST_BUNDLEDIR); fi
+
+# --- what is published ---------------------------------------------------------------------------------
+
+# The time of all files in it is the day of the version in the list of changes; without git, as in a tree that was made
+# of it, all files are part of it but what is built.
+DIST       := $(BUILD)/catalog-$(VERSION).tar.gz
+DIST_DAY    = $(shell sed -n 's/^\#\# $(VERSION), //p' CHANGELOG.md)
+dist:
 	@mkdir -p $(BUILD)
-	@cd $(BUILD) && GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0='url.file://$(CURDIR).insteadOf' GIT_CONFIG_VALUE_0='$(PUBLIC)' \
-	    luarocks --lua-version 5.4 pack '$(CURDIR)/$(ROCKSPEC)'
+	@if [ -e .git ]; then git ls-files -z; else find . -path ./build -prune -o -type f -printf '%P\0'; fi | \
+	    LC_ALL=C sort -z | tar -c --null -T - --format=ustar --mtime='$(DIST_DAY) 00:00Z' --owner=0 --group=0 \
+	    --numeric-owner --mode=u+rw,go-w,a+rX --transform='s,^,catalog-$(VERSION)/,' | gzip -n9 >$(DIST).part
+	@mv $(DIST).part $(DIST)
+	@echo "  tar $(DIST)"
+
+# What the rockspecs fetch from where the project is published, git takes from this checkout instead.
+ROCKS      := catalog $(addprefix catalog-,$(filter-out core,$(PARTS)))
+PUBLIC      = $(shell sed -n 's/^source = .*url = "git+\([^"]*\)".*/\1/p' catalog-$(VERSION)-1.rockspec)
+rocks: deps-test
+	@mkdir -p $(BUILD)/rocks
+	@set -e; cd $(BUILD)/rocks; \
+	export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0='url.file://$(CURDIR).insteadOf' GIT_CONFIG_VALUE_0='$(PUBLIC)'; \
+	for rock in $(ROCKS); do luarocks --lua-version 5.4 pack '$(CURDIR)'/$$rock-$(VERSION)-1.rockspec; done
+	@luarocks-admin --lua-version 5.4 make_manifest $(BUILD)/rocks
 
 # --- running it ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ local MOST_LINES <const> = 500
 -- What has a spec of another name. Parts of the emulator have `emulator_` before theirs, and those of `catalog serve`
 -- have `serve_`.
 local ELSEWHERE <const> = {
-  ["lua/catalog/base/limits.lua"] = "plan", ["lua/catalog/base/version.lua"] = "catalog",
+  ["lua/catalog/base/limits.lua"] = "plan",
   ["lua/catalog/base/sorted.lua"] = "options",
   ["lua/catalog/batch/create.lua"] = "create_batch", ["lua/catalog/cli/main.lua"] = "program",
   ["lua/catalog/sink/retry.lua"] = "sink_retry", ["lua/catalog/sink/trouble.lua"] = "cli_spool",

@@ -1,5 +1,6 @@
 --- `catalog emulator`: the service, on this machine.
 -- @module catalog.cli.emulator
+local failure = require "catalog.base.failure"
 local output = require "catalog.cli.output"
 local problem = require "catalog.cli.problem"
 
@@ -13,10 +14,20 @@ local function tell_use(server, datasets)
   output.flush()
 end
 
+-- It is installed by itself.
+local function load_emulator()
+  local found, module = pcall(require, "catalog.emulator")
+  if found then return module end
+  return failure("config", "the emulator is not there: install catalog-emulator (LuaRocks) or lua-catalog-emulator "
+    .. "(Debian) (%s)", (tostring(module):match "^[^\n]*"))
+end
+
 function emulator.run(session)
+  local service, missing = load_emulator()
+  if not service then return nil, missing end
   local arguments, datasets = session.arguments, {}
   for _, known in ipairs(arguments.dataset) do datasets[known[1]] = known[2] end
-  local server <close>, err = require("catalog.emulator").start {
+  local server <close>, err = service.start {
     port = arguments.port, data_dir = arguments.data_dir, datasets = datasets,
   }
   if not server then return nil, err end

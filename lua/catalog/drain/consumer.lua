@@ -64,8 +64,9 @@ end
 function Consumer.load()
   local found, kafka = pcall(require, "catalog.kafka")
   if found then return kafka end
-  return failure("config", "reading from Kafka needs catalog.kafka, which is built where librdkafka is: install "
-    .. "librdkafka-dev (Debian), and build again (%s)", core.failure.line((tostring(kafka):gsub("\n.*", ""))))
+  return failure("config", "reading from Kafka needs catalog.kafka: install catalog-kafka (LuaRocks) or "
+    .. "lua-catalog-kafka (Debian), or build with librdkafka (Debian: librdkafka-dev) (%s)",
+    core.failure.line((tostring(kafka):gsub("\n.*", ""))))
 end
 
 --- @tparam table kafka `brokers`, `topics`, `group`, `config`
