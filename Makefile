@@ -24,6 +24,7 @@
 # make man        build/catalog.1, the man page of the program
 # make dist       build/catalog-VERSION.tar.gz, the same bytes of the same files wherever it is made
 # make rocks      build/rocks: the rocks of this checkout's tag, a server of rocks as it is
+# make deb        build/deb: Debian's packages, looked at by lintian and tried
 # make clean      removes build; BUILD=/tmp/x, here and everywhere, is another folder instead
 # eval "$(make -s env)" lets lua5.4 find the build tree, and the shell its program
 
@@ -95,8 +96,8 @@ KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
 # What is installed apart, each a rock and a package of its own.
 PARTS      := core cli httpd kafka emulator
 
-.PHONY: all kafka deps deps-test deps-dev demo test specs check asan tsan fuzz torture bench systems emulator \
-        docs man rocks dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
+.PHONY: all kafka deps deps-test deps-dev deps-deb demo test specs check asan tsan fuzz torture bench systems emulator \
+        docs man rocks deb dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
         $(PARTS:%=build-%) $(PARTS:%=install-%)
 all: build-core $(if $(MHD_LIB),build-httpd) $(if $(KAFKA_LIB),build-kafka) $(BUILD)/bin/catalog
 
@@ -198,6 +199,7 @@ BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 UNPACKED  := syslog-ng-core syslog-ng-mod-http rsyslog
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
              python3-fastjsonschema lua-ldoc $(BITS32)
+DEPS_DEB  := $(DEPS) lua-argparse debhelper dpkg-dev lintian
 
 deps:
 	@.ci/deps $(DEPS)
@@ -206,6 +208,8 @@ deps-test:
 	@.ci/unpack build/hosts $(UNPACKED)
 deps-dev:
 	@.ci/deps $(DEPS_DEV)
+deps-deb:
+	@.ci/deps $(DEPS_DEB)
 
 # The texts of these are those of the program's table of options.
 MAN        := $(BUILD)/catalog.1
@@ -299,6 +303,9 @@ rocks: deps-test
 	export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0='url.file://$(CURDIR).insteadOf' GIT_CONFIG_VALUE_0='$(PUBLIC)'; \
 	for rock in $(ROCKS); do luarocks --lua-version 5.4 pack '$(CURDIR)'/$$rock-$(VERSION)-1.rockspec; done
 	@luarocks-admin --lua-version 5.4 make_manifest $(BUILD)/rocks
+
+deb: deps-deb
+	@.ci/deb $(BUILD)/deb
 
 # --- running it ----------------------------------------------------------------------------------------
 
