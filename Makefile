@@ -199,7 +199,7 @@ BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 UNPACKED  := syslog-ng-core syslog-ng-mod-http rsyslog
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
              python3-fastjsonschema lua-ldoc $(BITS32)
-DEPS_DEB  := $(DEPS) lua-argparse debhelper dpkg-dev lintian
+DEPS_DEB  := $(DEPS) lua-argparse build-essential debhelper dpkg-dev lintian
 
 deps:
 	@.ci/deps $(DEPS)
