@@ -190,8 +190,9 @@ $(BUILD)/host-hooks: examples/host-hooks/host.c Makefile
 
 # Debian's packages, beside gcc and make.
 DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev zlib1g-dev \
-             libzstd-dev librdkafka-dev pkg-config
-DEPS_TEST := $(DEPS) lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
+             libzstd-dev pkg-config
+DEPS_TEST := $(DEPS) librdkafka-dev \
+             lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
              python3-venv lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh kcat maven default-jre-headless
 # Where a compiler finds libc's headers for 32 bits.
 BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
@@ -199,7 +200,7 @@ BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 UNPACKED  := syslog-ng-core syslog-ng-mod-http rsyslog
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
              python3-fastjsonschema lua-ldoc $(BITS32)
-DEPS_DEB  := $(DEPS) lua-argparse build-essential debhelper dpkg-dev lintian
+DEPS_DEB  := $(DEPS) librdkafka-dev lua-argparse build-essential debhelper dpkg-dev lintian
 
 deps:
 	@.ci/deps $(DEPS)
@@ -228,8 +229,9 @@ $(COMPLETION): $(BUILD)/completion.%: $(MAN_LUA) $(CORE)
 
 # For pkg-config. The objects were compiled for one Lua, which is named where pkg-config knows it.
 PC_LUA      = $(if $(LUA_INCDIR),,$(shell pkg-config --exists $(LUA_PKG) 2>/dev/null && echo $(LUA_PKG),))
-PC          = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LUA@|$(PC_LUA)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIB@|$(INST_ARDIR)|' \
-              -e 's|@INCLUDE@|$(INST_INCDIR)|' -e 's|@BUNDLE@|$(INST_BUNDLEDIR)|' -e 's|=$(PREFIX)/|=$${prefix}/|' csrc/catalog.pc.in
+PC          = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LUA@|$(PC_LUA)|' -e 's|@PREFIX@|$(PREFIX)|' \
+              -e 's|@LIB@|$(INST_ARDIR)|' -e 's|@INCLUDE@|$(INST_INCDIR)|' -e 's|@BUNDLE@|$(INST_BUNDLEDIR)|' \
+              -e 's|=$(PREFIX)/|=$${prefix}/|' csrc/catalog.pc.in
 
 build-core: $(CORE)
 build-cli: $(BUILD)/bin/catalog $(MAN) $(COMPLETION)
@@ -317,7 +319,7 @@ env:
 	    'PATH='\''$(abspath $(BUILD))/bin'\'':"$$PATH"'
 
 demo: deps
-	@$(MAKE) -s all
+	@$(MAKE) -s -j$(shell nproc) all
 	@$(TREE) $(LUA) examples/demo.lua
 
 emulator: all

@@ -183,7 +183,7 @@ describe("make", function()
     shell.with_directory(function(directory)
       make_well(("install-dev PREFIX=%s/usr BUILD=%s/build"):format(directory, directory))
       local function config(words)
-        local command = "PKG_CONFIG_PATH=%s/usr/lib/pkgconfig pkg-config %s catalog"
+        local command = "PKG_CONFIG_PATH=\"%s/usr/lib/pkgconfig:$PKG_CONFIG_PATH\" pkg-config %s catalog"
         return shell.run(command:format(directory, words)):gsub("%s+$", "")
       end
       assert.equal(version, (config "--modversion"))

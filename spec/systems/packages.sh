@@ -32,7 +32,7 @@ try() {
 }
 
 status=0
-for suite in bookworm trixie; do
+for suite in ${SUITES:-bookworm trixie}; do
   (try "$suite") || status=$?
 done
 exit $status
