@@ -217,14 +217,14 @@ MAN        := $(BUILD)/catalog.1
 COMPLETION := $(BUILD)/completion.bash $(BUILD)/completion.zsh
 MAN_LUA    := $(wildcard lua/catalog/cli/*.lua) lua/catalog/base/version.lua
 man: $(MAN)
-$(MAN): $(MAN_LUA) $(CORE)
+$(MAN): $(MAN_LUA)
 	@mkdir -p $(@D)
 	@$(TREE) $(LUA) -e 'io.write(require("catalog.cli.man").page(require "catalog.base.version"))' >$@.part
 	@mv $@.part $@
 
-$(COMPLETION): $(BUILD)/completion.%: $(MAN_LUA) $(CORE)
+$(COMPLETION): $(BUILD)/completion.%: $(MAN_LUA)
 	@mkdir -p $(@D)
-	@$(TREE) $(LUA) lua/catalog/cli/main.lua completion $* >$@.part
+	@$(TREE) $(LUA) -e 'io.write(require("catalog.cli.completion").text "$*")' >$@.part
 	@mv $@.part $@
 
 # For pkg-config. The objects were compiled for one Lua, which is named where pkg-config knows it.

@@ -11,7 +11,6 @@ Creates, fills and watches batches in Adobe Experience Platform from a shell, wi
 }
 supported_platforms = { "linux" }
 dependencies = { "lua >= 5.4, < 5.6", "catalog == 1.0.0", "argparse >= 0.7" }
-external_dependencies = { CURL = { library = "curl" } }
 build = {
   type = "make",
   build_target = "build-cli",

@@ -50,7 +50,7 @@ describe("the rockspecs", function()
   it("need no more than they do", function()
     for name, needs in pairs {
       catalog = { { LUA, "lua-cjson >= 2.1.0" }, { CURL = { library = "curl" } } },
-      ["catalog-cli"] = { { LUA, OWN, "argparse >= 0.7" }, { CURL = { library = "curl" } } },
+      ["catalog-cli"] = { { LUA, OWN, "argparse >= 0.7" } },
       ["catalog-httpd"] = { { LUA, OWN }, { MICROHTTPD = { library = "microhttpd" } } },
       ["catalog-kafka"] = { { LUA, OWN }, { RDKAFKA = { library = "rdkafka" } } },
       ["catalog-emulator"] = { { LUA, OWN, "catalog-httpd == " .. version } },

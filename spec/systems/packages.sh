@@ -28,7 +28,7 @@ try() {
     left=$(comm -13 /before /after | grep -i catalog)
     [ -z "$left" ] || { echo "$left"; exit 1; }'
   must "their tests fail" sh -c 'autopkgtest /catalog/build/deb/*.deb /catalog/ -- null'
-  echo "ok: packages on $suite: $(grep -c '^[a-z]* *PASS' "$log") tests passed"
+  echo "ok: packages on $suite: $(grep '^[a-z]* *PASS' "$log" | sort -u | wc -l) tests passed"
 }
 
 status=0
