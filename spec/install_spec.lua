@@ -239,10 +239,25 @@ describe("make", function()
     shell.with_directory(function(directory)
       shell.run(("mkdir -p %s/curl"):format(directory))
       shell.write(directory .. "/curl/curl.h", "#include_next <curl/curl.h>\n#warning this one\n")
-      local words = "%s/build/obj/core.o BUILD=%s/build CURL_INCDIR=%s"
+      local words = "%s/build/obj/core.o BUILD=%s/build CURL_INCDIR=%s WERROR=-Werror"
       local output, status = make(words:format(directory, directory, directory))
       assert.equal(2, status, output)
       assert.matches(directory .. "/curl/curl.h:2:2: error: #warning this one", output, 1, true)
+    end)
+  end)
+
+  it("takes warnings for errors in a checkout alone: a later compiler's end nobody else's build", function()
+    shell.with_directory(function(directory)
+      shell.run(("mkdir -p %s/curl && tar -c --exclude=./build --exclude=./.git . | tar -x -C %s"):format(directory,
+        directory))
+      shell.write(directory .. "/curl/curl.h", "#include_next <curl/curl.h>\n#warning this one\n")
+      local words = ("-C %s build/obj/core.o CURL_INCDIR=%s"):format(directory, directory)
+      local output, status = make(words)
+      assert.equal(0, status, output)
+      shell.run(("mkdir %s/.git && rm -r %s/build"):format(directory, directory))
+      output, status = make(words)
+      assert.equal(2, status)
+      assert.matches("error: #warning this one", output, 1, true)
     end)
   end)
 

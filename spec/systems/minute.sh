@@ -1,5 +1,5 @@
 #!/bin/sh
-# How long it takes from `git clone` to data in the emulator, on a Debian 12 and a Debian 13 that have git and make: what
+# How long it takes from `git clone` to data in the emulator, on a Debian 12 and a Debian 13 with git and make alone: what
 # the README promises to who has never seen the project.
 set -u
 cd "$(dirname "$0")/../.."
@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 try() {
   suite=$1
   make_root "the first minute on $suite" "$suite" "$(dpkg --print-architecture 2>/dev/null)"
-  inside apt-get install -y -qq --no-install-recommends git || pending "the first minute on $suite (git cannot be installed)"
+  inside apt-get install -y -qq --no-install-recommends git ||
+    pending "the first minute on $suite (git cannot be installed)"
   inside apt-get clean
   git clone -q --bare . "$root/catalog.git" >>"$log" 2>&1 || pending "the first minute on $suite (this is no checkout)"
   began=$(date +%s)
