@@ -331,7 +331,8 @@ test: deps-test
 	@$(MAKE) -s specs
 
 SPECS ?= spec
-specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so $(MOCK_KAFKA)
+OF_KAFKA   := $(if $(KAFKA_LIB),$(BUILD)/mock_kafka $(BUILD)/kafka_admin)
+specs: all host-c $(BUILD)/host $(BUILD)/disk.so $(BUILD)/slow_disk.so $(OF_KAFKA)
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' spec/support/specs.sh 'env $(PRELOAD) $(LUA) $(BUSTED)' $(SPECS)
 
 # A C program that embeds Lua, for what a script cannot do: allocators that fail, states on threads.
@@ -353,9 +354,8 @@ $(BUILD)/disk.so: spec/scripts/disk.c Makefile
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LUA_INC) $(LDFLAGS) -shared -o $@ $< -ldl
 
-# A cluster that librdkafka plays, where no real one can be had.
-MOCK_KAFKA := $(if $(KAFKA_LIB),$(BUILD)/mock_kafka)
-$(BUILD)/mock_kafka: spec/scripts/mock_kafka.c Makefile
+# A cluster that librdkafka plays, where no real one can be had; and what tells a real one what to do.
+$(BUILD)/mock_kafka $(BUILD)/kafka_admin: $(BUILD)/%: spec/scripts/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -fsanitize%,$(STANDARD)) $(WARNINGS) $(LDFLAGS) -o $@ $< $(KAFKA_LIB)
@@ -454,7 +454,7 @@ $(BUILD)/harness: spec/fuzz/fuzz.c Makefile
 
 # Prints what it has measured.
 torture: deps-dev
-	@$(MAKE) -s all $(BUILD)/host $(BUILD)/disk.so
+	@$(MAKE) -s all $(BUILD)/host $(BUILD)/disk.so $(OF_KAFKA)
 	@$(TREE) CATALOG_BUILD='$(abspath $(BUILD))' $(LUA) spec/torture/run.lua
 
 # What takes too long for each change. Each script ends with a line of `ok`, of `failed`, or of `pending` and

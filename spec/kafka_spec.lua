@@ -1,6 +1,7 @@
 -- The consumer in C: what it refuses, what it is asked for, and what it says.
 local core = require "catalog.core"
 local kafka = require "support.kafka"
+local shell = require "support.shell"
 
 local found, module = pcall(require, "catalog.kafka")
 
@@ -8,7 +9,7 @@ local function consumer(broker, group, more)
   local properties = {
     ["bootstrap.servers"] = broker, ["group.id"] = group, ["enable.auto.commit"] = "false", ["auto.offset.reset"] = "error",
     ["partition.assignment.strategy"] = "cooperative-sticky", ["session.timeout.ms"] = "6000",
-    ["enable.partition.eof"] = "true",
+    ["enable.partition.eof"] = "true", ["reconnect.backoff.max.ms"] = "200", ["heartbeat.interval.ms"] = "300",
   }
   for name, value in pairs(more or {}) do properties[name] = value end
   return module.new(properties, { ["bootstrap.servers"] = broker })
@@ -97,6 +98,62 @@ describe("a consumer of Kafka", function()
     local last = core.system.monotonic() + 30
     repeat one:poll() until one:closed() or core.system.monotonic() > last
     assert.is_true(one:closed())
+  end)
+
+  it("may be ended at once, whatever it was told and has not answered, and leaves no thread", function()
+    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
+    local function threads() return tonumber((shell.run "ls /proc/$PPID/task | wc -l")) end
+    broker:produce("events", "1\n")
+    local before = threads()
+    for _, strategy in ipairs { "cooperative-sticky", "range" } do
+      local function join(group)
+        local one = assert(consumer(broker.brokers, group .. strategy, { ["partition.assignment.strategy"] = strategy }))
+        assert(one:subscribe { "events" })
+        return one
+      end
+      local unpolled, assigned, revoked = join "unpolled", join "assigned", join "revoked"
+      wait_for(assigned, "assigned")
+      assert(revoked:assign(wait_for(revoked, "assigned")))
+      local other = join "revoked"
+      wait_for(revoked, "revoked")
+      for _, one in ipairs { unpolled, assigned, revoked, other } do one:close() end
+    end
+    local last = core.system.monotonic() + 5
+    while threads() > before and core.system.monotonic() < last do core.system.sleep(0.1) end
+    assert.equal(before, threads())
+  end)
+
+  it("is ended at once while it waits for a broker that is away, and what it has committed then is not taken later", function()
+    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
+    broker:produce("late", "1\n2\n3\n4\n", "-p 0")
+    local way <close> = broker:way()
+    local function commits(metadata)
+      local one = assert(consumer(way.brokers, "late", { ["session.timeout.ms"] = "2000", ["heartbeat.interval.ms"] = "300" }))
+      assert(one:subscribe { "late" })
+      assert(one:assign(wait_for(one, "assigned")))
+      way:set "cut"
+      core.system.sleep(1)
+      return one, assert(one:commit { { topic = "late", number = 0, offset = 1, metadata = metadata } })
+    end
+    local one, ticket = commits "of a member that was lost"
+    one:unassign(wait_for(one, "lost"))
+    broker:tell "note late late 0 4 later" -- the group is empty
+    way:set "open"
+    local value, err = select(2, wait_for(one, "answer", ticket))
+    assert.is_nil(value)
+    assert.equal("ERR_UNKNOWN_MEMBER_ID", "ERR_" .. err.code)
+    one:close()
+    local two, ticket_two = commits "of a member that has ended"
+    ticket = assert(two:ask("late", -1))
+    local before = core.system.monotonic()
+    two:close()
+    assert.is_true(core.system.monotonic() - before < 3) -- a question takes five seconds, a commit longer
+    assert.is_true(ticket > ticket_two)
+    way:set "open"
+    core.system.sleep(1)
+    local three <close> = assert(consumer(broker.brokers, "late"))
+    local _, noted = wait_for(three, "answer", assert(three:committed("late", { { topic = "late", number = 0 } })))
+    assert.same({ 4, "later" }, { noted[1].offset, noted[1].metadata })
   end)
 
   it("that has begun to leave may be ended at once", function()

@@ -114,7 +114,7 @@ static int push_result(lua_State *L, rd_kafka_event_t *event) {
 }
 
 static int push_question(lua_State *L, cat_kafka *k) {
-    cat_question *q = &k->question;
+    cat_question *q = k->question;
     cat_question_end(q);
     push_answer(L, (lua_Integer)q->ticket);
     if (q->error) {
@@ -254,11 +254,7 @@ static int poll_results(lua_State *L, cat_kafka *k) {
 static int poll_messages(lua_State *L, cat_kafka *k) {
     k->message = rd_kafka_consumer_poll(k->kafka, 0);
     if (k->rebalance != CAT_NOTHING) {
-        if (k->message) { /* of before: it is read again, or somebody else's */
-            rd_kafka_message_destroy(k->message);
-            k->message = NULL;
-        }
-        return push_rebalance(L, k);
+        return push_rebalance(L, k); /* without a message: see on_rebalance */
     }
     if (!k->message) {
         return 0;
@@ -290,7 +286,7 @@ static int poll(lua_State *L) {
     }
     count_deliveries(k);
     int count = poll_results(L, k);
-    if (count == 0 && k->question.is_asked && k->question.is_answered) {
+    if (count == 0 && k->question->is_asked && k->question->is_answered) {
         count = push_question(L, k);
     }
     if (count == 0) {

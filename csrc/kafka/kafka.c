@@ -9,9 +9,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #define KAFKA "catalog.kafka"
 
@@ -62,10 +62,13 @@ int cat_kafka_failure(lua_State *L, int code, const char *text, const char *what
 
 /* --- what librdkafka tells --- */
 
-/* Called by rd_kafka_consumer_poll, on this thread. What it tells is answered by Lua, later. */
+/* Called by rd_kafka_consumer_poll, on this thread. What it tells is answered by Lua, later. The
+ * poll ends here: a message that it went on to would be of a partition that stays, and is read
+ * once. */
 static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *list, void *opaque) {
     cat_kafka *k = opaque;
+    rd_kafka_yield(kafka);
     bool is_known =
         err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS || err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
     if (k->told) {
@@ -74,12 +77,13 @@ static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t err,
     k->told = is_known ? rd_kafka_topic_partition_list_copy(list) : NULL;
     if (!k->told) {
         rd_kafka_assign(kafka, NULL);
-        k->rebalance = CAT_NOTHING;
+        k->rebalance = k->unanswered = CAT_NOTHING;
         return;
     }
     k->rebalance = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? CAT_ASSIGNED
                    : rd_kafka_assignment_lost(kafka)           ? CAT_LOST
                                                                : CAT_REVOKED;
+    k->unanswered = k->rebalance;
 }
 
 static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *opaque) {
@@ -167,8 +171,9 @@ static int new_kafka(lua_State *L) {
     k->conf = rd_kafka_conf_new();
     k->producer_conf = rd_kafka_conf_new();
     k->list = rd_kafka_topic_partition_list_new(16);
+    k->question = calloc(1, sizeof *k->question);
     k->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!k->list || k->fd < 0 || !cat_init_fork_guard(&k->guard)) {
+    if (!k->list || !k->question || k->fd < 0 || !cat_init_fork_guard(&k->guard)) {
         return cat_failure(L, "limit", "cannot make a consumer: %s", strerror(errno));
     }
     int refused = configure(L, k->conf, 1);
@@ -282,40 +287,6 @@ static void free_reading(cat_kafka *k) {
     k->told = k->list = NULL;
 }
 
-static void free_producer(cat_kafka *k) {
-    if (k->producer) {
-        rd_kafka_queue_destroy(k->deliveries);
-        rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_destroy(k->producer);
-        k->producer = NULL;
-    }
-}
-
-/* Ends its threads. A group that was not left finds out by the session's time. */
-static void free_kafka(cat_kafka *k) {
-    cat_question_end(&k->question);
-    free_producer(k);
-    /* one that has begun to leave and was not answered never ends: its threads are left alone */
-    if (k->kafka && k->closing && !rd_kafka_consumer_closed(k->kafka)) {
-        k->kafka = NULL;
-    }
-    if (k->kafka) {
-        if (k->messages) {
-            rd_kafka_queue_destroy(k->messages);
-            rd_kafka_queue_destroy(k->results);
-        }
-        rd_kafka_destroy_flags(k->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-        k->kafka = NULL;
-    }
-    if (k->conf) {
-        rd_kafka_conf_destroy(k->conf);
-    }
-    if (k->producer_conf) {
-        rd_kafka_conf_destroy(k->producer_conf);
-    }
-    k->conf = k->producer_conf = NULL;
-}
-
 /*** Ends it at once, whether it has left the group or not. In a forked child it does nothing: the
  * threads of librdkafka are not there.
  * @function kafka:close */
@@ -324,12 +295,15 @@ static int kafka_close(lua_State *L) {
     if (k->guard.owner_page && !cat_in_owner_process(&k->guard)) {
         return 0;
     }
-    free_kafka(k);
+    cat_kafka_end(k);
     free_reading(k);
-    if (k->fd >= 0) {
-        close(k->fd);
-        k->fd = -1;
+    if (k->conf) {
+        rd_kafka_conf_destroy(k->conf);
     }
+    if (k->producer_conf) {
+        rd_kafka_conf_destroy(k->producer_conf);
+    }
+    k->conf = k->producer_conf = NULL;
     cat_free_fork_guard(&k->guard);
     return 0;
 }

@@ -27,13 +27,14 @@ typedef struct {
     rd_kafka_conf_t *conf, *producer_conf; /* until it is made */
     int fd;                                /* readable when there is something */
     cat_fork_guard guard;
-    cat_rebalance rebalance;               /* that was told, and is not answered */
+    cat_rebalance rebalance;               /* that was told, and not polled yet */
+    cat_rebalance unanswered;              /* that was told last, until it is answered */
     rd_kafka_topic_partition_list_t *told; /* its partitions */
     rd_kafka_topic_partition_list_t *list; /* of the call that is made */
     rd_kafka_message_t *message;           /* that is being read */
     rd_kafka_event_t *event;               /* that is being read */
     rd_kafka_headers_t *headers;           /* of what is produced */
-    cat_question question;                 /* that a thread asks */
+    cat_question *question;                /* that a thread asks */
     cat_kafka_error errors[CAT_ERRORS];
     int error_count;
     lua_Integer tickets;
@@ -45,6 +46,13 @@ typedef struct {
 /* The consumer that a method is called with, in the process that made it. Else pushes nil and an
  * error; then it is NULL. */
 cat_kafka *cat_kafka_self(lua_State *L);
+
+/* Takes or gives back partitions that were told. NULL, or an error that is the caller's. */
+rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
+                                   const rd_kafka_topic_partition_list_t *list);
+
+/* Ends its threads, without waiting for them, and closes the descriptor that they write to. */
+void cat_kafka_end(cat_kafka *k);
 
 /* Pushes nil and an error. `is_unclear`: nobody knows whether it has happened. */
 int cat_kafka_failure(lua_State *L, int code, const char *text, const char *what);

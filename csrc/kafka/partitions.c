@@ -89,9 +89,23 @@ static int finish_with(lua_State *L, rd_kafka_error_t *error, const char *what) 
     return finish(L, code, what);
 }
 
+static rd_kafka_error_t *refusal_of(rd_kafka_resp_err_t code) {
+    return code ? rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)) : NULL;
+}
+
 static bool is_cooperative(const cat_kafka *k) {
     const char *protocol = rd_kafka_rebalance_protocol(k->kafka);
     return protocol && strcmp(protocol, "COOPERATIVE") == 0;
+}
+
+rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
+                                   const rd_kafka_topic_partition_list_t *list) {
+    k->unanswered = CAT_NOTHING;
+    if (!is_cooperative(k)) {
+        return refusal_of(rd_kafka_assign(k->kafka, takes ? list : NULL));
+    }
+    return takes ? rd_kafka_incremental_assign(k->kafka, list)
+                 : rd_kafka_incremental_unassign(k->kafka, list);
 }
 
 /*** Takes the partitions that were told as assigned, and reads nothing of them: each waits at its
@@ -110,15 +124,7 @@ static int assign(lua_State *L) {
     for (int i = 0; i < k->list->cnt; i++) {
         k->list->elems[i].offset = RD_KAFKA_OFFSET_END;
     }
-    rd_kafka_error_t *error = NULL;
-    if (is_cooperative(k)) {
-        error = rd_kafka_incremental_assign(k->kafka, k->list);
-    } else {
-        int code = rd_kafka_assign(k->kafka, k->list);
-        if (code) {
-            return cat_kafka_failure(L, code, NULL, "cannot take partitions");
-        }
-    }
+    rd_kafka_error_t *error = cat_kafka_answer(k, true, k->list);
     if (!error) {
         rd_kafka_pause_partitions(k->kafka, k->list);
     }
@@ -137,11 +143,7 @@ static int unassign(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
-    if (is_cooperative(k)) {
-        return finish_with(L, rd_kafka_incremental_unassign(k->kafka, k->list),
-                           "cannot give partitions back");
-    }
-    return finish(L, rd_kafka_assign(k->kafka, NULL), "cannot give partitions back");
+    return finish_with(L, cat_kafka_answer(k, false, k->list), "cannot give partitions back");
 }
 
 /*** Reads partitions from their `offset` on: what was read before and not taken is dropped.
@@ -218,7 +220,7 @@ static int ask(lua_State *L) {
     }
     size_t length;
     const char *topic = luaL_checklstring(L, 2, &length);
-    cat_question *q = &k->question;
+    cat_question *q = k->question;
     luaL_argcheck(L, length < sizeof q->topic, 2, "too long");
     luaL_argcheck(L, !q->is_asked, 1, "a question was asked before");
     memcpy(q->topic, topic, length + 1);

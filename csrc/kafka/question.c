@@ -50,7 +50,7 @@ bool cat_question_ask(cat_question *q) {
 }
 
 void cat_question_end(cat_question *q) {
-    if (q->is_asked) {
+    if (q && q->is_asked) {
         pthread_join(q->thread, NULL);
         q->is_asked = false;
     }

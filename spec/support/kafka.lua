@@ -1,22 +1,30 @@
 -- A Kafka for specs: Apache's, where `make kafka` has fetched it, and else one that librdkafka plays.
 local ports = require "support.ports"
 local shell = require "support.shell"
+local way = require "support.way"
 
 local kafka = {}
 
 local Broker = {}
 Broker.__index = Broker
 
-local JARS <const> = "build/kafka"
+local JARS <const>, BUILD <const> = "build/kafka", os.getenv "CATALOG_BUILD" or "build"
 
+-- Its settings. Who comes by the listener SASL is a user, who may do what is allowed; all others may do everything.
 local CONFIG <const> = [[
 process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:%s
-listeners=PLAINTEXT://127.0.0.1:%s,CONTROLLER://127.0.0.1:%s
-advertised.listeners=PLAINTEXT://127.0.0.1:%s
+controller.quorum.voters=1@127.0.0.1:CONTROLLER_PORT
+listeners=PLAINTEXT://127.0.0.1:PORT,CONTROLLER://127.0.0.1:CONTROLLER_PORT,WAY://127.0.0.1:WAY_PORT,SASL://127.0.0.1:SASL_PORT
+advertised.listeners=PLAINTEXT://127.0.0.1:PORT,WAY://127.0.0.1:WAY_TO_PORT,SASL://127.0.0.1:SASL_PORT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,WAY:PLAINTEXT,SASL:SASL_PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-log.dirs=%s/logs
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_drain="word";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+log.dirs=DIRECTORY/logs
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1
@@ -25,7 +33,8 @@ transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=true
-num.partitions=%d
+num.partitions=PARTITIONS
+log.initial.task.delay.ms=500
 log.retention.check.interval.ms=1000
 log.segment.delete.delay.ms=0
 ]]
@@ -56,10 +65,11 @@ local function wait_until_up(self)
 end
 
 local function start_apache(self, partitions)
-  local port, controller = ports.free(), ports.free()
-  self.brokers = "127.0.0.1:" .. port
-  shell.write(self.directory .. "/server.properties", CONFIG:format(controller, port, controller, port, self.directory,
-    partitions))
+  local values = { DIRECTORY = self.directory, PARTITIONS = partitions, WAY_TO_PORT = ports.free() }
+  for name in ("PORT CONTROLLER_PORT WAY_PORT SASL_PORT"):gmatch "%S+" do values[name] = ports.free() end
+  self.ports = values
+  self.brokers, self.secured = "127.0.0.1:" .. values.PORT, "127.0.0.1:" .. values.SASL_PORT
+  shell.write(self.directory .. "/server.properties", (CONFIG:gsub("[A-Z_]+", values)))
   local said, status = shell.run(java(("kafka.tools.StorageTool format -t catalogcatalogcatalog0 -c %s"):format(
     self.directory .. "/server.properties")))
   assert(status == 0, said)
@@ -74,7 +84,7 @@ end
 
 local function start_mock(self, partitions)
   shell.write(self.directory .. "/out", "")
-  begin(self, ("sh -c \"sleep 900 | %s/mock_kafka %d\""):format(os.getenv "CATALOG_BUILD" or "build", partitions))
+  begin(self, ("sh -c \"sleep 900 | %s/mock_kafka %d\""):format(BUILD, partitions))
   for _ = 1, 200 do
     self.brokers = shell.read(self.directory .. "/out"):match "^%S+:%d+"
     if self.brokers then return end
@@ -83,7 +93,8 @@ local function start_mock(self, partitions)
   error "the cluster that librdkafka plays does not come up"
 end
 
---- Starts a broker: `brokers`, `is_apache`. Topics are made when something is sent to them.
+--- Starts a broker: `brokers`, `is_apache`; of Apache's, `secured`: where the user `drain` with the password `word` is
+-- asked for. Topics are made when something is sent to them.
 -- @tparam integer partitions of each topic
 -- @tparam ?boolean is_played true: the one that librdkafka plays, also where there is Apache's: it is there at once
 function kafka.start(partitions, is_played)
@@ -116,6 +127,24 @@ function Broker:kill()
       case $(ps -o stat= -p $pid) in '' | Z*) exit ;; esac
       sleep 0.1
     done]]):format(self.directory))
+end
+
+--- Begins a way to it that can be interrupted. It is closed before the broker ends.
+-- @treturn table of `support.way`; what is behind it is `brokers`
+function Broker:way()
+  local made = way.start(self.ports.WAY_PORT, self.ports.WAY_TO_PORT)
+  made.brokers = "127.0.0.1:" .. made.port
+  return made
+end
+
+--- Tells it something, as spec/scripts/kafka_admin.c has it.
+-- @tparam string words
+-- @tparam ?string input
+function Broker:tell(words, input)
+  local path = self.directory .. "/told"
+  shell.write(path, input or "")
+  local said, status = shell.run(("timeout 30 %s/kafka_admin %s %s <%s"):format(BUILD, self.brokers, words, path))
+  assert(status == 0, said)
 end
 
 --- Sends the lines of a text to a topic.
