@@ -1,5 +1,6 @@
 -- How batches of a sink end that do not end in success.
 local core = require "catalog.core"
+local disk = require "support.disk"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -197,6 +198,25 @@ describe("a batch of a sink", function()
       assert.equal(told[1].message, sink:metrics().blocked)
       assert(sink:poll(2.5)) -- it is looked at each two seconds
       assert.equal(1, #told)
+    end)
+  end)
+
+  it("is not waited for to say that there is room again", function()
+    local ROOM <const> = 128 * 1024 * 1024 -- others use the disk, too
+    disk.with_directory(function(directory)
+      local client = service.client "http://127.0.0.1:1"
+      local given = { dataset = DATASET, spool = directory .. "/spool", limit = { free = 0 } }
+      local sink = assert(client:sink(given))
+      given.limit.free = sink:metrics().free_bytes - ROOM // 2
+      assert(sink:close())
+      local again <close> = assert(client:sink(given))
+      local path = given.spool .. "/trouble.json"
+      shell.run(("fallocate -l %d %s/large"):format(ROOM, directory))
+      while not core.fs.kind(path) do assert(again:poll(0.05)) end
+      assert.matches("limit%.free", shell.read(path))
+      os.remove(directory .. "/large")
+      while core.fs.kind(path) do assert(again:poll(0.05)) end
+      assert.is_nil(again:metrics().blocked)
     end)
   end)
 
