@@ -2,6 +2,7 @@
 local command = require "support.command"
 local core = require "catalog.core"
 local exchange = require "support.exchange"
+local follow_kills = require "support.follow_kills"
 local shell = require "support.shell"
 local sinking = require "support.sinking"
 
@@ -201,6 +202,14 @@ describe("files that catalog sink follows", function()
       assert.is_true(numbers(1, last) == run:sent())
     end)
   end)
+end)
+
+describe("catalog sink --follow, killed at random moments,", function()
+  for way, by_copying in pairs { renaming = false, copying = true } do
+    it("takes each line once, over rotation by " .. way .. "; make torture does so more often", function()
+      follow_kills.run(3, by_copying, { faults = {} }, 800)
+    end)
+  end
 end)
 
 describe("catalog sink --confirm", function()
