@@ -1,5 +1,6 @@
 -- Commands that find and look: batches, data sets, files.
 local command = require "support.command"
+local commands = require "catalog.cli.options"
 local core = require "catalog.core"
 local service = require "support.service"
 local serving = require "support.serving"
@@ -121,6 +122,16 @@ describe("the program", function()
       cache = "XDG_CACHE_HOME=" .. directory .. "/nobody"
       assert.equal("\n", offered "o")
     end)
+  end)
+
+  it("takes a dataset by its name with each command that takes its id", function()
+    for _, one in ipairs(commands.COMMANDS) do
+      local known = {}
+      for _, option in ipairs(one.options) do known[option.name] = option end
+      if known.dataset and one.name ~= "emulator" then
+        assert.equal("datasets", known["dataset-name"] and known["dataset-name"].completes, one.name)
+      end
+    end
   end)
 
   it("takes a dataset by its name, where it takes its id", function()

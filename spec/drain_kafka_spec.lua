@@ -140,6 +140,18 @@ describe("a drain", function()
     assert.error_matches(function() client:drain { dataset = DATASET, kafak = {} } end, "did you mean 'kafka'")
   end)
 
+  it("takes a data set by its name", function()
+    service.run({ datasets = { d1 = "Events" } }, function(_, client)
+      local given = { kafka = { brokers = "127.0.0.1:1", topics = { "t" }, group = "g" }, from = "end" }
+      given.dataset = { name = "nobody" }
+      local made, err = client:drain(given)
+      assert.same({ nil, 404 }, { made, err.status })
+      given.dataset = { name = "Events" }
+      local drain <close> = assert(client:drain(given))
+      assert.equal("d1", drain.settings.dataset)
+    end)
+  end)
+
   it("gives each message to one batch, whatever is killed, frozen and started", function()
     if not kafka.has_apache() then return pending "needs Apache Kafka: make kafka" end
     with_topic(function(run)

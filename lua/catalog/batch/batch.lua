@@ -22,9 +22,10 @@ local ABORT_TIMEOUT <const> = 10
 
 --- What is known of a batch besides its fields.
 -- @tparam catalog.batch self
--- @treturn table `dataset`; `created_here` (boolean); `process`, as of `scheduler.process`; `final_action` (the
---   one that was tried last: `COMPLETE`, `ABORT`, ...); `writing` (a set of the names that are being written; nil: none
---   ever was); `others` (what `once.abort_others` needs, where an answer to its creation was lost)
+-- @treturn table `dataset` (see `batch.dataset`); `created_here` (boolean); `process`, as of `scheduler.process`;
+--   `final_action` (the one that was tried last: `COMPLETE`, `ABORT`, ...); `writing` (a set of the names that are
+--   being written; nil: none ever was); `others` (what `once.abort_others` needs, where an answer to its creation was
+--   lost)
 -- @treturn table what it has in common with others: `client` and `sandbox`
 function batch.state(self)
   local state, kind = states[self], getmetatable(self)
@@ -33,6 +34,21 @@ function batch.state(self)
     states[self] = state
   end
   return state, kind
+end
+
+--- The id of the data set of a batch, as far as it is known without the catalog's entry of the batch.
+-- @tparam catalog.batch self
+-- @treturn[1] ?string nil: it is not
+-- @treturn[2] nil
+-- @treturn[2] table error: it was given by its name, which cannot be looked up
+function batch.dataset(self)
+  local state, kind = batch.state(self)
+  if type(state.dataset) == "table" then
+    local id, err = kind.client:dataset_id(state.dataset, kind.sandbox)
+    if not id then return nil, err end
+    state.dataset = id
+  end
+  return state.dataset
 end
 
 --- Reads an answer that says no more than that it is one.
@@ -168,7 +184,7 @@ end
 -- @tparam catalog.client client
 -- @tparam string id
 -- @tparam ?string sandbox the client's when nil
--- @tparam ?string dataset its id, when it is known
+-- @tparam ?string|table dataset its id, or `{ name = ... }`, when it is known
 -- @treturn catalog.batch
 function batch.attach(client, id, sandbox, dataset)
   local attached = setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))

@@ -38,13 +38,17 @@ end
 --- Attaches to an existing batch, without a call.
 -- @function catalog.client:batch
 -- @tparam string id
--- @tparam ?table given `sandbox`; `dataset` (its id, which uploads need and look up otherwise)
+-- @tparam ?table given `sandbox`; `dataset` (an id, a data set, or `{ name = ... }`, which is looked up when it is
+--   needed: uploads need the id, and ask the catalog for it otherwise)
 -- @treturn catalog.batch with nothing but its id; `get` fetches the rest
 -- @raise the id is not a string, an option is unknown or has a wrong type
 function Client:batch(id, given)
   if type(id) ~= "string" then
     error(("bad argument to batch (the id is a string, got %s)"):format(type(id)), 2)
   end
-  local checked = options.check(given, { sandbox = "string", dataset = "string" }, "batch", 2)
+  local checked = options.check(given, { sandbox = "string", dataset = "string|table" }, "batch", 2)
+  local of = checked.dataset
+  -- an id costs no call, and what is no name is told now
+  if type(of) == "table" and (of.id or type(of.name) ~= "string") then checked = self:with_dataset_id(checked) end
   return batch.attach(self, id, checked.sandbox, checked.dataset)
 end

@@ -291,7 +291,7 @@ options.COMMANDS = {
       { name = "dataset", value = "ID[=NAME]", kind = "dataset", required = true, many = true,
         instead = "dataset-name",
         help = "The id of the dataset; with a name its records go to /NAME, and others may follow." },
-      { name = "dataset-name", value = "NAME[=PATH]", kind = "dataset", many = true,
+      { name = "dataset-name", value = "NAME[=PATH]", kind = "dataset", many = true, completes = "datasets",
         help = "The name of a dataset, instead of its id; with a path its records go to /PATH." },
     }, SINK, {
       { name = "listen", value = "WHERE", kind = "listen", required = true,

@@ -85,7 +85,9 @@ local function known(self)
   local fields, err = self, nil
   if type(self.inputFormat) ~= "table" then fields, err = batch.fetch(self) end
   if not fields then return nil, err end
-  local id = batch.state(self).dataset or entry.dataset(fields)
+  local id, unknown = batch.dataset(self)
+  if unknown then return nil, unknown end
+  id = id or entry.dataset(fields)
   if not id then return failure("batch", "the batch %s names no data set", self.id) end
   return type(fields.inputFormat) == "table" and fields.inputFormat or {}, id
 end

@@ -212,9 +212,11 @@ function batch.methods:resend(given)
   local checked = options.check(given, SCHEMA, "resend", 2)
   local fields, err = batch.fetch(self)
   if not fields then return nil, err end
-  local state, kind = batch.state(self)
+  local _, kind = batch.state(self)
+  local known, unknown = batch.dataset(self)
+  if unknown then return nil, unknown end
   local this = setmetatable({
-    of = self, fields = fields, kind = kind, dataset = state.dataset or entry.dataset(fields), rows = checked.rows,
+    of = self, fields = fields, kind = kind, dataset = known or entry.dataset(fields), rows = checked.rows,
     whole = checked.whole, again = checked.again, by_rows = checked.rows ~= nil or not checked.whole, count = 0,
     sent = 0,
   }, Resend)
