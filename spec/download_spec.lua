@@ -113,6 +113,8 @@ describe("a download", function()
     with_files({ ["a.json"] = ROW }, function(batch, directory)
       assert.equal(directory .. "/out/a.json", assert(batch:files()():download { to = directory .. "/out" }))
       assert.equal(ROW, shell.read(directory .. "/out/a.json"))
+      assert(batch:download { to = directory .. "/of/this/day//" })
+      assert.equal(ROW, shell.read(directory .. "/of/this/day/a.json"))
     end)
   end)
 

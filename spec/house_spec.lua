@@ -36,6 +36,7 @@ for name in ("open call write write_lines changed store spool settings rejected 
 end
 ELSEWHERE["lua/catalog/emulator/dataset_store.lua"] = "emulator_datasets"
 ELSEWHERE["lua/catalog/emulator/schemas.lua"] = "check"
+ELSEWHERE["lua/catalog/emulator/ingested.lua"] = "emulator_ingestion"
 ELSEWHERE["lua/catalog/query/durable.lua"] = "sync"
 for theme, files in pairs { batches = "filters pages", datasets = "dataset names tags wildcards",
   download = "exports fetch files", resend = "resend_sources",

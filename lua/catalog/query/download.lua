@@ -76,7 +76,7 @@ local function get(file, run)
     return { name = file.name, bytes = length_of(target), path = target }
   end
   if core.fs.kind(target) and not run.overwrite then return exists(target) end
-  local ok, err = fetch.make_way(run.to, file.name)
+  local ok, err = fetch.make_directory(target:match "^(.*)/")
   if not ok then return nil, err end
   local bytes, failed = fetch.file(file, target, function(count) run:arrived(file, count) end,
     function(length)
@@ -101,10 +101,21 @@ function Run:arrived(file, count, is_whole)
   }
 end
 
+-- The directories in which the next one on the way to a path is not there yet.
+local function parents_of_new(path)
+  local list = {}
+  while not core.fs.kind(path) do
+    path = path:match "^(.*)/[^/]*$" or "."
+    if path == "" then path = "/" end
+    list[#list + 1] = path
+  end
+  return list
+end
+
 local function new_run(given, loop)
   local to = given.to:gsub("(.)/+$", "%1")
   return setmetatable({
-    to = to, loop = loop, is_new = not core.fs.kind(to), overwrite = given.overwrite,
+    to = to, loop = loop, parents = parents_of_new(to), overwrite = given.overwrite,
     on_progress = given.on_progress, bytes = 0, files_done = 0, files_total = 1,
   }, Run)
 end
@@ -136,7 +147,7 @@ function files.methods:download(given)
   local run = new_run(checked, client.loop)
   local got, err = get(self, run)
   if not got then return nil, err end
-  local ok, failed = fetch.sync(run.to, { got.name }, run.is_new, run.loop)
+  local ok, failed = fetch.sync(run.to, { got.name }, run.parents, run.loop)
   if not ok then return nil, failed end
   return got.path
 end
@@ -194,7 +205,7 @@ function batch.methods:download(given)
   local _, kind = batch.state(self)
   local run = new_run(checked, kind.client.loop)
   run.total, run.files_total = total, #list
-  local ok, err = core.fs.mkdir(run.to)
+  local ok, err = fetch.make_directory(run.to)
   if not ok then return nil, err end
   local done <close>, unusable = open_done(run.to, self.id)
   if not done then return nil, unusable end
@@ -202,7 +213,7 @@ function batch.methods:download(given)
   local got, failed = tasks.map(list, function(file) return get(file, run) end,
     { parallel = checked.parallel or kind.client.parallel })
   if not got then return nil, failed end
-  ok, err = fetch.sync(run.to, names_of(got), run.is_new, run.loop)
+  ok, err = fetch.sync(run.to, names_of(got), run.parents, run.loop)
   if not ok then return nil, err end
   done.is_empty = true -- all is there: what was noted is of no use any more
   local bytes = 0

@@ -24,19 +24,20 @@ function fetch.target(directory, name)
   return directory .. "/" .. name
 end
 
---- Makes the directories on the way to a file.
--- @tparam string directory there already, or made
--- @tparam string name
+--- Makes a directory, and those that it is in, unless they are there.
+-- @tparam string path
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
-function fetch.make_way(directory, name)
-  local ok, err = core.fs.mkdir(directory)
-  for at in name:gmatch "()/" do
-    if not ok then return nil, err end
-    ok, err = core.fs.mkdir(directory .. "/" .. name:sub(1, at - 1))
+function fetch.make_directory(path)
+  for at in (path .. "/"):gmatch "()/" do
+    local one = path:sub(1, at - 1)
+    if one ~= "" and core.fs.kind(one) ~= "directory" then
+      local ok, err = core.fs.mkdir(one)
+      if not ok then return nil, err end
+    end
   end
-  return ok, err
+  return true
 end
 
 -- Reads the head of an answer: where in the file its body ends. The service may send fewer bytes than were asked for.
@@ -102,13 +103,13 @@ end
 --- Brings the names of files onto the disk, and those of the directories they are in.
 -- @tparam string directory
 -- @tparam {string,...} names
--- @tparam ?boolean is_new true: the directory was made for them, and its name is brought there, too
+-- @tparam {string,...} others directories that have got names besides
 -- @tparam ?table loop the adapter of the client
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
-function fetch.sync(directory, names, is_new, loop)
-  local seen, list = {}, { is_new and (directory:match "^(.*/)[^/]*$" or ".") or nil }
+function fetch.sync(directory, names, others, loop)
+  local seen, list = {}, table.move(others, 1, #others, 1, {})
   for _, name in ipairs(names) do
     for at in ("/" .. name):gmatch "()/" do
       local path = directory .. ("/" .. name):sub(1, at - 1)
