@@ -185,7 +185,11 @@ describe("a download", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/a.f-1.part", "abc")
       local server <close> = one_file("a", 10, part("def", "3-5/10"), part("ghij", "6-9/10"))
-      assert(service.client(server.url):batch("b"):download { to = directory })
+      local told = {}
+      assert(service.client(server.url):batch("b"):download { to = directory, on_progress = function(progress)
+        told[#told + 1] = progress.bytes
+      end })
+      assert.same({ 3, 6, 10, 10 }, told)
       assert.equal("abcdefghij", shell.read(directory .. "/a"))
       local requests = server:stop()
       assert.matches("Range: bytes=3%-9%s", requests[3])

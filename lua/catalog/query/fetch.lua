@@ -79,7 +79,7 @@ local function complete(file, into, there, on_piece)
     if file.bytes and there == file.bytes and there > 0 then return true end
     local now, whole = get_piece(file, into, there)
     if not now then return nil, whole end
-    on_piece(now - (whole and 0 or there))
+    on_piece(now - there)
     there = now
     if whole and (not file.bytes or there == file.bytes) then return true end
     if whole or there > file.bytes then
@@ -148,7 +148,7 @@ end
 -- there once `fetch.sync` has brought it there.
 -- @tparam catalog.file file
 -- @tparam string target its path
--- @tparam function on_piece called with how many bytes have come
+-- @tparam function on_piece called with how many bytes more are there
 -- @tparam function on_whole called before it gets its name; gives true, or nil and an error
 -- @treturn[1] integer its length
 -- @treturn[2] nil
@@ -158,6 +158,7 @@ function fetch.file(file, target, on_piece, on_whole)
   local part = fetch.part(file, target)
   local into <close>, there = open_part(part, file.bytes)
   if not into then return nil, there end
+  if there > 0 then on_piece(there) end
   local done, err = complete(file, into, there, on_piece)
   if err and err.kind == "data" then
     err.message = ("cannot write %s: %s"):format(part, err.message:match "^%u+ %S+: (.*)$" or err.message)

@@ -141,10 +141,7 @@ function Resend:earlier()
   local listing = self.kind.client:batches { tags = { [TAG] = self.of.id }, sandbox = self.kind.sandbox }
   while true do
     local fine, other = pcall(listing)
-    if not fine then
-      if type(other) == "table" and other.kind then return nil, other end
-      error(other, 0)
-    end
+    if not fine then return sources.caught(other) end
     if not other then return nil end
     if not states.is_failure(other.status) then return other.id end
   end
