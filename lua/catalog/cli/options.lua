@@ -330,6 +330,8 @@ options.COMMANDS = {
       { name = "data-dir", value = "FOLDER", completes = "folders", help = "Where batches and files are kept." },
       { name = "dataset", value = "ID[=NAME]", kind = "dataset", many = true,
         help = "A data set that is known; may be repeated. Without it any is." },
+      { name = "schema", value = "FILE", completes = "files",
+        help = "A JSON schema with its $id, which the data sets have: rows are held against it." },
     },
   },
   {
