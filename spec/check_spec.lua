@@ -4,6 +4,7 @@ local command = require "support.command"
 local core = require "catalog.core"
 local new_fits = require "catalog.query.schema_plain"
 local schema = require "catalog.query.schema"
+local raw = require "support.raw"
 local service = require "support.service"
 local serving = require "support.serving"
 local shell = require "support.shell"
@@ -314,6 +315,20 @@ describe("a file", function()
       assert.equal("config", select(2, client:check { schema = given, file = path, format = "xml" }).kind)
       assert.equal("data", select(2, client:check { schema = given, file = path, format = "csv" }).kind)
     end)
+  end)
+
+  it("has the schema asked for as the registry wants it, once for all checks", function()
+    local dataset = ([[{"d1":{"schemaRef":{"id":"%s","contentType":"application/vnd.adobe.xed+json; version=2"}}}]]):format(ID)
+    local server <close> = raw.start { {
+      { send = raw.answer("200 OK", dataset) }, { send = raw.answer("200 OK", '{"type":"object","required":["a"]}') },
+    } }
+    local client = service.client(server.url)
+    for _ = 1, 3 do assert.equal(1, #assert(client:checker { dataset = "d1" }):check {}) end
+    local requests = server:stop()
+    assert.equal(2, #requests)
+    local path <const> = "/data/foundation/schemaregistry/tenant/schemas/https%3A%2F%2Fns.adobe.com%2Ftenant%2Fschemas%2F1"
+    assert.matches("GET " .. path .. " HTTP", requests[2], 1, true)
+    assert.matches("\r\naccept: application/vnd.adobe.xed%-full%+json; version=2\r\n", requests[2]:lower())
   end)
 
   it("cannot be checked without a schema", function()
