@@ -114,7 +114,7 @@ describe("catalog drain at a Kafka", function()
         end]])
       run.broker:produce(run.topic, '{"n":1}\nnone\n{"n":3}\n{"x":3}\n', "-p 0 -k key")
       local started <close> = start(run, ("--transform %s --rejected %s/kept"):format(path, run.directory))
-      wait_for(started, "catalog: has 2 partitions now", run.topic .. "/0, offset 1: it is no JSON: ",
+      wait_for(started, "catalog: has 2 partitions now", run.topic .. "/0, offset 1: it is not JSON: ",
         "offset 3: the transform raised: .*arithmetic", "catalog: batch %w+: success, 2 records")
       started:signal "TERM"
       local output, code = started:finish()

@@ -52,8 +52,8 @@ end
 -- @treturn[2] string why it is rejected
 function Transform:lines(text, message)
   local record, err = text, nil
-  if text and not self.raw then record, err = core.json.decode(text) end
-  if err then return nil, "it is no JSON: " .. err.message end
+  if text and not self.raw then record, err = core.json.decode_exact(text) end
+  if err then return nil, err.message end
   local fine, result = pcall(self.change, record, message)
   if not fine then return nil, "the transform raised: " .. core.failure.line(tostring(result)) end
   return lines_of(self, result)
