@@ -50,6 +50,14 @@ local catalog = {
   -- @tparam[opt={}] table list
   -- @treturn table the same table
   array = core.json.array,
+  --- Decodes JSON of which nothing is lost when it is encoded again, as a transform of raw values needs it: whole
+  -- numbers of 64 bits are exact, and an array stays one, also when it is empty.
+  -- @function decode
+  -- @tparam string text
+  -- @return[1] the value; null is `catalog.null`
+  -- @treturn[2] nil
+  -- @treturn[2] table error of kind `data`
+  decode = core.json.decode_exact,
 }
 
 -- Documented in `catalog.scheduler.tasks`. The calls are tail calls: who is to blame for a mistake is who has made it.

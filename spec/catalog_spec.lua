@@ -13,6 +13,7 @@ describe("the module catalog", function()
     assert.equal("catalog " .. require "catalog.base.version", catalog._VERSION)
     assert.equal("[]", core.json.encode(catalog.array {}))
     assert.equal("[]", core.json.encode(catalog.empty_array))
+    assert.equal('[9007199254740993,[]]', core.json.encode(assert(catalog.decode "[9007199254740993, []]")))
     assert.equal("null", core.json.encode(catalog.null))
   end)
 
