@@ -3,6 +3,7 @@ local core = require "catalog.core"
 local drain_kills = require "support.drain_kills"
 local draining = require "support.draining"
 local kafka = require "support.kafka"
+local scheduler = require "catalog.scheduler.scheduler"
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -56,6 +57,33 @@ describe("a drain", function()
       })
       assert.equal(('{ "n": 2}\n{"n":10}\n{"n":1}\n{"n":3}\n{"topic":"%s"}\n'):format(run.topic), run:ingested())
     end)
+  end)
+
+  it("loses nothing where the transform waits for something, and a batch fails meanwhile", function()
+    draining.run(broker, function(run)
+      run.broker:produce(run.topic, ('{"n":"none"}\n'):rep(4), "-p 1")
+      local told, is_more = 0, false
+      local drain = run:open {
+        rejected = run.directory .. "/rejected", on_rejected = function() told = told + 1 end,
+        transform = function(record)
+          scheduler.sleep(0.01)
+          return record
+        end,
+      }
+      assert(run:run_until(drain, function()
+        local metrics = drain:metrics()
+        if not is_more and metrics.batches.completing > 0 then
+          is_more = true
+          run.broker:produce(run.topic, lines_of(1, 400), "-p 1")
+        end
+        return metrics.batches.success > 0 and metrics.lag == 0 and metrics.oldest_seconds == nil
+      end))
+      assert.equal(4, told)
+      assert.is_true(lines_of(1, 400) == run:ingested())
+    end, {
+      stage_ms = 300, schemas = { { ["$id"] = "https://n", type = "object", properties = { n = { type = "integer" } } } },
+      datasets = { [DATASET] = { name = "Numbers", schemaRef = { id = "https://n", contentType = "application/json" } } },
+    })
   end)
 
   it("has a batch that failed kept elsewhere, with the reason, or stops for a person", function()
