@@ -272,6 +272,7 @@ end
 local function look_around(self)
   local batches = self.member.batches
   self.rejected:push()
+  self.rejected:tell()
   if batches.filling.dead then batches:drop(batches.filling.dead) end
   if is_due(self) and batches:may_seal() then begin(self, batches.seal, batches) end
   hold_or_go_on(self)
@@ -336,6 +337,7 @@ local function run(self)
   if not ok then return nil, err end
   while not self.closing and not self.fatal do turn(self) end
   leave(self)
+  self.rejected:tell()
   if self.fatal then return nil, self.fatal end
   return true
 end

@@ -47,6 +47,7 @@ function rejected.new(drain)
   return setmetatable({
     kafka = drain.kafka, topic = settings.rejected_topic, file = kept.file, path = kept.path, failed = false,
     on_rejected = settings.on_rejected, count = 0, first = 1, last = 0, waiting = {}, is_late = false,
+    untold = {},
   }, Rejected)
 end
 
@@ -127,7 +128,16 @@ end
 local function keep(self, message, reason)
   if self.topic then produce(self, outgoing(message, reason)) end
   if self.file then write(self, line_of(message, reason)) end
-  if self.on_rejected then self.on_rejected(message, select(2, failure("data", "%s", reason))) end
+  if self.on_rejected then self.untold[#self.untold + 1] = { message, select(2, failure("data", "%s", reason)) } end
+end
+
+--- Tells what was taken since. Whoever is told may wait for something; so this is for where nothing is in the middle of
+-- anything.
+function Rejected:tell()
+  if not self.untold[1] then return end
+  local untold = self.untold
+  self.untold = {}
+  for _, one in ipairs(untold) do self.on_rejected(one[1], one[2]) end
 end
 
 --- Takes a message.
