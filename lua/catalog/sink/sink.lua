@@ -227,7 +227,7 @@ end
 local function transform_of(settings, checker)
   if not settings.transform then return false end
   return Transform.new(settings.transform, settings.record_bytes, {
-    refusal = checker and function(record) return checker:refusal(record) end,
+    refusal = checker and function(record, line) return checker:refusal(record, line) end,
   })
 end
 

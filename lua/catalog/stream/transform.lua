@@ -8,8 +8,8 @@ Transform.__index = Transform
 
 --- @tparam function change `change(record, message)` gives nil (it is dropped), a list (`#t > 0`: several) or a record
 -- @tparam integer record_bytes the longest record
--- @tparam ?table given `raw` (true: what it is given is the text itself, which may be no JSON), `refusal(record)` (an
---   error where a record that was made does not fit)
+-- @tparam ?table given `raw` (true: what it is given is the text itself, which may be no JSON), `refusal(record, line)`
+--   (an error where a record that was made does not fit)
 -- @treturn table
 function Transform.new(change, record_bytes, given)
   given = given or {}
@@ -27,7 +27,7 @@ local function line_of(self, record)
   if #line > self.record_bytes then
     return nil, ("it has %d bytes after the transform; record_bytes is %d"):format(#line, self.record_bytes)
   end
-  local unfit = self.refusal and self.refusal(record)
+  local unfit = self.refusal and self.refusal(record, line)
   if unfit then return nil, unfit.message end
   return line
 end
