@@ -2,6 +2,7 @@
 -- @classmod catalog.drain
 local Drain = require "catalog.drain.drain"
 local core = require "catalog.core"
+local scheduler = require "catalog.scheduler.scheduler"
 
 local clock <const> = core.system.monotonic
 
@@ -23,13 +24,16 @@ local function oldest_of(batches)
 end
 
 --- How it goes on, in numbers.
--- @treturn table `records`, `bytes` (of batches, taken by this process), `rejected` (messages), `refused` (rows that
+-- @treturn[1] table `records`, `bytes` (of batches, taken by this process), `rejected` (messages), `refused` (rows that
 --   the service has not taken), `dropped` (messages: by the transform, and tombstones), `batches` by state (`created`,
 --   `completing`; and how they ended: `success`, `failed`, `dropped`), `oldest_seconds` (the age of the oldest batch of
 --   which nothing is decided; nil: there is none), `batch_seconds` (that of the batch that is filled, or 0), `lag`
 --   (messages of own partitions that are in no batch yet), `partitions` (own ones), `blocked` (`{ ["topic/3"] = why }`;
 --   nil: none is), `rebalances`, `retries`, `last_error`, `last_error_at` (milliseconds since the epoch)
+-- @treturn[2] nil
+-- @treturn[2] table error: it is another process's
 function Drain:metrics()
+  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
   local batches, summary = self.member.batches, self.member:summary()
   return {
     records = self.records, bytes = self.bytes, rejected = self.rejected.count, refused = self.refused,
