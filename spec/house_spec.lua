@@ -100,8 +100,4 @@ describe("a spec", function()
     end
     assert.same({}, long)
   end)
-
-  it("is there where the README names it", function()
-    for path in shell.read("README.md"):gmatch "`(spec/[%w_/]+%.lua)`" do assert.is_truthy(io.open(path), path) end
-  end)
 end)

@@ -4,7 +4,7 @@ local core = require "catalog.core"
 
 --- Gives what such a call returns.
 -- @function failure
--- @tparam string kind `config`, `data`, ... as in the README
+-- @tparam string kind `config`, `data`, ... as in the guide (troubleshooting.md)
 -- @tparam string format of the message, as in `string.format`
 -- @param ... what goes into it
 -- @treturn nil

@@ -17,7 +17,7 @@ local Client = { __name = "catalog.client" }
 Client.__index = Client
 
 --- Makes a client.
--- @tparam ?table given as in the README: `org`, `api_key`, `token`, ...
+-- @tparam ?table given as in the guide (first-batch.md, Configuration): `org`, `api_key`, `token`, ...
 -- @tparam[opt=1] integer level who is to blame for an unknown option, as in `error`
 -- @treturn[1] catalog.client
 -- @treturn[2] nil
