@@ -53,17 +53,16 @@ VERSION    := $(shell sed -n 's/^return "\(.*\)"$$/\1/p' lua/catalog/base/versio
 LUA_INC    ?= $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags-only-I $(LUA_PKG) 2>/dev/null))
 CURL_INC   ?= $(if $(CURL_INCDIR),-I$(CURL_INCDIR),$(shell pkg-config --cflags-only-I libcurl 2>/dev/null))
 CURL_LIB   ?= $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) -lcurl,$(shell pkg-config --libs libcurl 2>/dev/null || echo -lcurl))
-MHD_LIB    ?= $(shell pkg-config --libs libmicrohttpd 2>/dev/null || \
-              { echo '\#include <microhttpd.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lmicrohttpd; })
-
-KAFKA_LIB  ?= $(shell pkg-config --libs rdkafka 2>/dev/null || \
-              { echo '\#include <librdkafka/rdkafka.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lrdkafka; })
+# What may be missing: $(call optional,PACKAGE,HEADER,LIBRARY). In a function `\#` would stay as it is.
+HASH       := \#
+optional    = $(or $(shell pkg-config --libs $(1) 2>/dev/null),\
+              $(shell echo '$(HASH)include <$(2)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -l$(3)))
+MHD_LIB    ?= $(call optional,libmicrohttpd,microhttpd.h,microhttpd)
+KAFKA_LIB  ?= $(call optional,rdkafka,librdkafka/rdkafka.h,rdkafka)
 
 # The codings of bodies that `catalog serve` takes: each is built in where its library is.
-ZLIB_LIB   ?= $(shell pkg-config --libs zlib 2>/dev/null || \
-              { echo '\#include <zlib.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lz; })
-ZSTD_LIB   ?= $(shell pkg-config --libs libzstd 2>/dev/null || \
-              { echo '\#include <zstd.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -lzstd; })
+ZLIB_LIB   ?= $(call optional,zlib,zlib.h,z)
+ZSTD_LIB   ?= $(call optional,libzstd,zstd.h,zstd)
 CODINGS     = $(if $(ZLIB_LIB),-DCATALOG_ZLIB) $(if $(ZSTD_LIB),-DCATALOG_ZSTD)
 
 # What a later compiler warns of ends our builds, and not those of who only installs it.
@@ -105,7 +104,7 @@ all: build-core $(if $(MHD_LIB),build-httpd) $(if $(KAFKA_LIB),build-kafka) $(BU
 
 # Says which header is missing and what brings it, once.
 HEADERS    := $(BUILD)/headers
-find        = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(CFLAGS) $(2) -E - >/dev/null || \
+find        = echo '$(HASH)include <$(1)>' | $(CC) $(CPPFLAGS) $(CFLAGS) $(2) -E - >/dev/null || \
               { echo "$(1) is not found: install $(3)" >&2; exit 1; }
 $(HEADERS): Makefile
 	@mkdir -p $(@D)

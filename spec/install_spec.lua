@@ -225,6 +225,19 @@ describe("make", function()
     end)
   end)
 
+  it("builds without the libraries that are not there", function()
+    shell.with_directory(function(directory)
+      shell.run(("mkdir -p %s/none/librdkafka"):format(directory))
+      for _, header in ipairs { "microhttpd.h", "zlib.h", "zstd.h", "librdkafka/rdkafka.h" } do
+        shell.write(("%s/none/%s"):format(directory, header), "#error there is none\n")
+      end
+      local words = "all BUILD=%s/build LUA_INCDIR=/usr/include/lua5.4 CPPFLAGS=-I%s/none"
+      local output, status = make(words:format(directory, directory), without(directory, "pkg-config"))
+      assert.equal(0, status, output)
+      assert.equal("core.so\n", (shell.run(("find %s/build -name '*.so' -printf '%%f\n'"):format(directory))))
+    end)
+  end)
+
   it("builds the server without the codings whose libraries are not there", function()
     shell.with_directory(function(directory)
       local output, status = make(("build-httpd BUILD=%s/build ZLIB_LIB= ZSTD_LIB="):format(directory))
