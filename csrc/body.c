@@ -257,9 +257,11 @@ CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
     return code;
 }
 
-CURLcode cat_sink_make_room(CURL *easy, const cat_sink *sink) {
-    return curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
-                            sink->descriptor >= 0 ? FILE_BUFFER : REPLY_BUFFER);
+void cat_sink_make_room(CURL *easy, const cat_sink *sink) {
+    /* Only speed depends on it: a handle whose transfer has failed keeps the buffer that it has,
+     * and libcurl refuses another. */
+    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                           sink->descriptor >= 0 ? FILE_BUFFER : REPLY_BUFFER);
 }
 
 void cat_sink_reset(cat_sink *sink) {
