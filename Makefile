@@ -17,7 +17,8 @@
 # make host-c     C programs that embed the module: in a poll(2) loop of their own, by hooks alone (examples/host-*)
 # make libcatalog.a   the C core, for programs that link it: csrc/catalog.h
 # make bundle     the Lua files in one, build/catalog_bundle.lua, which returns the module
-# make docs       the LDoc pages, in build/docs
+# make docs       the guide and the reference as pages, build/docs/index.html; make docs-check: in a browser
+# make types      docs/types/catalog.lua, for editors
 # make install    PREFIX=/usr/local DESTDIR=: all that is built; install-core, -cli, -httpd, -kafka, -emulator are its
 #                 parts, and install-dev is libcatalog.a with its header and its file for pkg-config
 # make uninstall  what install and install-dev have put there
@@ -97,8 +98,8 @@ KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
 # What is installed apart, each a rock and a package of its own.
 PARTS      := core cli httpd kafka emulator
 
-.PHONY: all kafka deps deps-test deps-dev deps-deb demo test specs check asan tsan fuzz torture bench systems emulator \
-        docs man rocks deb dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
+.PHONY: all kafka deps deps-test deps-dev deps-docs deps-deb demo test specs check asan tsan fuzz torture bench systems emulator \
+        docs types man rocks deb dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
         $(PARTS:%=build-%) $(PARTS:%=install-%)
 all: build-core $(if $(MHD_LIB),build-httpd) $(if $(KAFKA_LIB),build-kafka) $(BUILD)/bin/catalog
 
@@ -192,7 +193,8 @@ $(BUILD)/host-hooks: examples/host-hooks/host.c Makefile
 # Debian's packages, beside gcc and make.
 DEPS      := gcc libc6-dev lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson libmicrohttpd-dev zlib1g-dev \
              libzstd-dev pkg-config
-DEPS_TEST := $(DEPS) librdkafka-dev \
+DEPS_DOCS := lua-ldoc cmark-gfm
+DEPS_TEST := $(DEPS) $(DEPS_DOCS) librdkafka-dev \
              lua-busted lua-cqueues lua-luv lua-argparse curl openssl ca-certificates python3 locales \
              python3-venv lighttpd lighttpd-modules-lua tinyproxy-bin luarocks git zsh kcat maven default-jre-headless
 # Where a compiler finds libc's headers for 32 bits.
@@ -200,7 +202,7 @@ BITS32    := $(if $(filter x86_64,$(shell uname -m)),libc6-dev-i386)
 # Hosts that exclude one another: they are unpacked, not installed.
 UNPACKED  := syslog-ng-core syslog-ng-mod-http rsyslog
 DEPS_DEV  := $(DEPS_TEST) clang-format clang-tidy cppcheck lua-check clang libclang-rt-dev valgrind nginx-light \
-             python3-fastjsonschema lua-ldoc $(BITS32)
+             python3-fastjsonschema $(BITS32)
 DEPS_DEB  := $(DEPS) librdkafka-dev lua-argparse build-essential debhelper dpkg-dev lintian
 
 deps:
@@ -210,6 +212,8 @@ deps-test:
 	@.ci/unpack build/hosts $(UNPACKED)
 deps-dev:
 	@.ci/deps $(DEPS_DEV)
+deps-docs:
+	@.ci/deps $(DEPS_DOCS)
 deps-deb:
 	@.ci/deps $(DEPS_DEB)
 
@@ -413,7 +417,7 @@ ifneq ($(BITS32),)
 	@set -e; for f in $(CORE_SRC) $(HTTPD_SRC) $(KAFKA_SRC); do \
 	    gcc -m32 $(C_FLAGS) -I/usr/include/$$(gcc -print-multiarch) $(WARNINGS) -Werror -fsyntax-only $$f; done
 endif
-	luacheck --quiet .ci csrc lua spec examples
+	luacheck --quiet .ci csrc docs lua spec examples
 	$(LUA) .ci/layers.lua
 
 # LeakSanitizer is on for the C host only: Lua's own state and lua-cjson's known leak (spec/support/leaks.txt)
@@ -464,8 +468,24 @@ systems: deps-dev
 	    if [ -x $$script ]; then $$script || [ $$? = 77 ] || failed=1; fi; \
 	done; exit $$failed
 
-docs: deps-dev
-	@ldoc --quiet -c config.ld -d $(BUILD)/docs .
+# What LDoc has read of the sources; its warnings are errors.
+REFERENCE := $(BUILD)/reference.lua
+$(REFERENCE): config.ld docs/site/dump.lua \
+              $(wildcard lua/*.lua lua/*/*.lua lua/*/*/*.lua csrc/*.[ch] csrc/*/*.c)
+	@mkdir -p $(@D)
+	@LUA_PATH='$(CURDIR)/?.lua;;' ldoc -c config.ld --filter docs.site.dump.write . >$@.part 2>$@.warnings
+	@if [ -s $@.warnings ]; then cat $@.warnings >&2; exit 1; fi
+	@mv $@.part $@
+
+docs: deps-docs
+	@$(MAKE) -s $(REFERENCE)
+	@rm -rf $(BUILD)/docs
+	@$(LUA) docs/site/build.lua $(BUILD)/docs $(REFERENCE)
+
+# Types for editors that know LuaLS's annotations; a spec says when they are old.
+types: deps-docs
+	@$(MAKE) -s $(REFERENCE)
+	@$(LUA) docs/site/types.lua docs/types/catalog.lua $(REFERENCE)
 
 clean:
 	rm -rf $(BUILD)

@@ -1,7 +1,7 @@
 --- Gets data into Adobe Experience Platform.
 --
 -- Every call that depends on more than its arguments' types returns nil and an error table when it does not
--- succeed: `kind`, `message`, and what else is known (README, Errors). A misspelt option raises.
+-- succeed: `kind`, `message`, and what else is known (`catalog.error`). A misspelt option raises.
 -- @module catalog
 local Client = require "catalog.client.client"
 local batch = require "catalog.batch.batch"
@@ -69,7 +69,53 @@ end
 local default
 
 --- Makes a client.
--- @tparam ?table config as in the README; what is not in it comes from the environment
+-- @tparam ?table config what is not in it comes from the environment, then from the defaults
+-- @tparam[opt=from `AEP_ORG`] string config.org the organisation, such as `...@AdobeOrg`; required here or there
+-- @tparam[opt=from `AEP_API_KEY`] string config.api_key the client id of the project in Adobe's developer console;
+--   required here or there
+-- @tparam[opt=from `AEP_ACCESS_TOKEN`] string|function config.token an access token; or a function that returns one,
+--   and may return for how many seconds it is good: otherwise it is asked for each request. Of `token`, `token_file`,
+--   `client_secret` and `client_secret_file` the first that is given counts
+-- @tparam[opt=from `AEP_ACCESS_TOKEN_FILE`] string config.token_file a file that holds the token, which is read again
+--   when the service refuses it
+-- @tparam[opt=from `AEP_CLIENT_SECRET`] string config.client_secret instead of a token: one is fetched, and again
+--   before it ends
+-- @tparam[opt=from `AEP_CLIENT_SECRET_FILE`] string config.client_secret_file a file that holds the secret, which is
+--   read for each token that is fetched
+-- @tparam[opt=from `AEP_SCOPES`] string|{string,...} config.scopes what the token is for, with commas between, or a
+--   list
+-- @tparam[opt=from `AEP_SANDBOX`; else prod] string config.sandbox the sandbox of all calls that name none
+-- @tparam[opt=from `AEP_BASE_URL`; else https://platform.adobe.io] string config.base_url where the platform is
+-- @tparam[opt=from `AEP_IMS_URL`; else https://ims-na1.adobelogin.com] string config.ims_url where the identity service
+--   is
+-- @tparam[opt=60,unit=seconds] number config.timeout for a request; for an upload, how long it may stand still. A
+--   program that does other work meanwhile, and comes back late, gives at most 1 s more
+-- @tparam[opt=10,unit=seconds] number config.connect_timeout for a connection
+-- @tparam[opt=4,unit=requests] integer config.parallel in flight at a time, for uploads and downloads
+-- @tparam[opt=67108864,unit=bytes] integer config.max_reply what a reply may take of memory
+-- @tparam[opt=false,unit=batches a minute] number|boolean config.rate how many are created at the most; `false`: no
+--   limit until a 429 is seen, whose pace is then kept and let go slowly
+-- @tparam[opt] table|boolean config.retry whether and how what fails in a way that passes is tried again; `false`: one
+--   try
+-- @tparam[opt=5] integer config.retry.tries how often a request is sent at the most
+-- @tparam[opt=0.5,unit=seconds] number config.retry.base the first pause is random up to this, and the limit doubles
+--   with each try
+-- @tparam[opt=30,unit=seconds] number config.retry.cap the longest such pause; a `Retry-After` is never shortened
+-- @tparam[opt=900,unit=seconds] number config.retry.deadline for a call with all its requests and pauses; of an upload,
+--   those of each part
+-- @tparam[opt] catalog.loop.adapter config.loop an adapter for the host's event loop, as of `catalog.loop.adapter`;
+--   without one, calls block
+-- @tparam[opt=none] string|boolean config.proxy a URL, whose password no message shows; `true`: those of the
+--   environment, as curl has them
+-- @tparam[opt=from `SSL_CERT_FILE`; else libcurl's own] string config.ca_file a file of PEM certificates of
+--   authorities, checked when the client is made. `SSL_CERT_DIR` counts where this is not given
+-- @tparam[opt=false] boolean config.insecure `true` allows plain http beyond the loopback. Certificates are verified
+--   always
+-- @tparam[opt=catalog-lua/VERSION] string config.user_agent what the client calls itself
+-- @tparam[opt] function config.on_request called after each exchange with `{ method, url, status, seconds, request_id,
+--   attempt, error }`
+-- @tparam[opt] function config.on_retry called before each further try with `{ attempt, error, pause }`; `pause` is all
+--   that will be waited
 -- @treturn[1] catalog.client
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
@@ -80,7 +126,7 @@ function catalog.client(config)
 end
 
 --- Sets the default client, which `create_batch` and `batch` of the module use.
--- @tparam ?table config as for `client`
+-- @tparam ?table config as in `catalog.client`
 -- @treturn[1] catalog.client
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`; the default client is as it was
@@ -209,7 +255,7 @@ end
 
 --- Makes what checks records against a schema with the default client.
 -- @tparam table options as in `catalog.client:checker`
--- @treturn[1] checker
+-- @treturn[1] catalog.checker
 -- @treturn[2] nil
 -- @treturn[2] table error
 -- @raise as `catalog.client:checker`

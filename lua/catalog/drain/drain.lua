@@ -95,19 +95,43 @@ end
 
 --- Makes a drain. It joins the group when it runs.
 -- @function catalog.client:drain
--- @tparam table given `dataset` (as of `create_batch`); `kafka`: `brokers` (as `k1:9092,k2:9092`), `topics` (a list of
---   names), `group`, `config` (properties of librdkafka, by their names); and of these what shall be another than its
---   default: `from` (`"beginning"` or `"end"`: where a new group starts; required for one, ignored by an old one);
---   `roll` `{ seconds = 960, bytes = 10e9, files = 1500 }` (seconds grow with this member's share of the partitions);
---   `file_bytes` (4e6: of a file of a batch), `parallel` (4: files at a time); `record_bytes` (1e6: longer records are
---   rejected); `transform(record, message)` (changes each: it gives nil, which drops it, a list, which makes several of
---   it, or a record; where it raises, or gives something else, the message is rejected; `message` has `topic`,
---   `partition`, `offset`, `key`, `value`, `timestamp`, `headers`); `raw` (true: its `record` is the value as it is, a
---   string, or nil, and need not be JSON: for Avro, say); `rejected_topic` or `rejected` (a directory): where rejected
---   messages go, and rows that the service has refused of a batch that it has ingested; `after_failure` (`"continue"`
---   where there is such a place: what a failed batch had goes there; else `"stop"`: its partitions wait for a person:
---   `catalog group resolve`); `error_diagnostics` (true), `partial_ingestion` (5, percent), `tags`, `sandbox`;
---   `on_batch(report)`, `on_rejected(message, err)`, `on_error(err)`, `on_warning(text)`
+-- @tparam table given
+-- @tparam string|table given.dataset the id of the data set, a `catalog.dataset`, or `{ name = ... }`
+-- @tparam table given.kafka which topics, and as whom
+-- @tparam string given.kafka.brokers as `k1:9092,k2:9092`
+-- @tparam {string,...} given.kafka.topics names, no patterns
+-- @tparam string given.kafka.group the consumer group, whose members share the partitions
+-- @tparam[opt] {[string]=string,...} given.kafka.config properties of librdkafka, by their names
+-- @tparam[opt] string given.from `beginning` or `end`: where a new group starts; required for one, ignored by an old
+--   one
+-- @tparam[opt] table given.roll when a batch is sealed: at whichever comes first
+-- @tparam[opt=960,unit=seconds] number given.roll.seconds that the first record of a batch waits at the most; more as
+--   this member's share of the partitions is smaller
+-- @tparam[opt=10000000000,unit=bytes] number given.roll.bytes in a batch
+-- @tparam[opt=1500,unit=files] integer given.roll.files in a batch
+-- @tparam[opt=none,unit=records] integer given.roll.records in a batch
+-- @tparam[opt=4000000,unit=bytes] number given.file_bytes of a file of a batch
+-- @tparam[opt=4,unit=files] integer given.parallel at a time
+-- @tparam[opt=1000000,unit=bytes] number given.record_bytes of a record; longer ones are rejected
+-- @tparam[opt] function given.transform `transform(record, message)` changes each message: it gives nil, which drops
+--   it, a list, which makes several of it, or a record; where it raises, or gives something else, the message is
+--   rejected; `message` has `topic`, `partition`, `offset`, `key`, `value`, `timestamp` and `headers`
+-- @tparam[opt=false] boolean given.raw `true`: the `record` of `transform` is the value as it is, a string, or nil, and
+--   need not be JSON: for Avro, say
+-- @tparam[opt] string given.rejected_topic a topic of Kafka, where rejected messages go, and rows that the service has
+--   refused of a batch that it has ingested
+-- @tparam[opt] string given.rejected or a directory for them
+-- @tparam[opt=continue where rejected messages have a place; else stop] string given.after_failure what a failed
+--   batch had goes there; or its partitions wait for a person: `catalog group resolve`
+-- @tparam[opt=true] boolean given.error_diagnostics the service says of each bad row what is wrong
+-- @tparam[opt=5,unit=percent] number given.partial_ingestion of the rows of a batch that may be bad
+-- @tparam[opt] {[string]={string,...},...} given.tags of each batch: name to a list of texts
+-- @tparam[opt=the client's] string given.sandbox where the data set is
+-- @tparam[opt] table given.extra merged into the payload of each creation as it is
+-- @tparam[opt] function given.on_batch `on_batch(report)`: a batch has ended
+-- @tparam[opt] function given.on_rejected `on_rejected(message, err)`: a message was rejected
+-- @tparam[opt] function given.on_error `on_error(err)`: something failed; what passes is tried again
+-- @tparam[opt] function given.on_warning `on_warning(text)`: the options are not wise
 -- @treturn[1] catalog.drain
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: librdkafka is not there, or refuses a property

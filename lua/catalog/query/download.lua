@@ -133,8 +133,9 @@ local FILE <const> = { to = "string", overwrite = "boolean" }
 -- has come is in `NAME.ID.part` until it is whole, and the same call again goes on from there, unless the machine was
 -- started anew meanwhile.
 -- @function catalog.file:download
--- @tparam table given `to` (the directory, required: made when it is not there; the file has its name in it, and never
---   leaves it), `overwrite` (true: a file that is there is replaced; otherwise that is an error)
+-- @tparam table given
+-- @tparam string given.to the directory, made when it is not there; the file has its name in it, and never leaves it
+-- @tparam[opt=false] boolean given.overwrite `true`: a file that is there is replaced; otherwise that is an error
 -- @treturn[1] string its path
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when it cannot be written, or is there already; of kind `protocol` when it
@@ -187,10 +188,14 @@ local BATCH <const> = {
 -- power, too. What has come is kept when it ends, however it ends, and the same call again goes on from there. Only
 -- files that were not whole when the machine was started anew begin again.
 -- @function catalog.batch:download
--- @tparam table given `to` (the directory, required: made when it is not there; no file leaves it), `parallel` (how
---   many at a time; default the client's), `overwrite` (true: files that are there are replaced; otherwise one that is
---   there and did not come by this call is an error), `failed` (true: the files that a batch was sent which failed),
---   `on_progress` (called after each piece with `{ file, bytes, total, files_done, files_total }`, in a task)
+-- @tparam table given
+-- @tparam string given.to the directory, made when it is not there; no file leaves it
+-- @tparam[opt=the client's,unit=files] integer given.parallel at a time
+-- @tparam[opt=false] boolean given.overwrite `true`: files that are there are replaced; otherwise one that is there and
+--   did not come by this call is an error
+-- @tparam[opt=false] boolean given.failed `true`: the files that a batch was sent which failed
+-- @tparam[opt] function given.on_progress called after each piece with `{ file, bytes, total, files_done, files_total
+--   }`, in a task
 -- @treturn[1] table `files`, each `name`, `bytes`, `path`; `bytes` in all
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when a file cannot be written, is there already, or has a name that leads out

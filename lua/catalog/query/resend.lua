@@ -194,10 +194,13 @@ end
 --- Sends the rows of the batch that failed again, as a batch of their own: what is kept in memory does not depend on
 -- how many there are. The new batch is completed, and goes on; its tag `catalog_resend_of` has the id of this one.
 -- @function catalog.batch:resend
--- @tparam ?table given `rows` (called with each row, a table; its errors, a list of `code` and `message`; and its line
---   as the service gave it: gives back the mended row, or its line of JSON as a text, or nil to drop it; without it all
---   are sent as they were); `whole` (true: all of a batch that failed is sent again, as a replacement of it, each row
---   through `rows`, where that is given); `again` (true: also where that was done before)
+-- @tparam ?table given
+-- @tparam[opt] function given.rows called with each row, a table; its errors, a list of `code` and `message`; and its
+--   line as the service gave it: gives back the mended row, or its line of JSON as a text, or nil to drop it; without
+--   it all are sent as they were
+-- @tparam[opt=false] boolean given.whole `true`: all of a batch that failed is sent again, as a replacement of it, each
+--   row through `rows`, where that is given
+-- @tparam[opt=false] boolean given.again `true`: also where that was done before
 -- @treturn[1] catalog.batch the new batch
 -- @treturn[1] table `rows`, `sent`, `dropped`: how many; of files where there is no `rows` with `whole`
 -- @treturn[2] nil
