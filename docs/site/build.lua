@@ -41,7 +41,7 @@ local function new_site()
     for _, page in ipairs(site.reference[kind]) do
       local place = reference.place(page, kind == "public")
       site.places[page.name] = place
-      for _, item in ipairs(page.items) do site.places[item.full] = place .. "#" .. item.name end
+      for _, item in ipairs(page.items) do site.places[item.full] = place .. "#" .. item.anchor end
     end
   end
   local texts, seen = {}, {}
@@ -73,7 +73,7 @@ local function reference_nav(site, from)
   local entries = { { path = "reference/index.html", title = "Overview" } }
   for _, page in ipairs(site.reference.public) do
     local below, place = {}, reference.place(page, true)
-    for i, item in ipairs(page.items) do below[i] = { path = place .. "#" .. item.name, title = item.name } end
+    for i, item in ipairs(page.items) do below[i] = { path = place .. "#" .. item.anchor, title = item.name } end
     entries[#entries + 1] = { path = place, title = page.name, below = below }
   end
   entries[#entries + 1] = { path = "reference/internal/index.html", title = "Internal" }

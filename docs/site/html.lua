@@ -45,7 +45,7 @@ function html.page(page, site)
 <script defer src="%s"></script>
 </head>
 <body>
-<a class="skip" href="#main">Skip to the content</a>
+<a class="skip" href="#content">Skip to the content</a>
 <header>
 <a class="brand" href="%s">catalog</a> <span class="version">%s</span>
 <nav aria-label="Site">
@@ -57,7 +57,7 @@ function html.page(page, site)
  placeholder="Search ( / )" autocomplete="off"></form>
 </header>
 <div class="columns">
-%s<main id="main" tabindex="-1">
+%s<main id="content" tabindex="-1">
 %s
 </main>
 </div>

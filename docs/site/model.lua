@@ -129,6 +129,15 @@ local function sorted(pages)
   return list
 end
 
+-- Where an item is on its page: classes that share one may have methods of a name.
+local function set_anchors(page)
+  local seen = {}
+  for _, item in ipairs(page.items) do
+    seen[item.name] = (seen[item.name] or 0) + 1
+    item.anchor = seen[item.name] == 1 and item.name or ("%s-%d"):format(item.name, seen[item.name])
+  end
+end
+
 --- Makes the pages.
 -- @tparam {table,...} modules as LDoc has read them
 -- @tparam string root the directory of the project, with `/` at its end
@@ -157,7 +166,11 @@ function model.make(modules, root)
     ordered[i] = assert(public[name], "nothing is documented of " .. name)
     table.sort(ordered[i].items, function(a, b) return a.name < b.name end)
   end
-  return { public = ordered, internal = sorted(internal), by_name = by_name }
+  local inner = sorted(internal)
+  for _, list in ipairs { ordered, inner } do
+    for _, page in ipairs(list) do set_anchors(page) end
+  end
+  return { public = ordered, internal = inner, by_name = by_name }
 end
 
 --- Reads what `dump` has written.

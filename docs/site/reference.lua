@@ -142,7 +142,7 @@ function Writer:options(item, parameter)
   local rows = {}
   for i, option in ipairs(parameter.options) do
     rows[i] = ('<tr id="%s.%s"><th scope="row"><code>%s</code></th><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>')
-      :format(item.name, option.name, breakable(option.name), self:type(option.type), self:default(option),
+      :format(item.anchor, option.name, breakable(option.name), self:type(option.type), self:default(option),
         option.unit or "", self:inline(option.text))
   end
   return ("<h3>Options in <code>%s</code></h3>\n"):format(parameter.name)
@@ -177,7 +177,7 @@ end
 function Writer:item(item)
   local source = html.relative(self.here, links.place(item.path)) .. "#L" .. item.line
   local parts = {
-    ('<section><h2 id="%s"><code>%s</code></h2>\n'):format(item.name, escape(reference.signature(item))),
+    ('<section><h2 id="%s"><code>%s</code></h2>\n'):format(item.anchor, escape(reference.signature(item))),
     self:prose(item.text), self:parameters(item),
   }
   for _, parameter in ipairs(item.parameters) do
@@ -198,7 +198,7 @@ function Writer:contents()
   local rows = {}
   for i, item in ipairs(self.page.items) do
     local first = markdown.first_sentence(self.site.rendered[item.text])
-    rows[i] = ('<tr><th scope="row"><a href="#%s"><code>%s</code></a></th><td>%s</td></tr>'):format(item.name,
+    rows[i] = ('<tr><th scope="row"><a href="#%s"><code>%s</code></a></th><td>%s</td></tr>'):format(item.anchor,
       escape(item.name), escape(first))
   end
   return #rows > 1 and table_of({ "Name", "What it does" }, rows) or ""
@@ -231,11 +231,11 @@ function reference.entries(site, page)
       markdown.plain(site.rendered[field.text] or "") }
   end
   for _, item in ipairs(page.items) do
-    list[#list + 1] = { item.full, "Reference", path .. "#" .. item.name,
+    list[#list + 1] = { item.full, "Reference", path .. "#" .. item.anchor,
       markdown.plain(site.rendered[item.text] or "") }
     for _, parameter in ipairs(item.parameters) do
       for _, option in ipairs(parameter.options or {}) do
-        list[#list + 1] = { option.name, "option of " .. item.full, path .. "#" .. item.name .. "." .. option.name,
+        list[#list + 1] = { option.name, "option of " .. item.full, path .. "#" .. item.anchor .. "." .. option.name,
           markdown.plain(site.rendered[option.text] or "") }
       end
     end

@@ -196,10 +196,10 @@ function client:batch(id, given) end
 ---@field since? string|number milliseconds; that moment and later: `24h` or `7d`, an ISO date in UTC, or a number, since 1970
 ---@field created_after? string|number milliseconds; later than that moment, as `since`
 ---@field created_before? string|number milliseconds; earlier than that moment, as `since`
----@field tags? table<string, string|table> name to value, in which `*` is any text, or to a list of values: all of them
+---@field tags? string|table<string, string|table> name to value, in which `*` is any text, or to a list of values: all of them
 ---@field external_id? string|string[] one or a list
----@field properties? string[] the fields that are wanted; `created` comes along (default: all)
----@field order_by? string such as `asc:created` or `desc:updated` (default: desc:created)
+---@field properties? string|string[] one or a list: the fields that are wanted; `created` comes along (default: all)
+---@field order_by? string|string[] such as `asc:created` or `desc:updated`, or a list (default: desc:created)
 ---@field sandbox? string where the batches are (default: the client's)
 
 ---Goes through the batches that fit, the newest first.
@@ -313,12 +313,12 @@ function client:dataset_id(given, sandbox, level) end
 
 ---@class (exact) catalog.client.datasets.given
 ---@field name? string in which `*` is any text, and `**` a star
----@field tags? table<string, string|table> name to value, in which `*` is any text, or to a list of values: all of them
+---@field tags? string|table<string, string|table> name to value, in which `*` is any text, or to a list of values: all of them
 ---@field since? string|number milliseconds; that moment and later: `24h` or `7d`, an ISO date in UTC, or a number, since 1970
 ---@field created_after? string|number milliseconds; later than that moment, as `since`
 ---@field created_before? string|number milliseconds; earlier than that moment, as `since`
----@field properties? string[] the fields that are wanted; without it the schema in full is among them (default: all)
----@field order_by? string such as `asc:created` or `desc:updated` (default: desc:created)
+---@field properties? string|string[] one or a list: the fields that are wanted; without it the schema in full is among them (default: all)
+---@field order_by? string|string[] such as `asc:created` or `desc:updated`, or a list (default: desc:created)
 ---@field sandbox? string where the data sets are (default: the client's)
 
 ---Goes through the data sets that fit, the newest first.

@@ -57,11 +57,12 @@ end
 --   a number, since 1970
 -- @tparam[opt,unit=milliseconds] string|number given.created_after later than that moment, as `since`
 -- @tparam[opt,unit=milliseconds] string|number given.created_before earlier than that moment, as `since`
--- @tparam[opt] {[string]=string|table,...} given.tags name to value, in which `*` is any text, or to a list of values:
---   all of them
+-- @tparam[opt] string|{[string]=string|table,...} given.tags name to value, in which `*` is any text, or to a list of
+--   values: all of them
 -- @tparam[opt] string|{string,...} given.external_id one or a list
--- @tparam[opt=all] {string,...} given.properties the fields that are wanted; `created` comes along
--- @tparam[opt=desc:created] string given.order_by such as `asc:created` or `desc:updated`
+-- @tparam[opt=all] string|{string,...} given.properties one or a list: the fields that are wanted; `created` comes
+--   along
+-- @tparam[opt=desc:created] string|{string,...} given.order_by such as `asc:created` or `desc:updated`, or a list
 -- @tparam[opt=the client's] string given.sandbox where the batches are
 -- @treturn function an iterator of batches, each with the fields that the service sends
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when

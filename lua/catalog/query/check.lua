@@ -92,7 +92,8 @@ function Checker:refusal(record, line)
 end
 
 --- Says why a line is not to be sent.
--- @function checker:line_refusal
+-- @function catalog.checker:line_refusal
+-- @local
 -- @tparam string line one record, as JSON
 -- @treturn ?table error, as of `refusal`; nil: it fits, or is no record
 function Checker:line_refusal(line)

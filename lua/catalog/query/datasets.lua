@@ -61,15 +61,15 @@ end
 -- @function catalog.client:datasets
 -- @tparam table given something has to narrow the listing down, or the properties
 -- @tparam[opt] string given.name in which `*` is any text, and `**` a star
--- @tparam[opt] {[string]=string|table,...} given.tags name to value, in which `*` is any text, or to a list of values:
---   all of them
+-- @tparam[opt] string|{[string]=string|table,...} given.tags name to value, in which `*` is any text, or to a list of
+--   values: all of them
 -- @tparam[opt,unit=milliseconds] string|number given.since that moment and later: `24h` or `7d`, an ISO date in UTC, or
 --   a number, since 1970
 -- @tparam[opt,unit=milliseconds] string|number given.created_after later than that moment, as `since`
 -- @tparam[opt,unit=milliseconds] string|number given.created_before earlier than that moment, as `since`
--- @tparam[opt=all] {string,...} given.properties the fields that are wanted; without it the schema in full is among
---   them
--- @tparam[opt=desc:created] string given.order_by such as `asc:created` or `desc:updated`
+-- @tparam[opt=all] string|{string,...} given.properties one or a list: the fields that are wanted; without it the
+--   schema in full is among them
+-- @tparam[opt=desc:created] string|{string,...} given.order_by such as `asc:created` or `desc:updated`, or a list
 -- @tparam[opt=the client's] string given.sandbox where the data sets are
 -- @treturn function an iterator of data sets, each with the fields that the service sends
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when

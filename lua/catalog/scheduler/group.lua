@@ -183,6 +183,7 @@ local function goes_on_after(target, other, in_place, seen)
 end
 
 --- Whether the task goes on only after what runs: that is part of it, was called by it, or is what it waits for.
+-- @function catalog.task:is_around
 -- @local
 -- @treturn boolean
 function Task:is_around()
@@ -191,6 +192,7 @@ function Task:is_around()
 end
 
 --- Waits until the task is done.
+-- @function catalog.task:wait
 -- @local
 -- @tparam ?number seconds how long to wait at the most
 -- @tparam ?table loop an adapter, where the task knows none
