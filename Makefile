@@ -99,7 +99,7 @@ KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
 PARTS      := core cli httpd kafka emulator
 
 .PHONY: all kafka deps deps-test deps-dev deps-docs deps-deb demo test specs check asan tsan fuzz torture bench systems emulator \
-        docs types man rocks deb dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
+        docs docs-check types man rocks deb dist env clean libcatalog.a bundle host-c aepp install uninstall install-dev \
         $(PARTS:%=build-%) $(PARTS:%=install-%)
 all: build-core $(if $(MHD_LIB),build-httpd) $(if $(KAFKA_LIB),build-kafka) $(BUILD)/bin/catalog
 
@@ -481,6 +481,16 @@ docs: deps-docs
 	@$(MAKE) -s $(REFERENCE)
 	@rm -rf $(BUILD)/docs
 	@$(LUA) docs/site/build.lua $(BUILD)/docs $(REFERENCE)
+
+# Its links, and its accessibility, in Chromium; pending (77) where npm or Chromium cannot be had.
+AUDIT := $(CURDIR)/build/audit
+docs-check: docs
+	@$(LUA) docs/site/check.lua $(BUILD)/docs
+	@command -v npm >/dev/null || .ci/deps nodejs npm || exit 77
+	@.ci/deps chromium || exit 77
+	@[ -d $(AUDIT)/node_modules/puppeteer-core ] || npm install --silent --no-save --prefix $(AUDIT) \
+	    axe-core@4.14.1 puppeteer-core@24.43.1 || { echo "npm cannot fetch axe-core and puppeteer-core" >&2; exit 77; }
+	@NODE_PATH=$(AUDIT)/node_modules node docs/site/audit.js $(BUILD)/docs
 
 # Types for editors that know LuaLS's annotations; a spec says when they are old.
 types: deps-docs

@@ -67,6 +67,7 @@ local function item_of(text, reference, page)
 end
 
 local function link_of(text, site, here, page)
+  if text == "catalog" then return nil end -- the program, as often
   local item = item_of(text, site.reference, page)
   if item and site.places[item.full] then return html.relative(here, site.places[item.full]) end
   local class = site.places[text]

@@ -6,12 +6,14 @@
   const status = document.querySelector("#status");
   const MOST = 50;
 
-  // How well an entry fits: all words have to be in it, and those in its title count for more.
+  // How well an entry fits: all words have to be in it, and those in its title count for more, then where it is.
   function score(entry, words) {
     let sum = 0;
     for (const word of words) {
       if (entry.title.includes(word)) {
         sum += entry.title.split(/[^\w]+/).includes(word) ? 30 : 10;
+      } else if (entry.page.includes(word)) {
+        sum += 3;
       } else if (entry.text.includes(word)) {
         sum += 1;
       } else {
@@ -22,7 +24,7 @@
   }
 
   const entries = SEARCH.map(([title, page, path, text]) => ({
-    title: title.toLowerCase(), text: (page + " " + text).toLowerCase(), shown: { title, page, path, text },
+    title: title.toLowerCase(), page: page.toLowerCase(), text: text.toLowerCase(), shown: { title, page, path, text },
   }));
 
   function snippet(text, words) {
