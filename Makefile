@@ -93,7 +93,7 @@ KAFKA_SRC  := $(sort $(wildcard csrc/kafka/*.c))
 KAFKA      := $(BUILD)/catalog/kafka.so
 KAFKA_OBJ  := $(KAFKA_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 # What it has of the core's, a copy of its own.
-KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard text utf8)
+KAFKA_CORE := $(patsubst %,$(BUILD)/obj/%.o,failure fork_guard lines text utf8)
 
 # What is installed apart, each a rock and a package of its own.
 PARTS      := core cli httpd kafka emulator

@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes that a buffer gets at first. */
-#define FIRST 65536
-
 static cat_buffer *check_buffer(lua_State *L) {
     return cat_handle_self(L, CAT_BUFFER);
 }
@@ -25,23 +22,11 @@ static cat_buffer *check_idle(lua_State *L) {
     return buffer;
 }
 
-/* Makes room for so many bytes more; raises when there is no memory. A small buffer stays small;
- * one that grows gets at once what it was made for, whose pages cost nothing until they are used,
- * and is not moved about. */
+/* Makes room for so many bytes more; raises when there is no memory. */
 static void need(lua_State *L, cat_buffer *buffer, size_t more) {
-    if (more <= buffer->capacity - buffer->length) {
-        return;
-    }
-    size_t capacity = buffer->length + more <= FIRST ? FIRST : buffer->usual;
-    while (capacity - buffer->length < more) {
-        capacity *= 2;
-    }
-    char *grown = cat_resize(buffer->L, buffer->text, buffer->capacity, capacity);
-    if (!grown) {
+    if (!cat_buffer_reserve(buffer, more)) {
         cat_oom(L);
     }
-    buffer->text = grown;
-    buffer->capacity = capacity;
 }
 
 static void append(lua_State *L, cat_buffer *buffer, const char *text, size_t length) {
@@ -156,7 +141,7 @@ static int buffer_new(lua_State *L) {
     cat_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer, 0);
     memset(buffer, 0, sizeof *buffer);
     buffer->L = cat_main_thread(L);
-    buffer->usual = usual > FIRST ? (size_t)usual : FIRST;
+    buffer->usual = usual > CAT_BUFFER_FIRST ? (size_t)usual : CAT_BUFFER_FIRST;
     luaL_setmetatable(L, CAT_BUFFER);
     return 1;
 }

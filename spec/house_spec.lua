@@ -47,8 +47,9 @@ ELSEWHERE["lua/catalog/stream/platform.lua"], ELSEWHERE["lua/catalog/stream/rule
 ELSEWHERE["lua/catalog/stream/settings.lua"] = "sink"
 -- The decisions of a drain in a world of their own; the rest with a Kafka.
 for theme, files in pairs {
-  drain = "assignment batches filling intention member settling",
-  drain_kafka = "consumer drain metrics open service settings", drain_rejected = "rejected rows", drain_group = "group",
+  drain = "assignment batches filling intake intention member settling",
+  drain_kafka = "consumer drain metrics open service settings uploads", drain_rejected = "rejected rows",
+  drain_group = "group",
 } do
   for name in files:gmatch "%S+" do ELSEWHERE[("lua/catalog/drain/%s.lua"):format(name)] = theme end
 end

@@ -120,7 +120,7 @@ describe("a consumer of Kafka", function()
     end
     local last = core.system.monotonic() + 5
     while threads() > before and core.system.monotonic() < last do core.system.sleep(0.1) end
-    assert.equal(before, threads())
+    assert.is_true(threads() <= before) -- fewer, where those of an earlier one were still ending
   end)
 
   it("is ended at once while it waits for a broker that is away, and what it has committed then is not taken later", function()

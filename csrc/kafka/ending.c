@@ -14,6 +14,7 @@ typedef struct {
     rd_kafka_t *kafka, *producer;
     rd_kafka_queue_t *queues[3];
     cat_question *question;
+    cat_stir *stir;
     int fd;
 } ending;
 
@@ -21,6 +22,10 @@ static void *end(void *given) {
     ending *e = given;
     cat_question_end(e->question);
     free(e->question);
+    if (e->stir) {
+        cat_stir_end(e->stir);
+        free(e->stir);
+    }
     for (size_t i = 0; i < sizeof e->queues / sizeof *e->queues; i++) {
         if (e->queues[i]) {
             rd_kafka_queue_io_event_enable(e->queues[i], -1, NULL, 0);
@@ -77,6 +82,7 @@ void cat_kafka_end(cat_kafka *k) {
                       .producer = k->producer,
                       .queues = {k->messages, k->results, k->deliveries},
                       .question = k->question,
+                      .stir = k->stir,
                       .fd = k->fd};
         if (!e->kafka) {
             end(e);
@@ -94,5 +100,6 @@ void cat_kafka_end(cat_kafka *k) {
     k->kafka = k->producer = NULL;
     k->messages = k->results = k->deliveries = NULL;
     k->question = NULL;
+    k->stir = NULL;
     k->fd = -1;
 }

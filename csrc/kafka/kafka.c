@@ -172,10 +172,12 @@ static int new_kafka(lua_State *L) {
     k->producer_conf = rd_kafka_conf_new();
     k->list = rd_kafka_topic_partition_list_new(16);
     k->question = calloc(1, sizeof *k->question);
+    k->stir = calloc(1, sizeof *k->stir);
     k->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!k->list || !k->question || k->fd < 0 || !cat_init_fork_guard(&k->guard)) {
+    if (!k->list || !k->question || !k->stir || k->fd < 0 || !cat_init_fork_guard(&k->guard)) {
         return cat_failure(L, "limit", "cannot make a consumer: %s", strerror(errno));
     }
+    cat_stir_configure(k->stir, k->conf); /* before what is given, which may have it otherwise */
     int refused = configure(L, k->conf, 1);
     refused = refused ? refused : configure(L, k->producer_conf, 2);
     refused = refused ? refused : open_kafka(L, k);
@@ -336,6 +338,7 @@ int luaopen_catalog_kafka(lua_State *L) {
     luaL_setfuncs(L, cat_kafka_partition_methods, 0);
     luaL_setfuncs(L, cat_kafka_offset_methods, 0);
     luaL_setfuncs(L, cat_kafka_event_methods, 0);
+    luaL_setfuncs(L, cat_kafka_intake_methods, 0);
     luaL_setfuncs(L, cat_kafka_producer_methods, 0);
     luaL_newlib(L, functions);
     return 1;

@@ -4,6 +4,7 @@
 
 #include "../fork_guard.h"
 #include "question.h"
+#include "stir.h"
 
 #include <lauxlib.h>
 #include <librdkafka/rdkafka.h>
@@ -20,6 +21,11 @@ typedef struct {
 /* What is told of partitions, in the order in which it happened. */
 typedef enum { CAT_NOTHING, CAT_ASSIGNED, CAT_REVOKED, CAT_LOST } cat_rebalance;
 
+/* Of messages that `fill` has taken: what was not told yet. */
+typedef struct {
+    lua_Integer records, bytes, dropped;
+} cat_taken;
+
 typedef struct {
     rd_kafka_t *kafka, *producer;          /* `producer`: NULL until something is produced */
     rd_kafka_queue_t *messages, *results;  /* `results`: of what was asked for */
@@ -31,10 +37,12 @@ typedef struct {
     cat_rebalance unanswered;              /* that was told last, until it is answered */
     rd_kafka_topic_partition_list_t *told; /* its partitions */
     rd_kafka_topic_partition_list_t *list; /* of the call that is made */
-    rd_kafka_message_t *message;           /* that is being read */
+    rd_kafka_message_t *message;           /* the next one, where it was polled already */
     rd_kafka_event_t *event;               /* that is being read */
     rd_kafka_headers_t *headers;           /* of what is produced */
     cat_question *question;                /* that a thread asks */
+    cat_stir *stir;
+    cat_taken taken;
     cat_kafka_error errors[CAT_ERRORS];
     int error_count;
     lua_Integer tickets;
@@ -67,8 +75,21 @@ void cat_kafka_read_list(lua_State *L, cat_kafka *k, int index);
 /* Pushes a list of tables. */
 void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *list);
 
+/* Pushes a table with `topic`, `partition`, `offset`; and one with all that a message has. */
+void cat_kafka_push_place(lua_State *L, const rd_kafka_message_t *message);
+void cat_kafka_push_message(lua_State *L, const rd_kafka_message_t *message);
+
+/* Whether `k->message` is the next thing that has come. */
+bool cat_kafka_has_message(cat_kafka *k);
+
+/* Each pushes the next thing of its kind that has happened, as `poll` tells it, and gives how many
+ * values it has pushed; 0: nothing. Where they raise it is told the next time. */
+int cat_kafka_poll_answers(lua_State *L, cat_kafka *k);
+int cat_kafka_poll_messages(lua_State *L, cat_kafka *k);
+int cat_kafka_poll_errors(lua_State *L, cat_kafka *k);
+
 /* The methods of each part. */
 extern const luaL_Reg cat_kafka_partition_methods[], cat_kafka_offset_methods[],
-    cat_kafka_event_methods[], cat_kafka_producer_methods[];
+    cat_kafka_event_methods[], cat_kafka_intake_methods[], cat_kafka_producer_methods[];
 
 #endif

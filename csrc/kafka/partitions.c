@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TIMEOUT 5000 /* milliseconds that a question may take */
+
 /* The integer in a field of the table at the top, or another. Raises for what is none. */
 static lua_Integer integer_of(lua_State *L, const char *name, lua_Integer otherwise) {
     lua_getfield(L, -1, name);
@@ -146,6 +148,17 @@ static int unassign(lua_State *L) {
     return finish_with(L, cat_kafka_answer(k, false, k->list), "cannot give partitions back");
 }
 
+/* Drops the message that was polled already, if it is of one of the partitions. */
+static void drop_message(cat_kafka *k) {
+    const rd_kafka_message_t *message = k->message;
+    if (message && message->rkt &&
+        rd_kafka_topic_partition_list_find(k->list, rd_kafka_topic_name(message->rkt),
+                                           message->partition)) {
+        rd_kafka_message_destroy(k->message);
+        k->message = NULL;
+    }
+}
+
 /*** Reads partitions from their `offset` on: what was read before and not taken is dropped.
  * @function kafka:seek
  * @tparam {table,...} list each `topic`, `number`, `offset`
@@ -158,10 +171,12 @@ static int seek(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
+    drop_message(k);
     return finish_with(L, rd_kafka_seek_partitions(k->kafka, k->list, 0), "cannot seek");
 }
 
-/*** Reads nothing more of partitions.
+/*** Reads nothing more of partitions. What was fetched of them is dropped: they are to be sought
+ * before they are resumed.
  * @function kafka:pause
  * @tparam {table,...} list each `topic`, `number` */
 static int pause_reading(lua_State *L) {
@@ -170,6 +185,7 @@ static int pause_reading(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
+    drop_message(k);
     return finish(L, rd_kafka_pause_partitions(k->kafka, k->list), "cannot pause");
 }
 
@@ -227,6 +243,7 @@ static int ask(lua_State *L) {
     q->number = (int32_t)luaL_checkinteger(L, 3);
     q->kafka = k->kafka;
     q->fd = k->fd;
+    q->timeout = TIMEOUT;
     q->ticket = ++k->tickets;
     if (!cat_question_ask(q)) {
         return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, NULL, "cannot ask Kafka");

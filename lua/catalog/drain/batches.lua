@@ -21,13 +21,14 @@ Batches.__index = Batches
 -- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`: runs a function beside; `go_on(partition,
 --   offset)`; `blocked(partition, why)`; `refused(range, id, fields)`: a batch failed for its data; `ingested(sealed,
 --   fields)`: a batch has succeeded, and its offsets go on next; false: they do not; `ended(sealed, verdict, fields)`;
---   `kept()`: waits until what was rejected is kept somewhere, and gives true, or nil and an error
+--   `kept()`: waits until what was rejected is kept somewhere, and gives true, or nil and an error; `sent()`: a file
+--   was sent, and there is room for one more
 -- @treturn table `filling`, `sealed` (this process's), `inherited` (by their ids)
 function Batches.new(kafka, assignment, service, given, host)
   local self = setmetatable({
     kafka = kafka, assignment = assignment, service = service, host = host, inherited = {}, sealed = false,
-    given = { file_bytes = given.file_bytes, parallel = given.parallel, buffers = {} }, committing = false,
-    must_rejoin = false,
+    given = { file_bytes = given.file_bytes, parallel = given.parallel, buffers = {}, sent = host.sent },
+    committing = false, must_rejoin = false,
   }, Batches)
   self.filling = Filling.new(service, self.given)
   return self

@@ -11,11 +11,12 @@ Consumer.__index = Consumer
 -- How often it is polled where its descriptor says nothing, as while all is paused, in seconds.
 local POLL <const> = 0.25
 
--- What librdkafka is to do unless somebody wants it otherwise. The queue holds 24 MB: few of them make more speed than
--- the platform takes. A list of topics is looked at each half minute for new partitions.
+-- What librdkafka is to do unless somebody wants it otherwise. The queue and a fetch are small, for the sake of memory,
+-- and large enough for many times the speed that the platform has. A list of topics is looked at each half minute for
+-- new partitions.
 local DEFAULTS <const> = {
-  ["partition.assignment.strategy"] = "cooperative-sticky", ["queued.max.messages.kbytes"] = 24576,
-  ["fetch.message.max.bytes"] = 2097152, ["topic.metadata.refresh.interval.ms"] = 30000,
+  ["partition.assignment.strategy"] = "cooperative-sticky", ["queued.max.messages.kbytes"] = 16384,
+  ["fetch.message.max.bytes"] = 2097152, ["fetch.max.bytes"] = 2097152, ["topic.metadata.refresh.interval.ms"] = 30000,
   ["client.id"] = "catalog", ["isolation.level"] = "read_committed",
 }
 
@@ -204,15 +205,31 @@ local function hand_out(self, ticket, value, err)
   scheduler.complete(operation)
 end
 
+-- An error of brokers in fewer words: how long it took librdkafka helps nobody.
+local function shorten(err)
+  err.message = err.message:gsub(" %(after %d+ms in state [^()]*[()%a]*[^()]*%)$", "")
+end
+
 --- What has happened, without waiting.
+-- @tparam ?boolean without_messages as of `kafka:poll`
 -- @treturn ?string as of `kafka:poll`
 -- @return
-function Consumer:poll()
+function Consumer:poll(without_messages)
   while true do
-    local name, first, value, err = self.core:poll()
-    if name == "error" then first.message = first.message:gsub(" %(after %d+ms in state [^()]*[()%a]*[^()]*%)$", "") end
+    local name, first, value, err = self.core:poll(without_messages)
+    if name == "error" then shorten(first) end
     if name ~= "answer" then return name, first end
     hand_out(self, first, value, err)
+  end
+end
+
+--- Takes records into a buffer, and tells what has happened else, without waiting: as `kafka:fill`.
+function Consumer:fill(...)
+  while true do
+    local records, bytes, dropped, name, first, value, err = self.core:fill(...)
+    if name == "error" then shorten(first) end
+    if name ~= "answer" then return records, bytes, dropped, name, first, value end
+    hand_out(self, first, value, err) -- nothing was taken before it
   end
 end
 

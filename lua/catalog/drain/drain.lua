@@ -4,6 +4,7 @@
 local Client = require "catalog.client.client"
 local Consumer = require "catalog.drain.consumer"
 local Group = require "catalog.scheduler.group"
+local Intake = require "catalog.drain.intake"
 local Member = require "catalog.drain.member"
 local Service = require "catalog.drain.service"
 local Transform = require "catalog.stream.transform"
@@ -20,8 +21,12 @@ local clock <const> = core.system.monotonic
 local Drain = { __name = "catalog.drain" }
 Drain.__index = Drain
 
--- How long a turn waits at the most, and how many messages it takes before it looks at what else there is; in seconds.
-local TURN <const>, MOST <const> = 0.25, 500
+-- In seconds: how long a turn waits at the most, and for how long it takes what there is before others have their
+-- turn; the least that can be waited.
+local TURN <const>, SLICE <const>, AT_ONCE <const> = 0.25, 0.001, 0.000001
+
+-- How long what was fetched is kept while nothing may be taken, in seconds.
+local PATIENCE <const> = 1
 
 -- How long the end may take until the last COMPLETE is sent and the group is left, in seconds.
 local END <const> = 30
@@ -49,7 +54,7 @@ local function report_of(sealed, verdict, fields)
   return {
     id = sealed.id, status = fields and fields.status or verdict, state = verdict == "again" and "dropped" or verdict,
     metrics = fields and fields.metrics, errors = fields and fields.errors, records = sealed.records,
-    bytes = sealed.bytes, files = sealed.files, positions = positions, inherited = not sealed.own,
+    bytes = sealed.bytes, files = sealed.files and sealed:files(), positions = positions, inherited = not sealed.own,
   }
 end
 
@@ -84,6 +89,7 @@ local function new_host(self)
     ingested = function(sealed, fields) return keep_rows(self, sealed, fields) end,
     ended = function(sealed, verdict, fields) ended(self, sealed, verdict, fields) end,
     kept = function() return self.rejected:flush(self.pause) end,
+    sent = function() self.kafka:wake() end,
     give_up = function(err) self.fatal = self.fatal or err end,
     told_blocked = function(partition, why)
       note_failure(self, select(2, failure("conflict", "%s is blocked: %s", partition.key, why)))
@@ -143,9 +149,9 @@ function Client:drain(given)
   local kafka, refused = Consumer.new(settings.kafka, self.loop)
   if not kafka then return nil, refused end
   local drain = setmetatable({
-    client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {}, records = 0,
-    bytes = 0, dropped = 0, refused = 0, retries = 0, rebalances = 0, running = false, closing = false, ended = false,
-    is_held = false, fatal = false, defect = false,
+    client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {},
+    taken = { records = 0, bytes = 0, dropped = 0 }, refused = 0, retries = 0, rebalances = 0, running = false,
+    closing = false, ended = false, held_since = false, is_paused = false, fatal = false, defect = false,
     process = scheduler.process(),
   }, Drain)
   drain.transform = settings.transform
@@ -159,45 +165,35 @@ function Client:drain(given)
   drain.host = new_host(drain)
   drain.service = Service.new(self, settings, drain.host)
   drain.member = Member.new(kafka, drain.service, settings, drain.host)
+  drain.intake = Intake.new(kafka, drain.member.assignment, settings, drain.taken)
   stream.warn_of_fixed_token(self, settings)
   return drain
 end
 
 -- --- messages ---
 
--- What a message is without a transform: JSON as it is, on one line.
-local function line_of(self, value)
-  if #value > self.settings.record_bytes then
-    return nil, ("it has %d bytes; record_bytes is %d"):format(#value, self.settings.record_bytes)
-  end
-  local fault = core.lines.fault(value)
-  if not fault then return value end
-  local joined = value:gsub("[\r\n]", " ") -- in JSON these are blanks, since strings have none
-  if core.lines.fault(joined) == nil then return joined end
-  return nil, fault
-end
-
 local function add_line(self, filling, line)
   filling:add(line)
-  self.records, self.bytes = self.records + 1, self.bytes + #line + 1
+  self.taken.records, self.taken.bytes = self.taken.records + 1, self.taken.bytes + #line + 1
 end
 
 -- Adds what the transform has made of a message.
 local function add_made(self, filling, message, lines, fault)
   if not lines then return self.rejected:add(message, fault) end
-  if #lines == 0 then self.dropped = self.dropped + 1 end
+  if #lines == 0 then self.taken.dropped = self.taken.dropped + 1 end
   for _, line in ipairs(lines) do add_line(self, filling, line) end
 end
 
--- Adds what a message has to the batch that is filled.
-local function add(self, filling, message)
-  if message.value == nil then -- a tombstone
-    self.dropped = self.dropped + 1
-    return
-  end
-  local line, fault = line_of(self, message.value)
-  if not line then return self.rejected:add(message, fault) end
-  add_line(self, filling, line)
+local function add_changed(self, partition, message)
+  local expected = partition.next
+  local lines, fault = self.transform:lines(message.value, message)
+  -- it may have waited for something, while the partition was lost or has gone back: then the message comes again
+  local is_still = self.member:partition_of(message.topic, message.partition, message.offset) == partition
+  if not is_still or partition.next ~= expected then return end
+  local filling = self.member.batches.filling
+  filling:advance(partition, expected) -- it is part of the batch, also where nothing of it is
+  add_made(self, filling, message, lines, fault)
+  filling:advance(partition, message.offset + 1)
 end
 
 -- What failed before is read once more, and kept apart up to where the batch ended.
@@ -216,32 +212,23 @@ local function end_refusing(self, partition)
   begin(self, function() self.member:pass_refused(partition, refusing.next, self.rejected) end)
 end
 
-local function take(self, message)
-  local partition = self.member:partition_of(message.topic, message.partition, message.offset)
-  if not partition then return end
-  if partition.refusing then
-    refuse_message(self, partition, message)
-    if message.offset + 1 >= partition.refusing.next then end_refusing(self, partition) end
-    return
-  end
-  local expected, lines, fault = partition.next, nil, nil
-  if self.transform then
-    lines, fault = self.transform:lines(message.value, message)
-    -- it may have waited for something, while the partition was lost or has gone back: then the message comes again
-    local is_still = self.member:partition_of(message.topic, message.partition, message.offset) == partition
-    if not is_still or partition.next ~= expected then return end
-  end
-  local filling = self.member.batches.filling
-  filling:advance(partition, expected) -- it is part of the batch, also where nothing of it is
-  if self.transform then add_made(self, filling, message, lines, fault) else add(self, filling, message) end
-  filling:advance(partition, message.offset + 1)
-end
-
 -- --- events ---
 
 local EVENTS <const> = {}
 
-function EVENTS.message(self, message) take(self, message) end
+-- One that is not put into the buffer as it is.
+function EVENTS.message(self, message)
+  local partition = self.member:partition_of(message.topic, message.partition, message.offset)
+  if not partition then return end
+  if not partition.refusing then
+    if self.transform then add_changed(self, partition, message) end -- else it is paused, and read again
+    return
+  end
+  refuse_message(self, partition, message)
+  if message.offset + 1 >= partition.refusing.next then end_refusing(self, partition) end
+end
+
+function EVENTS.rejected(self, message, reason) self.rejected:add(message, reason) end
 
 function EVENTS.eof(self, at)
   local partition = self.member:partition_of(at.topic, at.partition, at.offset)
@@ -280,17 +267,20 @@ end
 
 local function is_due(self)
   local filling, roll = self.member.batches.filling, self.settings.roll
-  return filling.bytes >= roll.bytes or filling.files >= roll.files or filling.records >= (roll.records or math.huge)
+  return filling.bytes >= roll.bytes or filling:files() >= roll.files or filling.records >= (roll.records or math.huge)
     or time_left(self) <= 0
 end
 
--- Reads nothing while as many files are under way as may be, or the batch is full and may not be sealed yet.
+-- Reads nothing while as many files are under way as may be, or the batch is full and may not be sealed yet. What was
+-- fetched by then is kept for a while; where that lasts it is given up, so that what happens to partitions is heard of.
 local function hold_or_go_on(self)
   local batches = self.member.batches
   local hold = batches.filling:is_full() or self.rejected:is_full() or is_due(self) and not batches:may_seal()
-  if hold == self.is_held then return end
-  self.is_held = hold
-  self.member:hold(hold)
+  self.held_since = hold and (self.held_since or clock())
+  local pause = hold and clock() - self.held_since >= PATIENCE
+  if pause == self.is_paused then return end
+  self.is_paused = pause
+  self.member:hold(pause)
 end
 
 local function look_around(self)
@@ -302,14 +292,21 @@ local function look_around(self)
   hold_or_go_on(self)
 end
 
--- Takes what has happened, some of it.
+-- The next thing that has come; records without a transform are in the batch by then.
+local function next_event(self)
+  local filling = self.member.batches.filling
+  if self.held_since or self.transform then return self.kafka:poll(self.held_since and not self.is_paused) end
+  return self.intake:take(filling, (self.settings.roll.records or math.maxinteger) - filling.records)
+end
+
+-- Takes what has happened, some of it. Whether there is more.
 local function take_events(self)
-  for _ = 1, MOST do
-    local name, value = self.kafka:poll()
-    if not name then return false end
-    EVENTS[name](self, value)
-    if self.member.batches.filling:is_full() or self.rejected:is_full() then return true end
-  end
+  local last = clock() + SLICE
+  repeat
+    local name, value, more = next_event(self)
+    if not name or name == "more" then return name end
+    EVENTS[name](self, value, more)
+  until self.member.batches.filling:is_full() or self.rejected:is_full() or clock() >= last
   return true
 end
 
@@ -317,7 +314,8 @@ local function turn(self)
   local more = take_events(self)
   look_around(self)
   if self.defect then error(self.defect, 0) end
-  if more then scheduler.poke() else self.kafka:wait(math.max(0, math.min(TURN, time_left(self)))) end
+  if not more or self.held_since then return self.kafka:wait(math.max(0, math.min(TURN, time_left(self)))) end
+  if self.client.loop then scheduler.sleep(AT_ONCE, self.client.loop, self.client) else scheduler.poke() end
 end
 
 -- --- from the start to the end ---

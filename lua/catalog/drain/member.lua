@@ -11,7 +11,7 @@ Member.__index = Member
 -- @tparam table service of `catalog.drain.service`
 -- @tparam table given `from`, `file_bytes`, `parallel`
 -- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`, `refused(range, id, fields)`,
---   `ingested(sealed, fields)`, `ended(sealed, verdict, fields)`, `kept()`, as of `catalog.drain.batches`;
+--   `ingested(sealed, fields)`, `ended(sealed, verdict, fields)`, `kept()`, `sent()`, as of `catalog.drain.batches`;
 --   `told_blocked(partition, why)`
 -- @treturn table `assignment`, `batches`
 function Member.new(kafka, service, given, host)
@@ -43,7 +43,7 @@ function Member:go_on(partition, offset)
   if not self.is_held then self.kafka:resume { partition } end
 end
 
---- Reads nothing of all partitions, or goes on.
+--- Reads nothing of all partitions, or goes on where each was.
 -- @tparam boolean hold
 function Member:hold(hold)
   self.is_held = hold
@@ -51,7 +51,9 @@ function Member:hold(hold)
   for _, partition in pairs(self.assignment.partitions) do
     if partition.next then list[#list + 1] = partition end
   end
-  if hold then self.kafka:pause(list) else self.kafka:resume(list) end
+  if hold then return self.kafka:pause(list) end
+  for _, partition in ipairs(list) do self.kafka:seek(partition, partition.next) end
+  self.kafka:resume(list)
 end
 
 --- What a batch had that has failed is kept elsewhere: then its partition goes on behind it.

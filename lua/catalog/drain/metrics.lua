@@ -34,10 +34,10 @@ end
 -- @treturn[2] table error: it is another process's
 function Drain:metrics()
   if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
-  local batches, summary = self.member.batches, self.member:summary()
+  local batches, summary, taken = self.member.batches, self.member:summary(), self.taken
   return {
-    records = self.records, bytes = self.bytes, rejected = self.rejected.count, refused = self.refused,
-    dropped = self.dropped, batches = batches_of(self), oldest_seconds = oldest_of(batches), lag = summary.lag,
+    records = taken.records, bytes = taken.bytes, rejected = self.rejected.count, refused = self.refused,
+    dropped = taken.dropped, batches = batches_of(self), oldest_seconds = oldest_of(batches), lag = summary.lag,
     partitions = summary.count, blocked = summary.blocked, rebalances = self.rebalances, retries = self.retries,
     batch_seconds = next(batches.filling.ranges) and clock() - batches.filling.since or 0,
     last_error = self.last_error, last_error_at = self.last_error_at,
