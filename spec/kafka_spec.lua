@@ -156,6 +156,113 @@ describe("a consumer of Kafka", function()
     assert.same({ 4, "later" }, { noted[1].offset, noted[1].metadata })
   end)
 
+  -- Two partitions with the same messages, of which one has no value.
+  local function produce_all(topic)
+    for number = 0, 1 do
+      broker:produce(topic, '{"n":1}\n{\r"n": 2}\nnone\n', "-k key -p " .. number)
+      broker:produce(topic, "key|\n", "-K '|' -Z -p " .. number)
+      broker:produce(topic, '{"n":33}\n', "-p " .. number)
+    end
+  end
+
+  -- A consumer that reads partitions of a topic from their first message on, in no group.
+  local function reading(topic, numbers)
+    local one, list = assert(consumer(broker.brokers, "reading")), {}
+    for i, number in ipairs(numbers) do list[i] = { topic = topic, number = number, offset = 0 } end
+    assert(one:assign(list))
+    assert(one:seek(list))
+    assert(one:resume(list))
+    return one, list
+  end
+
+  -- Fills a buffer until something of a name comes. Gives what was told of records, and the rest.
+  local function fill_until(one, wanted, ...)
+    local records, last = 0, core.system.monotonic() + 30
+    while core.system.monotonic() < last do
+      local count, _, _, name, value, why = one:fill(...)
+      records = records + count
+      if name == wanted then return records, value, why end
+      if not name then core.system.sleep(0.01) end
+    end
+    error("nothing came: " .. wanted)
+  end
+
+  -- How many bytes lines are in a buffer.
+  local function bytes_of(...)
+    local count = 0
+    for _, line in ipairs { ... } do count = count + #line + 1 end
+    return count
+  end
+
+  it("puts records into a buffer as they are, and tells how far it came and what is no record", function()
+    produce_all "filled"
+    local one <close> = reading("filled", { 0 })
+    local partition, reached, buffer = { next = 0 }, {}, core.buffer.new(1000)
+    local given = table.pack(buffer, 1000, { ["filled/0"] = partition }, reached, 1000, 100)
+    local records, message, why = fill_until(one, "rejected", table.unpack(given, 1, given.n))
+    assert.same({ 2, 3, "none", "key", 2, "it is no JSON object" },
+      { records, reached[partition], message.value, message.key, message.offset, why })
+    assert.equal(1, (fill_until(one, "eof", table.unpack(given, 1, given.n))))
+    assert.equal(5, reached[partition])
+    assert.equal(bytes_of('{"n":1}', '{ "n": 2}', '{"n":33}'), buffer:length())
+  end)
+
+  it("takes no record that is longer than it may be, or has no room, or is one too many", function()
+    produce_all "limited"
+    local one <close> = reading("limited", { 1 })
+    local partition, reached = { next = 0 }, {}
+    local partitions, buffer = { ["limited/1"] = partition }, core.buffer.new(1000)
+    local _, message, why = fill_until(one, "rejected", buffer, 1000, partitions, reached, 7, 100)
+    assert.same({ 1, "it has 9 bytes; record_bytes is 7" }, { message.offset, why })
+    fill_until(one, "rejected", buffer, 1000, partitions, reached, 1000, 100)
+    fill_until(one, "full", buffer, bytes_of('{"n":1}', '{"n":33}') - 1, partitions, reached, 1000, 100)
+    assert.equal(4, reached[partition])
+    local count, _, _, name = one:fill(buffer, 1000, partitions, reached, 1000, 0)
+    assert.same({ 0, "more" }, { count, name })
+    assert.equal(1, (one:fill(buffer, 1000, partitions, reached, 1000, 1)))
+    assert.equal(5, reached[partition])
+  end)
+
+  it("drops messages of partitions that are not read and those before the next, and tells those to be refused", function()
+    produce_all "dropped"
+    local one <close> = reading("dropped", { 0, 1 })
+    local some, refused, reached, buffer = { next = 4 }, { next = 0, refusing = {} }, {}, core.buffer.new(1000)
+    local partitions = { ["dropped/0"] = some }
+    fill_until(one, "eof", buffer, 1000, partitions, reached, 1000, 100)
+    fill_until(one, "eof", buffer, 1000, partitions, reached, 1000, 100)
+    assert.equal(5, reached[some])
+    assert.equal(bytes_of '{"n":33}', buffer:length())
+    partitions["dropped/0"] = { next = false }
+    partitions["dropped/1"] = refused
+    local list = { { topic = "dropped", number = 0, offset = 0 }, { topic = "dropped", number = 1, offset = 0 } }
+    assert(one:seek(list))
+    local _, message = fill_until(one, "message", buffer, 1000, partitions, reached, 1000, 100)
+    assert.same({ 1, 0, '{"n":1}' }, { message.partition, message.offset, message.value })
+    assert.equal(bytes_of '{"n":33}', buffer:length())
+  end)
+
+  it("reads again what it was sought to, also where it had no room for the next", function()
+    produce_all "sought"
+    local one <close>, list = reading("sought", { 0 })
+    local partition, reached, buffer = { next = 0 }, {}, core.buffer.new(1000)
+    local partitions = { ["sought/0"] = partition }
+    fill_until(one, "full", buffer, bytes_of '{"n":1}', partitions, reached, 1000, 100)
+    assert(one:seek(list))
+    buffer:reset()
+    local records = fill_until(one, "rejected", buffer, 1000, partitions, {}, 1000, 100)
+    assert.equal(2, records)
+    assert.equal(bytes_of('{"n":1}', '{"n": 2} '), buffer:length())
+  end)
+
+  it("loses nothing where an allocation fails, whichever it is", function()
+    produce_all "allocated"
+    local output, status = shell.run(("ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=spec/support/leaks.txt:"
+      .. "print_suppressions=0 timeout 200 %s/host allocations spec/scripts/fills.lua %s allocated"):format(
+      shell.quote(os.getenv "CATALOG_BUILD" or "build"), broker.brokers))
+    assert.equal(0, status, output)
+    assert.is_true(tonumber(output:match "ok (%d+) allocations failed once") > 40, output)
+  end)
+
   it("that has begun to leave may be ended at once", function()
     local one = assert(consumer(broker.brokers, "group3"))
     assert(one:subscribe { "events" })
@@ -180,5 +287,7 @@ describe("a consumer of Kafka", function()
     assert.error_matches(function() one:commit { { topic = "events", number = "x", offset = 1 } } end, "number")
     assert.error_matches(function() one:subscribe "events" end, "table expected")
     assert.error_matches(function() one:ask(("x"):rep(300), -1) end, "too long")
+    assert.error_matches(function() one:fill({}, 1, {}, {}, 1, 1) end, "catalog.buffer expected")
+    assert.error_matches(function() one:fill(core.buffer.new(1), 1, nil, {}, 1, 1) end, "table expected")
   end)
 end)
