@@ -132,6 +132,26 @@ describe("catalog drain at a Kafka", function()
     end)
   end)
 
+  it("does not go on while what is rejected cannot be kept", function()
+    with_topic(function(run)
+      run.broker:produce(run.topic, ("none\n"):rep(50) .. '{"n":1}\n', "-p 0")
+      local where = ("--rejected %s/kept"):format(run.directory)
+      do
+        local started <close> = start(run, where, "trap '' XFSZ; ulimit -f 2;") -- a disk with room for one or two kB
+        wait_for(started, "cannot keep what is rejected in .*/kept/[^/]*.jsonl: .*File too large")
+        started:signal "TERM"
+        assert.equal(3, select(2, started:finish()))
+      end
+      assert.equal("", run:ingested())
+      shell.run(("rm -r %s/kept"):format(run.directory))
+      local again <close> = start(run, where)
+      wait_for(again, "success, 1 record$")
+      again:signal "TERM"
+      assert.equal(3, select(2, again:finish()))
+      assert.equal("50\n", shell.run(("grep -c '\"value\":\"none\"' %s/kept/*"):format(run.directory)))
+    end)
+  end)
+
   it("gives values as they are to a transform that wants them", function()
     with_topic(function(run)
       local path = run.directory .. "/change.lua"

@@ -88,7 +88,11 @@ local function new_host(self)
     refused = function(range, id, fields) refuse(self, range, id, fields) end,
     ingested = function(sealed, fields) return keep_rows(self, sealed, fields) end,
     ended = function(sealed, verdict, fields) ended(self, sealed, verdict, fields) end,
-    kept = function() return self.rejected:flush(self.pause) end,
+    kept = function()
+      local ok, err = self.rejected:flush(self.pause)
+      if not ok then note_failure(self, err) end
+      return ok, err
+    end,
     sent = function() self.kafka:wake() end,
     give_up = function(err) self.fatal = self.fatal or err end,
     told_blocked = function(partition, why)
