@@ -131,6 +131,19 @@ describe("a download", function()
     end)
   end)
 
+  it("replaces nothing that somebody puts there meanwhile", function()
+    shell.with_directory(function(directory)
+      local server <close> = one_file("a", 6, part("abc", "0-2/6"), part("def", "3-5/6"))
+      local report, err = service.client(server.url):batch("b"):download { to = directory, on_progress = function()
+        shell.write(directory .. "/a", "mine")
+      end }
+      assert.same({ nil, "data" }, { report, err.kind })
+      assert.matches("a is there already; overwrite = true replaces it", err.message, 1, true)
+      assert.equal("mine", shell.read(directory .. "/a"))
+      assert.equal("abcdef", shell.read(directory .. "/a.f-1.part"))
+    end)
+  end)
+
   it("goes on where it was broken off, and asks for nothing twice", function()
     local texts = { a = batches.bytes(300000), b = batches.bytes(200000), c = batches.bytes(100000) }
     shell.with_directory(function(directory) service.run({ log = directory .. "/log" }, function(server, client)

@@ -80,6 +80,7 @@ local function get(file, run)
   if not ok then return nil, err end
   local bytes, failed = fetch.file(file, target, function(count) run:arrived(file, count) end,
     function(length)
+      if core.fs.kind(target) and not run.overwrite then return exists(target) end -- it came meanwhile
       if not run.done then return true end
       return run.done:note(file, length, run.loop)
     end)
