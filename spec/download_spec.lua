@@ -295,6 +295,7 @@ describe("a download", function()
         math.randomseed(seed)
         local path, trace = ("%s/%d"):format(room, seed), ("%s/%d.trace"):format(room, seed)
         assert(core.fs.mkdir(path))
+        if seed % 3 == 0 then shell.run(("mkdir -p %s/out/p && printf %%70000s >%s/out/a"):format(path, path)) end -- an old file
         local machine, calls = power.of(path), seed % 4 > 0 and math.random(60) or 0
         local told = shell.run(command.environment(server) .. " " .. disk.command(
           ("spec/scripts/downloads_until.lua %s %s %d %s"):format(path, trace, calls, batch.id)))
@@ -307,7 +308,7 @@ describe("a download", function()
           done = done + 1
         else
           shell.run(("find %s-after -type f -exec touch -d 2020-01-01 {} +"):format(path))
-          local report, err = batch:download { to = to, failed = true }
+          local report, err = batch:download { to = to, failed = true, overwrite = true }
           assert(report, ("%d: %s"):format(seed, tostring(err)))
           assert.same({ "a", "d", "p/b", "p/q/c" }, files_in(to))
         end
