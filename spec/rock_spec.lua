@@ -79,5 +79,7 @@ describe("the rockspecs", function()
     local scm = read "catalog-scm-1"
     assert.same({ "scm-1", "main", "all" }, { scm.version, scm.source.branch, scm.build.build_target })
     assert.same({ LUA, "lua-cjson >= 2.1.0", "argparse >= 0.7" }, scm.dependencies)
+    local core = read(("catalog-%s-1"):format(version)) -- no file goes to where the Makefile has them without LuaRocks
+    assert.same(core.build.install_variables, scm.build.install_variables)
   end)
 end)
