@@ -48,6 +48,7 @@ function batch.state(self)
 end
 
 --- The id of the data set of a batch, as far as it is known without the catalog's entry of the batch.
+-- @local
 -- @tparam catalog.batch self
 -- @treturn[1] ?string nil: it is not
 -- @treturn[2] nil
