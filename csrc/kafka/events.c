@@ -133,15 +133,23 @@ static int push_question(lua_State *L, const cat_question *q) {
 /* --- messages, and what comes among them --- */
 
 /* What a message is that tells of an error of its partition. */
-static int push_fault(lua_State *L, const rd_kafka_message_t *message) {
+static int push_fault(lua_State *L, cat_kafka *k) {
+    const rd_kafka_message_t *message = k->message;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         lua_pushliteral(L, "eof");
         cat_kafka_push_place(L, message);
         return 2;
     }
+    char why[256];
+    int fatal = message->err == RD_KAFKA_RESP_ERR__FATAL
+                    ? (int)rd_kafka_fatal_error(k->kafka, why, sizeof why)
+                    : 0;
     lua_pushliteral(L, "error");
-    cat_kafka_failure(L, message->err, rd_kafka_message_errstr(message), "Kafka");
+    cat_kafka_failure(L, fatal ? fatal : (int)message->err,
+                      fatal ? why : rd_kafka_message_errstr(message), "Kafka");
     lua_remove(L, -2);
+    lua_pushboolean(L, fatal != 0);
+    lua_setfield(L, -2, "is_fatal");
     if (message->rkt) {
         lua_pushstring(L, rd_kafka_topic_name(message->rkt));
         lua_setfield(L, -2, "topic");
@@ -229,7 +237,7 @@ int cat_kafka_poll_messages(lua_State *L, cat_kafka *k) {
     }
     int count = 2;
     if (k->message->err) {
-        count = push_fault(L, k->message);
+        count = push_fault(L, k);
     } else {
         lua_pushliteral(L, "message");
         cat_kafka_push_message(L, k->message);

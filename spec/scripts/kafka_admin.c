@@ -5,6 +5,8 @@
  *   kafka_admin BROKERS allow PRINCIPAL topic|group NAME
  *   kafka_admin BROKERS note GROUP TOPIC PARTITION OFFSET METADATA
  *   kafka_admin BROKERS forget GROUP TOPIC PARTITION  its offset, as when it expires
+ *   kafka_admin BROKERS delete TOPIC PARTITION OFFSET  what is before it; -1: all
+ *   kafka_admin BROKERS configure broker|topic NAME CONFIG=VALUE
  *   kafka_admin BROKERS transaction TOPIC PARTITION commit|abort    lines of the standard input */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -158,6 +160,49 @@ static int forget(char **argv) {
     return status;
 }
 
+static int delete_records(char **argv) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, argv[0], atoi(argv[1]))->offset = atoll(argv[2]);
+    rd_kafka_DeleteRecords_t *asked = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_DeleteRecords(kafka, &asked, 1, NULL, queue);
+    rd_kafka_DeleteRecords_destroy(asked);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_event_t *event = answer(argv[0]);
+    if (!event) {
+        return 1;
+    }
+    const rd_kafka_topic_partition_list_t *results =
+        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
+    int err = results->elems[0].err;
+    rd_kafka_event_destroy(event);
+    return err ? fail(argv[0], rd_kafka_err2str(err)) : 0;
+}
+
+static int configure(char **argv) {
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(
+        strcmp(argv[0], "broker") == 0 ? RD_KAFKA_RESOURCE_BROKER : RD_KAFKA_RESOURCE_TOPIC,
+        argv[1]);
+    char *equals = strchr(argv[2], '=');
+    if (!resource || !equals) {
+        return fail(argv[2], "is no CONFIG=VALUE");
+    }
+    *equals = '\0';
+    rd_kafka_ConfigResource_set_config(resource, argv[2], equals + 1);
+    rd_kafka_AlterConfigs(kafka, &resource, 1, NULL, queue);
+    rd_kafka_ConfigResource_destroy(resource);
+    rd_kafka_event_t *event = answer(argv[1]);
+    if (!event) {
+        return 1;
+    }
+    size_t count;
+    const rd_kafka_ConfigResource_t **results =
+        rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(event), &count);
+    const char *why = rd_kafka_ConfigResource_error_string(results[0]);
+    int status = why ? fail(argv[1], why) : 0;
+    rd_kafka_event_destroy(event);
+    return status;
+}
+
 static int end_transaction(rd_kafka_error_t *error) {
     if (!error) {
         return 0;
@@ -191,24 +236,26 @@ static int make_transaction(char **argv) {
                                : rd_kafka_commit_transaction(kafka, TIMEOUT));
 }
 
+static const struct {
+    const char *name;
+    int arguments;
+    int (*run)(char **argv);
+} commands[] = {{"partitions", 2, add_partitions},
+                {"allow", 3, allow},
+                {"note", 5, note},
+                {"forget", 3, forget},
+                {"delete", 3, delete_records},
+                {"configure", 3, configure},
+                {"transaction", 3, make_transaction}};
+
 static int run(const char *what, int argc, char **argv) {
     if (strcmp(what, "topic") == 0 && argc >= 2) {
         return make_topic(argc, argv);
     }
-    if (strcmp(what, "partitions") == 0 && argc == 2) {
-        return add_partitions(argv);
-    }
-    if (strcmp(what, "allow") == 0 && argc == 3) {
-        return allow(argv);
-    }
-    if (strcmp(what, "note") == 0 && argc == 5) {
-        return note(argv);
-    }
-    if (strcmp(what, "forget") == 0 && argc == 3) {
-        return forget(argv);
-    }
-    if (strcmp(what, "transaction") == 0 && argc == 3) {
-        return make_transaction(argv);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(what, commands[i].name) == 0 && argc == commands[i].arguments) {
+            return commands[i].run(argv);
+        }
     }
     return fail(what, "is not known, or has other arguments");
 }

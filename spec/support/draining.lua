@@ -73,7 +73,7 @@ function Draining:run_until(drain, is_so, seconds) -- luacheck: ignore 212
   local group = Group.new "detached"
   scheduler.begin(group:new_task(function()
     local last = core.system.monotonic() + (seconds or 30)
-    while not is_so() and core.system.monotonic() < last do scheduler.sleep(0.05) end
+    while not is_so() and core.system.monotonic() < last and scheduler.sleep(0.05) do end -- luacheck: ignore 542
     drain:close()
   end))
   local ok, err = drain:run()

@@ -30,6 +30,8 @@ offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
+broker.session.timeout.ms=1000
+broker.heartbeat.interval.ms=200
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=true
@@ -127,6 +129,14 @@ function Broker:kill()
       case $(ps -o stat= -p $pid) in '' | Z*) exit ;; esac
       sleep 0.1
     done]]):format(self.directory))
+end
+
+--- Kills it, and starts it with a setting more.
+function Broker:restart(setting)
+  self:kill()
+  local path = self.directory .. "/server.properties"
+  shell.write(path, shell.read(path) .. setting .. "\n")
+  self:start()
 end
 
 --- Begins a way to it that can be interrupted. It is closed before the broker ends.

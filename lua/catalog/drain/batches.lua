@@ -19,10 +19,10 @@ Batches.__index = Batches
 -- @tparam table service of `catalog.drain.service`
 -- @tparam table given `file_bytes`, `parallel`
 -- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`: runs a function beside; `go_on(partition,
---   offset)`; `blocked(partition, why)`; `refused(range, id, fields)`: a batch failed for its data; `ingested(sealed,
---   fields)`: a batch has succeeded, and its offsets go on next; false: they do not; `ended(sealed, verdict, fields)`;
---   `kept()`: waits until what was rejected is kept somewhere, and gives true, or nil and an error; `sent()`: a file
---   was sent, and there is room for one more
+--   offset)`; `blocked(partition, why)`; `give_up(err)`: this member cannot go on; `refused(range, id, fields)`: a
+--   batch failed for its data; `ingested(sealed, fields)`: a batch has succeeded, and its offsets go on next; false:
+--   they do not; `ended(sealed, verdict, fields)`; `kept()`: waits until what was rejected is kept somewhere, and gives
+--   true, or nil and an error; `sent()`: a file was sent, and there is room for one more
 -- @treturn table `filling`, `sealed` (this process's), `inherited` (by their ids)
 function Batches.new(kafka, assignment, service, given, host)
   local self = setmetatable({
@@ -35,6 +35,13 @@ function Batches.new(kafka, assignment, service, given, host)
 end
 
 -- --- commits ---
+
+-- Refusals that stay as they are until a person has changed something, and what.
+local FOR_A_PERSON <const> = {
+  OFFSET_METADATA_TOO_LARGE = "the brokers' offset.metadata.max.bytes has to be 4096, or 200 at the least",
+  GROUP_AUTHORIZATION_FAILED = "the drain has to be allowed to read the group",
+  TOPIC_AUTHORIZATION_FAILED = "the drain has to be allowed to read the topics",
+}
 
 -- Commits offsets. One commit is in flight. After an unclear answer the group is joined again before the next: the new
 -- generation fences a late copy. The third value: it was refused, and has not happened.
@@ -52,7 +59,12 @@ local function commit(self, entries)
     self.must_rejoin = true
     self.kafka:rejoin()
   end
-  return nil, err, not is_unclear
+  local remedy = FOR_A_PERSON[err.code]
+  if remedy then
+    err.message = ("%s; %s"):format(err.message, remedy)
+    self.host.give_up(err)
+  end
+  return nil, err, not is_unclear and not remedy
 end
 
 -- The ranges whose partitions are still held.

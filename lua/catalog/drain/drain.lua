@@ -69,7 +69,7 @@ local function refuse(self, range, id, fields)
   local why = ("the batch %s failed: %s"):format(id, rejected.reason_of(fields))
   if self.settings.after_failure == "stop" then return self.member:block(range.partition, why) end
   self.member:go_on(range.partition, range.first)
-  range.partition.refusing = { next = range.next, reason = why }
+  range.partition.refusing = { first = range.first, next = range.next, reason = why }
 end
 
 -- A batch was ingested: rows of it that were refused are kept. False: there is nothing more to be done.
@@ -213,7 +213,7 @@ end
 local function end_refusing(self, partition)
   local refusing = partition.refusing
   partition.refusing, partition.next = nil, nil
-  begin(self, function() self.member:pass_refused(partition, refusing.next, self.rejected) end)
+  begin(self, function() self.member:pass_refused(partition, refusing, self.rejected) end)
 end
 
 -- --- events ---
@@ -234,9 +234,18 @@ end
 
 function EVENTS.rejected(self, message, reason) self.rejected:add(message, reason) end
 
+-- A partition was read to its end. What is behind the last message, if anything, is what transactions leave there, and
+-- those that were aborted: it is passed over, or it would look like messages that nobody has read.
 function EVENTS.eof(self, at)
   local partition = self.member:partition_of(at.topic, at.partition, at.offset)
-  if partition and partition.refusing and at.offset >= partition.refusing.next then end_refusing(self, partition) end
+  if not partition then return end
+  if partition.refusing then
+    if at.offset >= partition.refusing.next then end_refusing(self, partition) end
+  elseif at.offset > partition.next then
+    local filling = self.member.batches.filling
+    filling:advance(partition, partition.next)
+    filling:advance(partition, at.offset)
+  end
 end
 
 function EVENTS.assigned(self, list)
@@ -249,13 +258,17 @@ end
 function EVENTS.revoked(self, list) begin(self, self.member.revoked, self.member, list) end
 function EVENTS.lost(self, list) self.member:lost(list) end
 
--- What was not read yet is gone from the broker, or Kafka says no for another reason.
+-- What librdkafka says where there is nothing at an offset, and what a person has to change.
+local OUT_OF_RANGE <const> = { _AUTO_OFFSET_RESET = true, OFFSET_OUT_OF_RANGE = true }
+local FOR_A_PERSON <const> = { GROUP_AUTHORIZATION_FAILED = true, TOPIC_AUTHORIZATION_FAILED = true }
+
+-- rule 13: an offset at which there is nothing is an error, and never passed over.
 function EVENTS.error(self, err)
   local partition = err.topic and self.member:partition_of(err.topic, err.partition, math.maxinteger)
-  if partition and err.code == "OFFSET_OUT_OF_RANGE" then
-    return begin(self, self.member.block_gone, self.member, partition)
+  if partition and OUT_OF_RANGE[err.code] then
+    return begin(self, self.member.look_for_offset, self.member, partition)
   end
-  if err.is_fatal then self.fatal = err end
+  if err.is_fatal or FOR_A_PERSON[err.code] then self.fatal = self.fatal or err end
   note_failure(self, err)
 end
 
@@ -333,8 +346,10 @@ local function poll_until(self, is_so, last)
   end
 end
 
--- Seals what there is, where that may be done, and leaves the group.
+-- Seals what there is, where that may be done, and leaves the group. Where librdkafka itself has given up there is
+-- nothing to be left.
 local function leave(self)
+  if self.fatal and self.fatal.is_fatal then return self.member.batches:drop "the drain has ended" end
   local last, batches, kafka = clock() + END, self.member.batches, self.kafka.core
   local sealed = self.fatal or not batches:may_seal()
   if not sealed then
@@ -357,11 +372,16 @@ local function finish(self)
   self.group:abandon()
 end
 
+local function is_left_behind(self) return self.process ~= scheduler.process() end
+
 local function run(self)
   begin(self, self.kafka.listen, self.kafka)
   local ok, err = self.kafka:subscribe()
   if not ok then return nil, err end
-  while not self.closing and not self.fatal do turn(self) end
+  while not self.closing and not self.fatal do
+    turn(self)
+    if is_left_behind(self) then return nil, scheduler.left_behind() end -- a callback has forked: this is the child
+  end
   leave(self)
   self.rejected:tell()
   if self.fatal then return nil, self.fatal end
@@ -374,10 +394,11 @@ end
 -- @treturn[2] table error: Kafka lets this member not go on
 -- @raise what a callback has raised
 function Drain:run()
-  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  if is_left_behind(self) then return nil, scheduler.left_behind() end
   if self.running then return failure("config", "the drain runs, or has run") end
   self.running = true
   local fine, ok, err = xpcall(run, debug.traceback, self)
+  if is_left_behind(self) then return nil, scheduler.left_behind() end
   finish(self)
   if not fine then error(ok, 0) end
   return ok, err
@@ -385,14 +406,14 @@ end
 
 --- Ends `run`, soon: what was filled is sealed, the group is left, and nothing is waited for beyond that.
 function Drain:close()
-  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  if is_left_behind(self) then return nil, scheduler.left_behind() end
   self.closing = true
   if self.running then self.kafka:wake() elseif not self.ended then finish(self) end
   return true
 end
 
 function Drain:__close()
-  if self.process == scheduler.process() then self:close() end
+  if not is_left_behind(self) then self:close() end
 end
 
 function Drain:__tostring()

@@ -56,28 +56,51 @@ function Member:hold(hold)
   self.kafka:resume(list)
 end
 
---- What a batch had that has failed is kept elsewhere: then its partition goes on behind it.
+--- What a batch had that has failed is kept elsewhere: then its partition goes on behind it. Where it could not be kept
+-- it is read once more.
 -- @tparam table partition
--- @tparam integer next the offset behind it
+-- @tparam table refusing `first`, `next`: the offset behind it
 -- @tparam table rejected of `catalog.drain.rejected`
-function Member:pass_refused(partition, next, rejected)
+function Member:pass_refused(partition, refusing, rejected)
   local held = { partition = partition, epoch = partition.epoch }
+  local kept, lost = rejected:flush(self.host.pause)
   while self.assignment:holds(held) do
-    local ok, err = rejected:flush(self.host.pause)
-    if ok then ok, err = self.batches:pass_over(partition, next) end
-    if ok then return self:go_on(partition, next) end
+    local ok, err = nil, lost
+    if kept then ok, err = self.batches:pass_over(partition, refusing.next) end
+    if ok then return self:go_on(partition, refusing.next) end
     self.host.failed(err)
-    if not self.host.pause(1) then return end
+    if not self.host.pause(1) or not self.assignment:holds(held) then return end
+    if not kept then
+      self:go_on(partition, refusing.first)
+      partition.refusing = refusing
+      return
+    end
   end
 end
 
---- What was not read yet is gone: the brokers have deleted it. Says how much.
+local GONE <const> = "%d offsets from %d on were deleted before they were read; say where to go on: catalog group "
+  .. "resolve %s=%d"
+local BEYOND <const> = "it ends at %d, and its group is at %d: the topic was made anew, or its end was lost; say where "
+  .. "to go on: catalog group resolve %s=OFFSET"
+
+--- Kafka says that there is nothing at the offset where a partition goes on: it was deleted before it was read. Says
+-- how much is gone.
 -- @tparam table partition
-function Member:block_gone(partition)
-  local low = self.kafka:watermarks(partition)
-  local gone = low and partition.next and low - partition.next
-  self:block(partition, ("%s offsets from %d on were deleted before they were read; say where to go on: catalog group "
-    .. "resolve %s=%s"):format(gone or "some", partition.next or 0, partition.key, low or "OFFSET"))
+function Member:look_for_offset(partition)
+  local held = { partition = partition, epoch = partition.epoch }
+  while self.assignment:holds(held) and partition.next do
+    local low, high = self.kafka:watermarks(partition)
+    local offset = partition.next
+    if low and offset and self.assignment:holds(held) then
+      if offset < low then return self:block(partition, GONE:format(low - offset, offset, partition.key, low)) end
+      if offset > high then return self:block(partition, BEYOND:format(high, offset, partition.key)) end
+      self.kafka:seek(partition, offset) -- it is there
+      if not self.is_held then self.kafka:resume { partition } end
+      return
+    end
+    if not low then self.host.failed(high) end
+    if not self.host.pause(1) then return end
+  end
 end
 
 --- Counts the partitions of all members, for the share of this one.
