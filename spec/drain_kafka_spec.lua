@@ -180,6 +180,19 @@ describe("a drain", function()
     end)
   end)
 
+  it("may fork: the child uses nothing of its parent's, neither of Kafka nor of files, and the parent goes on", function()
+    draining.run(broker, function(run)
+      broker:produce(run.topic, draining.lines(1, 5) .. "none\n", "-p 0")
+      broker:produce(run.topic, draining.lines(6, 10), "-p 1")
+      local said, status = shell.run(("timeout 60 %s/host once spec/scripts/drain_forks.lua %s %s %s %s"):format(
+        os.getenv "CATALOG_BUILD" or "build", run.server.url, broker.brokers, run.topic, run.directory))
+      assert.equal(0, status, said)
+      assert.equal("ok once\n", said)
+      assert.equal(draining.lines(1, 10), run:ingested())
+      assert.equal("1", (shell.run(("cat %s/*.jsonl | wc -l"):format(run.directory)):gsub("%s+", "")))
+    end)
+  end)
+
   it("gives each message to one batch, whatever is killed, frozen and started", function()
     if not kafka.has_apache() then return pending "needs Apache Kafka: make kafka" end
     with_topic(function(run)

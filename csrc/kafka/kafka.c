@@ -261,6 +261,9 @@ static int kafka_begin_close(lua_State *L) {
  * @treturn boolean */
 static int kafka_closed(lua_State *L) {
     const cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
+    if (k->kafka && !cat_kafka_self(L)) {
+        return 2;
+    }
     lua_pushboolean(L, !k->kafka || rd_kafka_consumer_closed(k->kafka));
     return 1;
 }
