@@ -83,13 +83,14 @@ function HAPPENINGS.partition(self)
   self.broker:tell(("partitions %s %d"):format(self.topic, self.partitions))
 end
 
--- How likely each is: what happens to members, and in long runs to all else as well.
+-- How likely each is: what happens to members, in long runs to all else as well, or to brokers alone.
 local OF_MEMBERS <const> = { kill = 50, freeze = 20, leave = 15, join = 5 }
 local OF_ALL <const> = { kill = 66, freeze = 10, leave = 8, join = 4, broker = 3, way = 7, partition = 2 }
+local OF_BROKERS <const> = { broker = 1 }
 
 -- Something happens; other members come in the place of those that are gone.
 local function happen(self)
-  local chances, names, sum = self.ways and OF_ALL or OF_MEMBERS, {}, 0
+  local chances, names, sum = self.chances, {}, 0
   for name, chance in pairs(chances) do
     names[#names + 1], sum = name, sum + chance
   end
@@ -189,6 +190,7 @@ function drain_kills.run(broker, given)
     local self = setmetatable({
       directory = directory, server = server, broker = broker, topic = given.topic, group = given.topic, members = {},
       alive = {}, counts = {}, partitions = given.partitions,
+      chances = given.of_brokers and OF_BROKERS or given.partitions and OF_ALL or OF_MEMBERS,
     }, Run)
     local fine, raised = xpcall(function()
       if given.partitions then
