@@ -100,6 +100,29 @@ describe("a consumer of Kafka", function()
     assert.is_true(one:closed())
   end)
 
+  it("says that a partition cannot be placed yet, as while a commit is under way, and would be read from its end", function()
+    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
+    broker:produce("placed", "1\n2\n3\n", "-p 0")
+    local way <close> = broker:way()
+    local one <close> = assert(consumer(way.brokers, "placed"))
+    assert(one:subscribe { "placed" })
+    local list = wait_for(one, "assigned")
+    way:set "hold"
+    local ticket = assert(one:commit { { topic = "placed", number = 0, offset = 0 } })
+    core.system.sleep(0.2)
+    assert(one:assign(list))
+    local place = { { topic = "placed", number = 0, offset = 1 } }
+    local placed, err = one:seek(place)
+    assert.is_nil(placed)
+    assert.equal("_STATE", err.code)
+    way:set "open"
+    assert.is_true((select(2, wait_for(one, "answer", ticket))))
+    local last = core.system.monotonic() + 10
+    repeat placed = one:seek(place) until placed or core.system.monotonic() > last
+    assert(one:resume(place))
+    assert.equal("2", wait_for(one, "message").value)
+  end)
+
   it("may be ended at once, whatever it was told and has not answered, and leaves no thread", function()
     if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
     local function threads() return tonumber((shell.run "ls /proc/$PPID/task | wc -l")) end

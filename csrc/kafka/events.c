@@ -11,7 +11,7 @@ static int push_answer(lua_State *L, lua_Integer ticket) {
     return 2;
 }
 
-/* The first error of partitions. */
+/* rule 5: the first error of partitions. */
 static int error_of(const rd_kafka_topic_partition_list_t *list) {
     for (int i = 0; list && i < list->cnt; i++) {
         if (list->elems[i].err) {

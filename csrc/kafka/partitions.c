@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT 5000 /* milliseconds that a question may take */
+/* Milliseconds that a question may take; and a seek, which librdkafka's own thread answers at once. */
+#define TIMEOUT      5000
+#define SEEK_TIMEOUT 500
 
 /* The integer in a field of the table at the top, or another. Raises for what is none. */
 static lua_Integer integer_of(lua_State *L, const char *name, lua_Integer otherwise) {
@@ -159,12 +161,24 @@ static void drop_message(cat_kafka *k) {
     }
 }
 
+/* The first error of partitions. */
+static int error_of(const rd_kafka_topic_partition_list_t *list) {
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].err) {
+            return list->elems[i].err;
+        }
+    }
+    return 0;
+}
+
 /*** Reads partitions from their `offset` on: what was read before and not taken is dropped.
+ * librdkafka answers at once, whatever brokers do. It refuses for a partition of which it has not
+ * begun to read, as while a commit is under way: then that would be read from its end.
  * @function kafka:seek
  * @tparam {table,...} list each `topic`, `number`, `offset`
  * @treturn[1] boolean true
  * @treturn[2] nil
- * @treturn[2] table error */
+ * @treturn[2] table error: they are where they were, and are not to be resumed */
 static int seek(lua_State *L) {
     cat_kafka *k = cat_kafka_self(L);
     if (!k) {
@@ -172,7 +186,9 @@ static int seek(lua_State *L) {
     }
     cat_kafka_read_list(L, k, 2);
     drop_message(k);
-    return finish_with(L, rd_kafka_seek_partitions(k->kafka, k->list, 0), "cannot seek");
+    rd_kafka_error_t *error = rd_kafka_seek_partitions(k->kafka, k->list, SEEK_TIMEOUT);
+    return error ? finish_with(L, error, "cannot seek")
+                 : finish(L, error_of(k->list), "cannot seek");
 }
 
 /*** Reads nothing more of partitions. What was fetched of them is dropped: they are to be sought

@@ -96,6 +96,7 @@ end
 function Consumer:seek(partition, offset)
   local at = self.reading[partition.key]
   if at then at.offset = offset end
+  return true
 end
 
 local function set_paused(self, list, is_paused)

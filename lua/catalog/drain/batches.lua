@@ -43,8 +43,8 @@ local FOR_A_PERSON <const> = {
   TOPIC_AUTHORIZATION_FAILED = "the drain has to be allowed to read the topics",
 }
 
--- Commits offsets. One commit is in flight. After an unclear answer the group is joined again before the next: the new
--- generation fences a late copy. The third value: it was refused, and has not happened.
+-- rule 8: commits offsets. One commit is in flight. After an unclear answer the group is joined again before the next:
+-- the new generation fences a late copy. The third value: it was refused, and has not happened.
 local function commit(self, entries)
   while self.committing do
     if not self.host.pause(0.01) then return nil end
@@ -82,6 +82,7 @@ local function commit_for(self, ranges, all, entry_of)
   while true do
     local held, entries = held_of(self, ranges), {}
     for i, range in ipairs(held) do entries[i] = entry_of(range) end
+    -- rule 6: before it is sent
     if all and not self.assignment:holds_all(ranges) then return failure("cancelled", "a partition of it was lost") end
     if #entries == 0 then return true end
     local ok, err, is_refused = commit(self, entries)
@@ -137,7 +138,8 @@ function Batches:pass_over(partition, next)
   return commit_for(self, { { partition = partition, epoch = partition.epoch, next = next } }, true, behind)
 end
 
--- It was ingested: its partitions go on behind it. Where that cannot be noted the next one finds out by the intention.
+-- rule 10: it was ingested, and its partitions go on behind it. Where that cannot be noted the next one finds out by
+-- the intention.
 local function pass(self, sealed)
   while next(sealed.ranges) do
     local ranges = sealed.ranges
@@ -147,7 +149,8 @@ local function pass(self, sealed)
   end
 end
 
--- It was not ingested: what was filled behind it is no good, and its partitions go back, or what is in it is refused.
+-- rule 10: it was not ingested; what was filled behind it is no good, and its partitions go back, or what is in it is
+-- refused.
 local function go_back(self, sealed, verdict, fields)
   if is_behind(self, sealed.ranges) then self:drop("the batch before it was not ingested") end
   for _, range in ipairs(held_of(self, sealed.ranges)) do
@@ -182,8 +185,8 @@ local function settle(self, sealed)
   self.host.ended(sealed, verdict, fields)
 end
 
---- Takes over a partition whose records up to an offset are in a batch that somebody else has completed, or wanted to.
--- It is filled from there on meanwhile, but that is not sealed.
+--- rule 12: takes over a partition whose records up to an offset are in a batch that somebody else has completed, or
+-- wanted to. It is filled from there on meanwhile, but that is not sealed.
 -- @tparam table partition
 -- @tparam table intended the intention: `batch`, `next`
 -- @tparam integer first where the batch began
@@ -206,7 +209,7 @@ end
 
 -- --- sealing ---
 
---- Whether the batch that is filled may be sealed: those before it are known to have succeeded.
+--- rule 4: whether the batch that is filled may be sealed: those before it are known to have succeeded.
 -- @treturn boolean
 function Batches:may_seal()
   if self.sealed or self.must_rejoin or not next(self.filling.ranges) then return false end
@@ -216,7 +219,8 @@ function Batches:may_seal()
   return true
 end
 
--- Takes a batch to where its COMPLETE may be sent. Nil: it is dead.
+-- rule 5: takes a batch to where its COMPLETE may be sent: every file is there, then its intention is noted, in one
+-- commit. Nil: it is dead.
 local function prepare(self, filling)
   local ok, err = filling:finish()
   if ok then ok, err = self.host.kept() end
@@ -228,12 +232,13 @@ local function prepare(self, filling)
     }
   end)
   if not ok then return nil, err end
+  -- rule 6: nor was any lost meanwhile
   if not self.assignment:holds_all(filling.ranges) then return failure("cancelled", "a partition of it was lost") end
   filling.own = true -- the answer was clear, and nobody else had a partition of it meanwhile
   return true
 end
 
--- A batch that cannot be completed: nobody completes it, and its partitions go back.
+-- rule 7: a batch that cannot be completed; nobody completes it, and its partitions go back.
 local function give_up(self, filling, err)
   filling:kill(err and tostring(err) or "it could not be sealed")
   if filling.id then self.host.begin(self.service.abort, self.service, filling) end

@@ -20,7 +20,7 @@ local DEFAULTS <const> = {
   ["client.id"] = "catalog", ["isolation.level"] = "read_committed",
 }
 
--- What the guarantee needs.
+-- What the guarantee needs; rule 13: no offset is passed over.
 local KEPT <const> = {
   ["enable.auto.commit"] = "false", ["enable.auto.offset.store"] = "false", ["auto.offset.reset"] = "error",
   ["enable.partition.eof"] = "true",
@@ -184,6 +184,9 @@ function Consumer:pause(list) return self.core:pause(list) end
 function Consumer:resume(list) return self.core:resume(list) end
 
 --- Reads a partition from an offset on.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error: it is where it was, and is not to be resumed
 function Consumer:seek(partition, offset)
   return self.core:seek { { topic = partition.topic, number = partition.number, offset = offset } }
 end
