@@ -3,6 +3,7 @@ max_line_length = 120
 files["spec"] = { std = "+busted", max_line_length = 130 }
 files["spec/scripts/forks.lua"] = { read_globals = { "fork", "leave", "wait_for" } }
 files["spec/scripts/drain_forks.lua"] = { read_globals = { "fork", "leave", "wait_for" } }
+files["spec/scripts/kafka_calls.lua"] = { read_globals = { "pin" } }
 files["spec/scripts/ingests.lua"] = { read_globals = { "pin" } }
 files["spec/scripts/leaves.lua"] = { read_globals = { "pin" } }
 files["spec/scripts/runs.lua"] = { read_globals = { "pin" } }
