@@ -290,6 +290,24 @@ describe("a drain of Apache Kafka", function()
     drain_records(secured, 10, {}, config "word")
   end)
 
+  row("does not go round for ever with a record that no batch can have", function(run)
+    broker:produce(run.topic, draining.REFUSED:rep(3) .. lines_of(1, 3), "-p 0")
+    local sent, told = false, {}
+    local drain = open(run, {
+      rejected = run.directory, on_rejected = function(message) told[#told + 1] = message.value end,
+    })
+    assert(run:run_until(drain, function()
+      if not sent and #told == 6 then
+        sent = true
+        broker:produce(run.topic, lines_of(4, 9), "-p 0")
+      end
+      return drain:metrics().batches.success == 1
+    end))
+    assert.equal(1, drain:metrics().batches.failed)
+    assert.equal(6, #told)
+    assert.is_true(lines_of(4, 9) == run:ingested())
+  end)
+
   row("waits for a topic that does not exist, and says so", function(run)
     local told, made, records = {}, false, 0
     local drain = open(run, {
@@ -309,13 +327,11 @@ describe("a drain of Apache Kafka", function()
   end)
 
   row("says that a broker does not take what it notes with offsets, and ends", function(run)
-    broker:restart("offset.metadata.max.bytes=20")
+    broker:restart "offset.metadata.max.bytes=20"
     broker:produce(run.topic, lines_of(1, 5))
     local err = ended_by(run)
-    broker:restart("offset.metadata.max.bytes=4096")
     assert.equal("OFFSET_METADATA_TOO_LARGE", err.code)
     assert.matches("offset.metadata.max.bytes", err.message, 1, true)
     assert.equal("", run:ingested())
-    drain_records(run, 5)
   end)
 end)
