@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Milliseconds that a question may take; and a seek, which librdkafka's own thread answers at once. */
+/* Milliseconds that a question may take; and a seek, which librdkafka's own thread answers at once.
+ */
 #define TIMEOUT      5000
 #define SEEK_TIMEOUT 500
 
