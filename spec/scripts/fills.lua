@@ -46,7 +46,9 @@ return function(brokers, topic)
   return function()
     open_and_close()
     fill(core.buffer.new(1), 1, {}, {}, 1, 0) -- what was taken and not told, where it has failed before
-    assert(one:seek(list))
+    local ok, err = one:seek(list)
+    while not ok and err.code == "_TIMED_OUT" do ok, err = one:seek(list) end -- librdkafka's thread has not had its turn
+    assert(ok, err)
     assert(one:resume(list))
     local buffer, partitions = core.buffer.new(1000), { [topic .. "/0"] = { next = 0 }, [topic .. "/1"] = { next = 0 } }
     local totals, rejected = take_all(buffer, partitions, {})
