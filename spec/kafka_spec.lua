@@ -100,7 +100,36 @@ describe("a consumer of Kafka", function()
     assert.is_true(one:closed())
   end)
 
-  it("says that a partition cannot be placed yet, as while a commit is under way, and would be read from its end", function()
+  it("reads each message from where it was placed, however late a broker says where the partition ends", function()
+    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
+    local COUNT <const> = 20000
+    broker:produce("backlog", (("x"):rep(99) .. "\n"):rep(COUNT), "-p 0")
+    local way <close> = broker:way()
+    local one <close> = assert(consumer(way.brokers, "backlog", {
+      ["queued.min.messages"] = "1", ["queued.max.messages.kbytes"] = "16", ["fetch.message.max.bytes"] = "10000",
+    }))
+    assert(one:subscribe { "backlog" })
+    local list = wait_for(one, "assigned")
+    way:set "hold"
+    assert(one:assign(list))
+    core.system.sleep(1) -- it has asked by now
+    local place = { { topic = "backlog", number = 0, offset = 1 } }
+    assert(one:seek(place))
+    assert(one:resume(place))
+    way:set "open"
+    core.system.sleep(1.5)
+    local expected, limit = 1, core.system.monotonic() + 30
+    while expected < COUNT and core.system.monotonic() < limit do
+      local name, message = one:poll()
+      if name == "message" then
+        assert.equal(expected, message.offset)
+        expected = expected + 1
+      end
+    end
+    assert.equal(COUNT, expected)
+  end)
+
+  it("says that a partition cannot be placed yet, as while a commit is under way", function()
     if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
     broker:produce("placed", "1\n2\n3\n", "-p 0")
     local way <close> = broker:way()

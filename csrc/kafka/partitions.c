@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a partition waits until it is sought. Not its end: librdkafka asks where that is, asks once
+ * more when the answer comes after the partition was sought, and then goes on there: what is
+ * between was not read. What is read from before where it goes on is dropped. */
+#define PARKED 0
+
 /* Milliseconds that a question may take; and a seek, which librdkafka's own thread answers at once.
  */
 #define TIMEOUT      5000
@@ -113,8 +118,8 @@ rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
                  : rd_kafka_incremental_unassign(k->kafka, list);
 }
 
-/*** Takes the partitions that were told as assigned, and reads nothing of them: each waits at its
- * end until it is sought and resumed.
+/*** Takes the partitions that were told as assigned, and reads nothing of them until
+ * each is sought and resumed.
  * @function kafka:assign
  * @tparam {table,...} list each `topic`, `number`
  * @treturn[1] boolean true
@@ -127,7 +132,7 @@ static int assign(lua_State *L) {
     }
     cat_kafka_read_list(L, k, 2);
     for (int i = 0; i < k->list->cnt; i++) {
-        k->list->elems[i].offset = RD_KAFKA_OFFSET_END;
+        k->list->elems[i].offset = PARKED;
     }
     rd_kafka_error_t *error = cat_kafka_answer(k, true, k->list);
     if (!error) {
