@@ -11,9 +11,9 @@ local clock <const> = core.system.monotonic
 
 local base_url, brokers, topic, group_id = arg[2], arg[3], arg[4], arg[5]
 
-local function open(more)
+local function open(more, loop)
   local client = assert(catalog.client {
-    base_url = base_url, org = "ORG@AdobeOrg", api_key = "key", token = "token",
+    base_url = base_url, org = "ORG@AdobeOrg", api_key = "key", token = "token", loop = loop,
   })
   local given = {
     dataset = DATASET, from = "beginning", roll = { seconds = 3600, bytes = 100 * WIDE, files = 1500 },
@@ -74,7 +74,9 @@ end
 
 -- The keys of its partitions that have had records, and when the first of them came.
 function ways.member(config)
-  local drain = open { kafka = assert(core.json.decode(config)), roll = { seconds = 3600 } }
+  local drain = open { -- commits that a change of the group refuses are tried again
+    kafka = assert(core.json.decode(config)), roll = { seconds = 3600 }, on_error = function() end,
+  }
   local told = {}
   io.stdout:setvbuf "line"
   beside(drain, function()
@@ -87,6 +89,29 @@ function ways.member(config)
       end
     end, 0.01)
   end)
+end
+
+-- By how many seconds a timer of one millisecond was late in a loop, in which the topic is drained, or which is idle:
+-- the 999th of a thousand, the most; and how often it rang.
+function ways.tick(name, side, seconds)
+  local hosts = require "spec.bench.hosts"
+  local host, lates, until_when, drain = hosts[name], {}, nil, nil
+  host.run(function()
+    until_when = clock() + tonumber(seconds)
+    host.tick(function(late)
+      if clock() >= until_when then
+        if drain then drain:close() end
+        return true
+      end
+      lates[#lates + 1] = late
+    end)
+    if side == "idle" then return end
+    drain = open({ roll = { seconds = 3600, bytes = 25000000 } }, require("catalog.loop." .. name))
+    assert(drain:run())
+    assert((drain:metrics().batches.success or 0) > 0, "nothing was sent")
+  end)
+  table.sort(lates)
+  print(lates[math.ceil(#lates * 0.999)], lates[#lates], #lates)
 end
 
 ways[arg[1]](table.unpack(arg, 6))

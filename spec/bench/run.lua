@@ -2,7 +2,7 @@
 --
 --     lua5.4 spec/bench/run.lua [--quick] [instructions] [sequential] [loops] [encode] [memory] [uploads]
 --       [lateness] [suspended] [startup] [spooling] [spooled] [waiting] [beside] [serve] [listing] [downloads]
---       [checking]
+--       [checking] [drain]
 --
 -- Two sides take turns in short blocks within one process, because a machine's speed changes from one second to
 -- the next; each figure of the clocks is the median over the pairs of blocks. Instructions are counted in processes of
@@ -14,6 +14,7 @@ local bare = require "bench.bare"
 local catalog = require "catalog"
 local cjson = require "cjson"
 local core = require "catalog.core"
+local drains = require "spec.bench.drains"
 local instructions = require "spec.bench.instructions"
 local lateness = require "spec.bench.lateness"
 local nginx = require "spec.bench.nginx"
@@ -35,14 +36,14 @@ local full = {
   uploads = 9, written = 1000000, watched = 7, rounds = 5, suspended = 10000, starts = 200,
   spool_pairs = 7, spooled = 500000, spool_bytes = 1000000000, waiting_bytes = 10000000000,
   segments = 10000, restarts = 5, ticked = 10, posted = 1000,
-  listed = 100000, downloaded = 2 ^ 30 | 0, checked = 100000,
+  listed = 100000, downloaded = 2 ^ 30 | 0, checked = 100000, drained = 1000000000, drain_pairs = 5,
 }
 local quick = {
   pairs = 5, sequential = 500, looped = 4000, counted = 500, ingested = 100, records = 10000, many = 20000,
   uploads = 3, written = 200000, watched = 3, rounds = 2, suspended = 2000, starts = 40,
   spool_pairs = 3, spooled = 100000, spool_bytes = 200000000, waiting_bytes = 500000000,
   segments = 10000, restarts = 3, ticked = 2, posted = 200,
-  listed = 10000, downloaded = 2 ^ 28 | 0, checked = 20000,
+  listed = 10000, downloaded = 2 ^ 28 | 0, checked = 20000, drained = 300000000, drain_pairs = 3,
 }
 
 -- Numbers.
@@ -136,7 +137,7 @@ local measurements = {
   lateness = lateness.run, suspended = suspended.run, startup = startup.run,
   spooling = sink_rates.run, spooled = sink_ends.run, waiting = sink_sizes.run,
   beside = sink_lateness.run, serve = sink_served.run, listing = queries.listing, downloads = queries.downloads,
-  checking = queries.checking,
+  checking = queries.checking, drain = drains.run,
 }
 
 local function same(a, b)
@@ -213,7 +214,7 @@ end
 
 local order = {
   "instructions", "sequential", "loops", "encode", "memory", "uploads", "lateness", "suspended", "startup",
-  "spooling", "spooled", "waiting", "beside", "serve", "listing", "downloads", "checking",
+  "spooling", "spooled", "waiting", "beside", "serve", "listing", "downloads", "checking", "drain",
 }
 
 local function interpreter()
