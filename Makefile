@@ -12,7 +12,7 @@
 # make aepp       fetches Adobe's Python package aepp, which a spec calls at the emulator
 # make torture    the long runs: kills, random faults, valgrind
 # make systems    other systems: the scripts in spec/systems, each of which says what it needs
-# make bench      what is measured, against bare libcurl and lua-cjson
+# make bench      what is measured, against bare libcurl and lua-cjson; PLOT=1: and drawn, in docs/pictures
 # make emulator   PORT=8080: the emulator in the foreground
 # make host-c     C programs that embed the module: in a poll(2) loop of their own, by hooks alone (examples/host-*)
 # make libcatalog.a   the C core, for programs that link it: csrc/catalog.h
@@ -385,11 +385,17 @@ $(AEPP)/fetched:
 	@$(@D)/bin/pip install -q --disable-pip-version-check aepp==0.6.0
 	@touch $@
 
-# BENCH='--quick sequential' chooses.
-BARE := $(BUILD)/bench/bare.so
+# BENCH='--quick sequential' chooses. PLOT=1 measures what the pictures in docs/pictures show, and draws them.
+BARE    := $(BUILD)/bench/bare.so
+PLOTTED := sequential loops encode uploads downloads sizes batches lateness beside
+FIGURES := docs/pictures/figures.jsonl
 bench: deps-dev
 	@$(MAKE) -s all $(BARE)
-	@$(TREE) $(LUA) spec/bench/run.lua $(BENCH)
+	@$(TREE) $(LUA) spec/bench/run.lua $(BENCH) $(if $(PLOT),--figures $(BUILD)/bench/figures.jsonl $(PLOTTED))
+ifneq ($(PLOT),)
+	@cp $(BUILD)/bench/figures.jsonl $(FIGURES)
+	@$(TREE) $(LUA) spec/bench/plot.lua $(FIGURES) docs/pictures
+endif
 
 $(BARE): spec/bench/bare.c spec/bench/get.c spec/bench/tools.c spec/bench/bench.h Makefile
 	@mkdir -p $(@D)
@@ -482,15 +488,9 @@ docs: deps-docs
 	@rm -rf $(BUILD)/docs
 	@$(LUA) docs/site/build.lua $(BUILD)/docs $(REFERENCE)
 
-# Its links, and its accessibility, in Chromium; pending (77) where npm or Chromium cannot be had.
-AUDIT := $(CURDIR)/build/audit
-docs-check: docs
-	@$(LUA) docs/site/check.lua $(BUILD)/docs
-	@command -v npm >/dev/null || .ci/deps nodejs npm || exit 77
-	@.ci/deps chromium || exit 77
-	@[ -d $(AUDIT)/node_modules/puppeteer-core ] || npm install --silent --no-save --prefix $(AUDIT) \
-	    axe-core@4.14.1 puppeteer-core@24.43.1 || { echo "npm cannot fetch axe-core and puppeteer-core" >&2; exit 77; }
-	@NODE_PATH=$(AUDIT)/node_modules node docs/site/audit.js $(BUILD)/docs
+# Its links, and its accessibility in Chromium, which npm brings the tools for.
+docs-check:
+	@BUILD='$(BUILD)' LUA='$(LUA)' docs/site/check.sh || [ $$? = 77 ]
 
 # Types for editors that know LuaLS's annotations; a spec says when they are old.
 types: deps-docs

@@ -157,6 +157,11 @@ function queries.downloads(bench)
     local turns = downloads_to(bench, server, names, to, "")
     local ratio, ours, theirs = rates_of(bench, turns)
     local grown = bench.median_of(turns, function(turn) return turn.ours.grown end) / MIB
+    local ratios = bench.map(turns, function(turn) return turn.theirs.wall / turn.ours.wall end)
+    bench.figure("speed", {
+      what = ("%d files, downloaded"):format(FILES), peer = "curl --parallel", ratio = ratio,
+      low = bench.quantile(ratios, 0.25), high = bench.quantile(ratios, 0.75),
+    })
     bench.row(("%d MiB in %d files downloaded: rate, to curl --parallel"):format(bytes // MIB, FILES), ">= 0.95",
       ("%.2f"):format(ratio), ratio >= 0.95)
     bench.note("%.2f seconds; curl %.2f", ours, theirs)
