@@ -117,6 +117,13 @@ function catalog.dataset_id(given, sandbox) end
 ---@return function # an iterator of data sets
 function catalog.datasets(options) end
 
+---Decodes JSON of which nothing is lost when it is encoded again, as a transform of raw values needs it: whole
+---numbers of 64 bits are exact, and an array stays one, also when it is empty.
+---@param text string
+---@return any # the value; null is `catalog.null`
+---@return catalog.error|nil # error of kind `data`
+function catalog.decode(text) end
+
 ---Makes a drain with the default client: from Kafka into batches, each record exactly once.
 ---@param options catalog.client.drain.given as in `catalog.client:drain`
 ---@return catalog.drain|nil
@@ -182,7 +189,7 @@ local client = {}
 
 ---@class (exact) catalog.client.batch.given
 ---@field sandbox? string where the batch is (default: the client's)
----@field dataset? string the id of its data set, which uploads need (default: looked up)
+---@field dataset? string|catalog.dataset|table an id, a data set, or `{ name = ... }`, which is looked up when it is needed: uploads need the id, and ask the catalog for it otherwise (default: looked up)
 
 ---Attaches to an existing batch, without a call.
 ---@param id string
@@ -943,7 +950,8 @@ local drain = {}
 function drain:close() end
 
 ---How it goes on, in numbers.
----@return table # `records`, `bytes` (of batches, taken by this process), `rejected` (messages), `refused` (rows that the service has not taken), `dropped` (messages: by the transform, and tombstones), `batches` by state (`created`, `completing`; and how they ended: `success`, `failed`, `dropped`), `oldest_seconds` (the age of the oldest batch of which nothing is decided; nil: there is none), `batch_seconds` (that of the batch that is filled, or 0), `lag` (messages of own partitions that are in no batch yet), `partitions` (own ones), `blocked` (`{ ["topic/3"] = why }`; nil: none is), `rebalances`, `retries`, `last_error`, `last_error_at` (milliseconds since the epoch)
+---@return table|nil # `records`, `bytes` (of batches, taken by this process), `rejected` (messages), `refused` (rows that the service has not taken), `dropped` (messages: by the transform, and tombstones), `batches` by state (`created`, `completing`; and how they ended: `success`, `failed`, `dropped`), `oldest_seconds` (the age of the oldest batch of which nothing is decided; nil: there is none), `batch_seconds` (that of the batch that is filled, or 0), `lag` (messages of own partitions that are in no batch yet), `partitions` (own ones), `blocked` (`{ ["topic/3"] = why }`; nil: none is), `rebalances`, `retries`, `last_error`, `last_error_at` (milliseconds since the epoch)
+---@return catalog.error|nil # error: it is another process's
 function drain:metrics() end
 
 ---Reads, and makes batches, until `close` is called.
