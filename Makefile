@@ -44,6 +44,7 @@ INST_INCDIR ?= $(PREFIX)/include
 INST_ARDIR ?= $(PREFIX)/lib
 INST_PCDIR ?= $(INST_ARDIR)/pkgconfig
 INST_BUNDLEDIR ?= $(PREFIX)/share/catalog
+INST_TYPESDIR ?= $(PREFIX)/share/catalog/types
 PORT       ?= 8080
 BUILD      ?= build
 CC         ?= cc
@@ -259,6 +260,7 @@ install: install-core install-cli $(if $(MHD_LIB),install-httpd) $(if $(KAFKA_LI
 install-core: build-core
 	$(call put_lua,core)
 	$(call put,755,$(CORE),$(INST_LIBDIR)/catalog/core.so)
+	$(call put,644,docs/types/catalog.lua,$(INST_TYPESDIR)/catalog.lua)
 install-cli: build-cli
 	$(call put_lua,cli)
 	$(PROGRAM) >$(BUILD)/catalog.installed
@@ -272,6 +274,7 @@ install-kafka: build-kafka
 	$(call put,755,$(KAFKA),$(INST_LIBDIR)/catalog/kafka.so)
 install-emulator: build-emulator
 	$(call put_lua,emulator)
+	$(call put,644,docs/types/catalog/emulator.lua,$(INST_TYPESDIR)/catalog/emulator.lua)
 install-dev: $(LIBRARY) $(BUNDLE)
 	$(call put,644,$(LIBRARY),$(INST_ARDIR)/libcatalog.a)
 	$(call put,644,csrc/catalog.h,$(INST_INCDIR)/catalog.h)
@@ -281,7 +284,7 @@ install-dev: $(LIBRARY) $(BUNDLE)
 
 # Folders that are called catalog are the module's own, and go with what an older version has left in them.
 uninstall:
-	rm -rf $(addprefix $(DESTDIR),$(INST_LUADIR)/catalog $(INST_LIBDIR)/catalog)
+	rm -rf $(addprefix $(DESTDIR),$(INST_LUADIR)/catalog $(INST_LIBDIR)/catalog $(INST_TYPESDIR))
 	rm -f $(addprefix $(DESTDIR),$(INST_LUADIR)/catalog.lua $(INST_BINDIR)/catalog $(INST_MANDIR)/man1/catalog.1 \
 	    $(INST_BASHDIR)/catalog $(INST_ZSHDIR)/_catalog $(INST_ARDIR)/libcatalog.a $(INST_INCDIR)/catalog.h \
 	    $(INST_PCDIR)/catalog.pc $(INST_BUNDLEDIR)/catalog_bundle.lua)

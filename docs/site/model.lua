@@ -99,16 +99,26 @@ local function add_taken(item, by_name)
 end
 
 local function page_for(pages, name)
-  pages[name] = pages[name] or { name = name, items = {}, text = "" }
+  pages[name] = pages[name] or { name = name, items = {}, texts = {} }
   return pages[name]
 end
 
 -- What files say of the page that they are part of. That which has its name says it first.
 local function introduce(page, module, path)
-  local text, name = prose(module.summary, module.description), page.name:match "[%w_]+$"
-  local is_first = path:match "([%w_]+)%.%w+$" == name
-  local before, after = is_first and text or page.text, is_first and page.text or text
-  page.text = before .. (before ~= "" and after ~= "" and "\n\n" or "") .. after
+  local text = prose(module.summary, module.description)
+  local is_first = path:match "([%w_]+)%.%w+$" == page.name:match "[%w_]+$"
+  table.insert(page.texts, is_first and 1 or #page.texts + 1, text)
+end
+
+-- The first sentence of all but the first is about a file alone.
+local function join(page)
+  local parts = { page.texts[1] }
+  for i = 2, #page.texts do
+    local rest = page.texts[i]:match "^.-%.%s+(.*)$"
+    if rest and rest ~= "" then parts[#parts + 1] = rest end
+  end
+  if page.about and page.about ~= "" then parts[#parts + 1] = page.about end
+  page.text = table.concat(parts, "\n\n")
 end
 
 local function add(pages, name, item)
@@ -118,8 +128,7 @@ end
 
 -- A table that has the name of a page is what the page is about: its text, and its fields.
 local function describe(page, item)
-  page.text = page.text == "" and item.text or page.text .. "\n\n" .. item.text
-  page.fields = item.parameters
+  page.about, page.fields = item.text, item.parameters
 end
 
 local function sorted(pages)
@@ -168,7 +177,10 @@ function model.make(modules, root)
   end
   local inner = sorted(internal)
   for _, list in ipairs { ordered, inner } do
-    for _, page in ipairs(list) do set_anchors(page) end
+    for _, page in ipairs(list) do
+      set_anchors(page)
+      join(page)
+    end
   end
   return { public = ordered, internal = inner, by_name = by_name }
 end

@@ -821,9 +821,6 @@ function checker:check_line(line, most) end
 ---What `write` has taken is on disk a second later, and goes to the platform now or, after a crash, at the next start.
 ---Each synced record ends in exactly one of a successful batch, `rejected`, `failed` or `unknown`.
 ---
----What a sink is about, in numbers: what its user looks at, and what monitoring gets.
----
----How records get into a sink.
 ---A *call* is what becomes durable together: its records, those of them that were
 ---rejected, and the position of its source.
 ---
@@ -833,8 +830,6 @@ function checker:check_line(line, most) end
 ---or its disk does not give back what was written), of kind `cancelled` (the sink was closed or belongs to another
 ---process, or the task was cancelled), of kind `data` (the name of a source has not 1 to 1024 bytes of UTF-8). A
 ---record's own fault, of kind `data` as well, ends no call: it is rejected.
----
----How many records get into a sink at once: as one call, of which the bad ones are rejected.
 ---@class catalog.sink
 local sink = {}
 
@@ -941,8 +936,6 @@ function sink:write_lines(text, source, position) end
 
 ---From Kafka into batches, each record exactly once: members of a group on any number of machines share the partitions
 ---of some topics, fill batches from them, and note in Kafka what a batch has before it is completed.
----
----What a drain is about, in numbers: what its user looks at, and what monitoring gets.
 ---@class catalog.drain
 local drain = {}
 
