@@ -1,6 +1,6 @@
 # A way to a server that can be interrupted: way.py PORT SERVER_PORT. The standard input says how it is: `open`; `cut`
 # (what there is breaks, and nothing is let through); `hold` (bytes are kept, and come when it is open again, also those
-# of who has hung up meanwhile). Ends with its standard input.
+# of who has hung up meanwhile); `end`. Ends with its standard input, too.
 import asyncio
 import sys
 
@@ -37,7 +37,7 @@ async def connect(reader, writer):
 def tell():
     global state
     line = sys.stdin.readline()
-    if not line:
+    if not line or line == "end\n":
         return asyncio.get_running_loop().stop()
     state = line.strip()
     if state == "cut":

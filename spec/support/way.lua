@@ -36,7 +36,10 @@ function Way:set(state)
 end
 
 function Way:close()
-  if self.pipe then self.pipe:close() end
+  if self.pipe then
+    self:set "end" -- what was started meanwhile has the other end of the pipe as well
+    self.pipe:close()
+  end
   self.pipe = nil
 end
 
