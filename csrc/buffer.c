@@ -52,6 +52,26 @@ static int buffer_append(lua_State *L) {
     return 0;
 }
 
+/*** Appends a line, unless the buffer has something and it would grow beyond `most` bytes.
+ * @function buffer:add_line
+ * @tparam string line without a line break
+ * @tparam integer most bytes
+ * @treturn boolean whether there was room for it */
+static int buffer_add_line(lua_State *L) {
+    cat_buffer *buffer = check_idle(L);
+    size_t length;
+    const char *line = luaL_checklstring(L, 2, &length);
+    lua_Integer most = luaL_checkinteger(L, 3);
+    bool fits = buffer->length == 0 || buffer->length + length + 1 <= (size_t)most;
+    if (fits) {
+        need(L, buffer, length + 1);
+        append(L, buffer, line, length);
+        append(L, buffer, "\n", 1);
+    }
+    lua_pushboolean(L, fits);
+    return 1;
+}
+
 /* Pushes nil and the error of a value that cannot be encoded. The path to it begins with its
  * number, which is made into text only now: most records are fine. */
 static int refuse(lua_State *L) {
@@ -147,11 +167,9 @@ static int buffer_new(lua_State *L) {
 }
 
 int cat_buffer_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"append", buffer_append},
-                                       {"encode", buffer_encode},
-                                       {"length", buffer_length},
-                                       {"reset", buffer_reset},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"append", buffer_append}, {"add_line", buffer_add_line},
+                                       {"encode", buffer_encode}, {"length", buffer_length},
+                                       {"reset", buffer_reset},   {NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", buffer_new}, {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", buffer_gc}, {NULL, NULL}};
     cat_handle(L, CAT_BUFFER, events, methods);

@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+/* Where there are messages, what else is to be looked at is, every so many of them. */
+#define TURN 16
+
 /* --- answers: a ticket, then true or a value, or nil and an error --- */
 
 static int push_answer(lua_State *L, lua_Integer ticket) {
@@ -227,6 +230,9 @@ int cat_kafka_poll_errors(lua_State *L, cat_kafka *k) {
 bool cat_kafka_has_message(cat_kafka *k) {
     if (k->rebalance == CAT_NOTHING && !k->message) {
         k->message = rd_kafka_consumer_poll(k->kafka, 0);
+        if (k->message && k->message->rkt && k->messages_polled++ % TURN == 0) {
+            cat_stir_look(k->stir, k->kafka, k->messages, k->message);
+        }
     }
     return k->rebalance == CAT_NOTHING && k->message;
 }
@@ -264,9 +270,13 @@ static int poll(lua_State *L) {
     }
     bool without_messages = lua_toboolean(L, 2);
     lua_settop(L, 1);
-    int count = cat_kafka_poll_answers(L, k);
+    bool is_turn = without_messages || k->messages_polled % TURN == 0;
+    int count = is_turn ? cat_kafka_poll_answers(L, k) : 0;
     if (count == 0 && !without_messages) {
         count = cat_kafka_poll_messages(L, k);
+    }
+    if (count == 0 && !is_turn) {
+        count = cat_kafka_poll_answers(L, k);
     }
     if (count == 0) {
         count = cat_kafka_poll_errors(L, k);

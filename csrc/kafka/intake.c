@@ -93,9 +93,10 @@ static void pass(intake *in) {
 static bool join_lines(char *text, size_t length) {
     bool found = false;
     for (size_t i = 0; i < length; i++) {
-        bool breaks = text[i] == '\n' || text[i] == '\r';
-        text[i] = breaks ? ' ' : text[i];
-        found = found || breaks;
+        if (text[i] == '\n' || text[i] == '\r') {
+            text[i] = ' ';
+            found = true;
+        }
     }
     return found;
 }
@@ -182,19 +183,17 @@ static int take(lua_State *L, intake *in) {
 /* Takes messages until something else is to be told. Gives how many values it has pushed. */
 static int take_all(lua_State *L, intake *in, lua_Integer records) {
     cat_kafka *k = in->kafka;
-    lua_Integer last_record = k->taken.records + records, last_byte = k->taken.bytes + MOST_BYTES;
+    cat_taken before = k->taken;
     int count = 0;
     for (int i = 0; i < MOST_MESSAGES && count == 0; i++) {
-        if (k->taken.records >= last_record || k->taken.bytes >= last_byte) {
+        if (k->taken.records - before.records >= records ||
+            k->taken.bytes - before.bytes >= MOST_BYTES) {
             break;
         }
         bool is_record = cat_kafka_has_message(k) && !k->message->err;
         if (!is_record) {
             note_reached(L, in);
             return cat_kafka_poll_messages(L, k);
-        }
-        if (i == 0) {
-            cat_stir_look(k->stir, k->kafka, k->messages, k->message);
         }
         count = take(L, in);
     }

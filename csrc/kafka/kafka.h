@@ -49,6 +49,7 @@ typedef struct {
     long undelivered; /* messages that were produced, and are not there yet */
     int delivery_error;
     bool closing;
+    unsigned messages_polled;
 } cat_kafka;
 
 /* The consumer that a method is called with, in the process that made it. Else pushes nil and an

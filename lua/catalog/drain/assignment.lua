@@ -19,7 +19,7 @@ local AGAIN <const> = 1
 -- @treturn table `partitions` by their keys: `topic`, `number`, `key`, `epoch`, `next` (the offset of the next record;
 --   nil until it is known)
 function Assignment.new(kafka, from, host)
-  return setmetatable({ kafka = kafka, from = from, host = host, partitions = {}, epoch = 0 }, Assignment)
+  return setmetatable({ kafka = kafka, from = from, host = host, partitions = {}, topics = {}, epoch = 0 }, Assignment)
 end
 
 --- The key of a partition.
@@ -45,6 +45,21 @@ end
 
 local function is_current(self, partition) return self.partitions[partition.key] == partition end
 
+--- The partition of a topic with a number: as in `partitions`, for each message.
+-- @tparam string topic
+-- @tparam integer number
+-- @treturn ?table
+function Assignment:find(topic, number)
+  local numbers = self.topics[topic]
+  return numbers and numbers[number]
+end
+
+local function put(self, topic, number, partition)
+  self.partitions[Assignment.key(topic, number)] = partition
+  self.topics[topic] = self.topics[topic] or {}
+  self.topics[topic][number] = partition
+end
+
 --- Takes partitions over. Nothing of them is read until it is known where they go on: rule 2.
 -- @tparam {table,...} list each `topic`, `number`
 -- @treturn {table,...} the partitions
@@ -54,7 +69,7 @@ function Assignment:add(list) -- rule 1: an epoch of its own
     self.epoch = self.epoch + 1
     local key = Assignment.key(one.topic, one.number)
     added[i] = { topic = one.topic, number = one.number, key = key, epoch = self.epoch }
-    self.partitions[key] = added[i]
+    put(self, one.topic, one.number, added[i])
   end
   return added
 end
@@ -62,7 +77,7 @@ end
 --- Gives partitions up.
 -- @tparam {table,...} list each `topic`, `number`
 function Assignment:remove(list)
-  for _, one in ipairs(list) do self.partitions[Assignment.key(one.topic, one.number)] = nil end
+  for _, one in ipairs(list) do put(self, one.topic, one.number, nil) end
 end
 
 -- --- where a partition goes on ---

@@ -228,12 +228,11 @@ end
 
 --- Takes records into a buffer, and tells what has happened else, without waiting: as `kafka:fill`.
 function Consumer:fill(...)
-  while true do
-    local records, bytes, dropped, name, first, value, err = self.core:fill(...)
-    if name == "error" then shorten(first) end
-    if name ~= "answer" then return records, bytes, dropped, name, first, value end
-    hand_out(self, first, value, err) -- nothing was taken before it
-  end
+  local records, bytes, dropped, name, first, value, err = self.core:fill(...)
+  if name == "error" then shorten(first) end
+  if name ~= "answer" then return records, bytes, dropped, name, first, value end
+  hand_out(self, first, value, err)
+  return records, bytes, dropped, "more" -- who has waited for it may have sent the buffer
 end
 
 --- Waits until there may be something to poll.

@@ -195,9 +195,8 @@ local function add_changed(self, partition, message)
   local is_still = self.member:partition_of(message.topic, message.partition, message.offset) == partition
   if not is_still or partition.next ~= expected then return end
   local filling = self.member.batches.filling
-  filling:advance(partition, expected) -- it is part of the batch, also where nothing of it is
   add_made(self, filling, message, lines, fault)
-  filling:advance(partition, message.offset + 1)
+  filling:advance(partition, message.offset + 1) -- it is part of the batch, also where nothing of it is
 end
 
 -- What failed before is read once more, and kept apart up to where the batch ended.

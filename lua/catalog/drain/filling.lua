@@ -89,13 +89,10 @@ end
 --- Adds a record.
 -- @tparam string line JSON, without a line break
 function Filling:add(line)
-  local buffer = self:room()
-  if buffer:length() > 0 and buffer:length() + #line + 1 > self.given.file_bytes then
+  if not self:room():add_line(line, self.given.file_bytes) then
     self:dispatch()
-    buffer = self:room()
+    self:room():add_line(line, self.given.file_bytes)
   end
-  buffer:append(line)
-  buffer:append "\n"
   self:count(1, #line + 1)
 end
 

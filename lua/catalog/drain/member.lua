@@ -216,7 +216,7 @@ end
 -- @tparam integer offset
 -- @treturn ?table
 function Member:partition_of(topic, number, offset)
-  local partition = self.assignment.partitions[Assignment.key(topic, number)]
+  local partition = self.assignment:find(topic, number)
   if partition and partition.next and not partition.is_astray and offset >= partition.next then return partition end
 end
 

@@ -34,9 +34,13 @@ end
 
 local function lines_of(self, result)
   if result == nil then return {} end
-  local records = type(result) == "table" and #result > 0 and result or { result }
+  if type(result) ~= "table" or #result == 0 then
+    local line, why = line_of(self, result)
+    if line then return { line } end
+    return nil, why
+  end
   local lines = {}
-  for i, record in ipairs(records) do
+  for i, record in ipairs(result) do
     local line, why = line_of(self, record)
     if not line then return nil, why end
     lines[i] = line
