@@ -13,53 +13,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define KAFKA "catalog.kafka"
-
-cat_kafka *cat_kafka_self(lua_State *L) {
-    cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
-    if (!cat_in_owner_process(&k->guard)) {
-        cat_failure(L, "cancelled", "this consumer belongs to the process that made it");
-        return NULL;
-    }
-    if (!k->kafka) {
-        cat_failure(L, "cancelled", "the consumer is closed");
-        return NULL;
-    }
-    return k;
-}
-
-bool cat_kafka_is_unclear(int code) {
-    return code < 0 || code == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
-           code == RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION;
-}
-
-static const char *kind_of(int code) {
-    switch (code) {
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-        return "auth";
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-        return "timeout";
-    case RD_KAFKA_RESP_ERR__SSL:
-        return "tls";
-    default:
-        return code < 0 ? "network" : "protocol";
-    }
-}
-
-int cat_kafka_failure(lua_State *L, int code, const char *text, const char *what) {
-    cat_failure(L, kind_of(code), "%s: %s", what, text ? text : rd_kafka_err2str(code));
-    lua_pushstring(L, rd_kafka_err2name(code));
-    lua_setfield(L, -2, "code");
-    lua_pushboolean(L, cat_kafka_is_unclear(code));
-    lua_setfield(L, -2, "is_unclear");
-    return 2;
-}
-
 /* --- what librdkafka tells --- */
 
 /* Called by rd_kafka_consumer_poll, on this thread. What it tells is answered by Lua, later. The
@@ -167,7 +120,7 @@ static int new_kafka(lua_State *L) {
     cat_kafka *k = lua_newuserdatauv(L, sizeof *k, 0);
     memset(k, 0, sizeof *k);
     k->fd = -1;
-    luaL_setmetatable(L, KAFKA);
+    luaL_setmetatable(L, CAT_KAFKA);
     k->conf = rd_kafka_conf_new();
     k->producer_conf = rd_kafka_conf_new();
     k->list = rd_kafka_topic_partition_list_new(16);
@@ -192,7 +145,7 @@ static int new_kafka(lua_State *L) {
  * @function kafka:fd
  * @treturn integer */
 static int kafka_fd(lua_State *L) {
-    const cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
+    const cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
     lua_pushinteger(L, k->fd);
     return 1;
 }
@@ -260,7 +213,7 @@ static int kafka_begin_close(lua_State *L) {
  * @function kafka:closed
  * @treturn boolean */
 static int kafka_closed(lua_State *L) {
-    const cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
+    const cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
     if (k->kafka && !cat_kafka_self(L)) {
         return 2;
     }
@@ -296,7 +249,7 @@ static void free_reading(cat_kafka *k) {
  * threads of librdkafka are not there.
  * @function kafka:close */
 static int kafka_close(lua_State *L) {
-    cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
+    cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
     if (k->guard.owner_page && !cat_in_owner_process(&k->guard)) {
         return 0;
     }
@@ -335,8 +288,8 @@ int luaopen_catalog_kafka(lua_State *L) {
     static const luaL_Reg events[] = {
         {"__gc", kafka_close}, {"__close", kafka_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", new_kafka}, {"version", version}, {NULL, NULL}};
-    cat_handle(L, KAFKA, events, methods);
-    luaL_getmetatable(L, KAFKA);
+    cat_handle(L, CAT_KAFKA, events, methods);
+    luaL_getmetatable(L, CAT_KAFKA);
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, cat_kafka_partition_methods, 0);
     luaL_setfuncs(L, cat_kafka_offset_methods, 0);

@@ -10,6 +10,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 
+#define CAT_KAFKA  "catalog.kafka"
 #define CAT_ERRORS 8 /* so many errors are kept until they are asked for */
 
 typedef struct {
