@@ -5,7 +5,7 @@
 #define UNLIMITED 65535U
 
 static bool is_in(const unsigned char *set, unsigned char byte) {
-    return byte < BITS && (set[byte / 8] >> (byte % 8) & 1U) != 0;
+    return byte < BITS && ((unsigned)set[byte / 8] >> (byte % 8) & 1U) != 0;
 }
 
 static unsigned number_at(const unsigned char *bytes) {
