@@ -53,6 +53,7 @@ describe("what a drain rejects", function()
   end)
 
   it("is all there, also where there is more of it than can be under way", function()
+    if not broker.is_apache then return pending "needs Apache Kafka (the played one keeps 5 MB): make kafka" end
     with_topic(function(run)
       local rejected = run.topic .. "-rejected"
       local long <const> = ("x"):rep(900) .. "\n"

@@ -26,7 +26,7 @@ local topics = 0
 --- Calls `body(run)`: `broker`, `topic`, `group`, `server` (the emulator, with some options), `client`, `directory`.
 function draining.run(broker, body, options)
   topics = topics + 1
-  local run = { broker = broker, topic = broker.is_apache and "topic" .. topics or "events", group = "group" .. topics }
+  local run = { broker = broker, topic = "topic" .. topics, group = "group" .. topics }
   shell.with_directory(function(directory)
     local given = { data_dir = directory }
     for name, value in pairs(options or {}) do given[name] = value end

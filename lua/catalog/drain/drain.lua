@@ -69,7 +69,7 @@ local function refuse(self, range, id, fields)
   local why = ("the batch %s failed: %s"):format(id, rejected.reason_of(fields))
   if self.settings.after_failure == "stop" then return self.member:block(range.partition, why) end
   self.member:go_on(range.partition, range.first)
-  range.partition.refusing = { first = range.first, next = range.next, reason = why }
+  range.partition.refusing = { first = range.first, next = range.next, reason = why, faults = self.rejected.faults }
 end
 
 -- A batch was ingested: rows of it that were refused are kept. False: there is nothing more to be done.
@@ -89,7 +89,9 @@ local function new_host(self)
     ingested = function(sealed, fields) return keep_rows(self, sealed, fields) end,
     ended = function(sealed, verdict, fields) ended(self, sealed, verdict, fields) end,
     kept = function()
-      local ok, err = self.rejected:flush(self.pause)
+      local since = self.faults -- the first of the batch came after the one before was sealed
+      self.faults = self.rejected.faults
+      local ok, err = self.rejected:flush(self.pause, since)
       if not ok then note_failure(self, err) end
       return ok, err
     end,
@@ -154,8 +156,9 @@ function Client:drain(given)
   if not kafka then return nil, refused end
   local drain = setmetatable({
     client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {},
-    taken = { records = 0, bytes = 0, dropped = 0 }, refused = 0, retries = 0, rebalances = 0, running = false,
-    closing = false, ended = false, held_since = false, is_paused = false, fatal = false, defect = false,
+    taken = { records = 0, bytes = 0, dropped = 0 }, refused = 0, faults = 0, retries = 0, rebalances = 0,
+    running = false, closing = false, ended = false, held_since = false, is_paused = false, fatal = false,
+    defect = false,
     process = scheduler.process(),
   }, Drain)
   drain.transform = settings.transform

@@ -84,11 +84,11 @@ end
 --- What a batch had that has failed is kept elsewhere: then its partition goes on behind it. Where it could not be kept
 -- it is read once more.
 -- @tparam table partition
--- @tparam table refusing `first`, `next`: the offset behind it
+-- @tparam table refusing `first`, `next`: the offset behind it; `faults`: those of `rejected` when it began
 -- @tparam table rejected of `catalog.drain.rejected`
 function Member:pass_refused(partition, refusing, rejected)
   local held = { partition = partition, epoch = partition.epoch }
-  local kept, lost = rejected:flush(self.host.pause)
+  local kept, lost = rejected:flush(self.host.pause, refusing.faults)
   while self.assignment:holds(held) do
     local ok, err = nil, lost
     if kept then ok, err = self.batches:pass_over(partition, refusing.next) end
@@ -97,6 +97,7 @@ function Member:pass_refused(partition, refusing, rejected)
     if not self.host.pause(1) or not self.assignment:holds(held) then return end
     if not kept then
       self:go_on(partition, refusing.first)
+      refusing.faults = rejected.faults
       partition.refusing = refusing
       return
     end

@@ -45,7 +45,7 @@ function rejected.new(drain)
     kept = opened
   end
   return setmetatable({
-    kafka = drain.kafka, topic = settings.rejected_topic, file = kept.file, path = kept.path, failed = false,
+    kafka = drain.kafka, topic = settings.rejected_topic, file = kept.file, path = kept.path, faults = 0, fault = false,
     on_rejected = settings.on_rejected, count = 0, first = 1, last = 0, waiting = {}, is_late = false,
     untold = {},
   }, Rejected)
@@ -68,10 +68,13 @@ local function line_of(message, reason)
   return assert(core.json.encode(fields))
 end
 
+-- Something could not be kept, and nobody knows of whom it was.
+local function note_fault(self, err) self.faults, self.fault = self.faults + 1, err end
+
 local function write(self, line)
   local ok, err = self.file:append(line .. "\n", false)
   if not ok then
-    self.failed = select(2, failure("config", "cannot keep what is rejected in %s: %s", self.path, err.message))
+    note_fault(self, select(2, failure("config", "cannot keep what is rejected in %s: %s", self.path, err.message)))
   end
 end
 
@@ -100,7 +103,7 @@ local function send(self, message)
   local ok, err = self.kafka:produce(self.topic, message.key, message.value, message.headers)
   if ok then return true end
   if err.code == "_QUEUE_FULL" then return false end
-  self.failed = err
+  note_fault(self, err)
   return true
 end
 
@@ -167,7 +170,10 @@ local function push_all(self, pause)
   repeat
     self:push()
     local left, err = self.kafka:undelivered()
-    if not left then return nil, err end
+    if not left then
+      note_fault(self, err)
+      return nil, err
+    end
     local is_there = left == 0 and not waits(self)
     self.is_late = not is_there and core.system.monotonic() > late
     if is_there then return true end
@@ -175,21 +181,21 @@ local function push_all(self, pause)
   return failure("cancelled", "the drain has ended")
 end
 
---- Waits until all that was taken is kept. What could not be kept is told once; who has it reads it again.
+--- Waits until all that was taken is kept. Where something could not be kept everybody is told who waits, or has begun
+-- by then: who has it reads it again.
 -- @tparam function pause `pause(seconds)`: false when there is nothing more to be done
+-- @tparam integer since what `faults` was when the first of it came
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error
-function Rejected:flush(pause)
+function Rejected:flush(pause, since)
   local ok, err = true, nil
   if self.topic then
     ok, err = push_all(self, pause)
     self.is_late = false
   end
-  if self.file and not self.failed then ok, err = self.file:append("", true) end
-  local failed = self.failed
-  self.failed = false
-  if failed then return nil, failed end
+  if self.file and self.faults == since then ok, err = self.file:append("", true) end
+  if self.faults > since then return nil, self.fault end
   return ok, err
 end
 

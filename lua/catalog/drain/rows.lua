@@ -32,17 +32,21 @@ local function take_all(service, rejected, sealed)
   return nil, err
 end
 
--- Keeps what was taken, however long that takes. False: there is nothing more to be done.
-local function keep(rejected, host)
-  while true do
-    local ok, err = rejected:flush(host.pause)
-    if ok then return true end
+-- Fetches them, in some tries. Nil: the second value says whether they cannot be had.
+local function fetch(sealed, service, rejected, host)
+  local pause = AGAIN
+  for try = 1, TRIES do
+    local count, err = take_all(service, rejected, sealed)
+    if count then return count end
     host.failed(err)
-    if not host.pause(1) then return false end
+    if try < TRIES and not host.pause(pause) then return nil, false end
+    pause = pause * 2
   end
+  return nil, true
 end
 
---- Fetches and keeps them. After some tries it is done without them, which is told.
+--- Fetches and keeps them, again and again where they cannot be kept. Where they cannot be had it is done without them,
+-- which is told.
 -- @tparam table sealed the batch
 -- @tparam ?table fields as the service shows them
 -- @tparam table service `rows(sealed)`
@@ -52,13 +56,15 @@ end
 -- @treturn[2] nil there is nothing more to be done
 function rows.keep(sealed, fields, service, rejected, host)
   if not rules.may_have_refused(fields) then return 0 end
-  local pause = AGAIN
-  for try = 1, TRIES do
-    local count, err = take_all(service, rejected, sealed)
-    if count then return (count == 0 or keep(rejected, host)) and count or nil end
+  while true do
+    local since = rejected.faults
+    local count, are_gone = fetch(sealed, service, rejected, host)
+    if are_gone then break end
+    if not count or count == 0 then return count end
+    local ok, err = rejected:flush(host.pause, since)
+    if ok then return count end
     host.failed(err)
-    if try < TRIES and not host.pause(pause) then return nil end
-    pause = pause * 2
+    if not host.pause(1) then return nil end
   end
   host.failed(select(2, failure("data", "the rows that were refused of the batch %s cannot be had, and are kept "
     .. "nowhere; catalog errors %s shows them, as long as the service has them", sealed.id, sealed.id)))
