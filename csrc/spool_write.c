@@ -119,6 +119,24 @@ static void end_call(cat_spool *spool, const cat_ring_item *item) {
     }
 }
 
+/* Ends the batch that is filled, as a call of its own. False: there is no room now. */
+static bool seal_call(cat_spool *spool) {
+    cat_ring_item item = {.kind = CAT_ITEM_CALL, .commits = 1, .source = -1};
+    if (!seal(spool) || !put(spool, item, "", false)) {
+        return false;
+    }
+    end_call(spool, &item);
+    return true;
+}
+
+/* A batch that has all its records by the end of a call is due at once. Where there is no room for
+ * that now, the next record has it sealed. */
+static void seal_full(cat_spool *spool) {
+    if (spool->now.batch_records >= spool->roll_records) {
+        seal_call(spool);
+    }
+}
+
 static int push_flag(lua_State *L, bool flag) {
     lua_pushboolean(L, flag);
     return 1;
@@ -154,6 +172,7 @@ static bool put_line(cat_spool *spool, cat_ring_item item, const char *text, siz
     }
     count(spool, bytes);
     end_call(spool, &item);
+    seal_full(spool);
     return true;
 }
 
@@ -433,6 +452,7 @@ static int spool_commit(lua_State *L) {
         return push_flag(L, false);
     }
     end_call(spool, &item);
+    seal_full(spool);
     return push_flag(L, true);
 }
 
@@ -463,13 +483,7 @@ static int spool_seal(lua_State *L) {
     if (spool->in_call || (spool->rolls_back && !has_room(spool, 0))) {
         return push_flag(L, false);
     }
-    bool done = seal(spool); /* also where the spool is full: a batch makes room */
-    cat_ring_item item = {.kind = CAT_ITEM_CALL, .commits = 1, .source = -1};
-    done = done && put(spool, item, "", false);
-    if (done) {
-        end_call(spool, &item);
-    }
-    return push_flag(L, done);
+    return push_flag(L, seal_call(spool)); /* also where the spool is full: a batch makes room */
 }
 
 const luaL_Reg cat_spool_writing[] = {{"write", spool_write},

@@ -151,6 +151,23 @@ describe("a sink", function()
     end
   end)
 
+  it("seals a batch at its last record, of one call or of many, and not at the next", function()
+    local list = lines_of(1, 3)
+    for _, write in ipairs {
+      function(sink) for i = 1, 3 do assert(sink:write { n = i }) end end,
+      function(sink) for i = 1, 3 do assert(sink:write_line(list[i])) end end,
+      function(sink) assert(sink:write_lines(table.concat(list, "\n"))) end,
+    } do
+      with_sinks({}, function(run)
+        local sink <close> = run:open { roll = { records = 3 } }
+        write(sink)
+        local until_then = core.system.monotonic() + 60
+        while sink:metrics().batches.success == 0 and core.system.monotonic() < until_then do sink:poll(0.05) end
+        assert.same(lines_of(1, 3), run:ingested())
+      end)
+    end
+  end)
+
   it("seals when the time of a batch is over", function()
     with_sinks({}, function(run)
       local sink <close> = run:open { roll = { seconds = 1 } }
