@@ -204,6 +204,19 @@ describe("files that catalog sink follows", function()
   end)
 end)
 
+describe("catalog sink --follow", function()
+  it("tells of a batch that has ended, though no line comes any more", function()
+    sinking.run(function(run)
+      local path, said = run.directory .. "/app.jsonl", run.directory .. "/said"
+      append(path, numbers(1, 2))
+      local started <close> = run:start("--roll-records 2 --follow " .. path, ("exec >%s;"):format(said))
+      run:wait_for(function() return shell.read(said):find("success, 2 records", 1, true) end)
+      started:signal "TERM"
+      assert.equal(0, select(2, started:finish()))
+    end)
+  end)
+end)
+
 describe("catalog sink --follow, killed at random moments,", function()
   for way, by_copying in pairs { renaming = false, copying = true } do
     it("takes each line once, over rotation by " .. way .. "; make torture does so more often", function()
