@@ -223,6 +223,18 @@ describe("catalog drain at a Kafka", function()
       assert.matches("t: Kafka cannot be asked for the topic: .*Connection refused", output)
     end)
   end)
+
+  it("says that the brokers cannot describe groups, which no other try changes", function()
+    local played = kafka.start(1, true)
+    finally(function() played:stop() end)
+    draining.run(played, function(run)
+      played:produce(run.topic, lines_of(1, 1))
+      local output, code = command.run(run.server, "group status " .. run:words())
+      assert.equal(1, code, output)
+      assert.matches("not supported by broker; trying again does not help: .* %[protocol, code _UNSUPPORTED_FEATURE%]",
+        output)
+    end)
+  end)
 end)
 
 describe("catalog group", function()

@@ -34,6 +34,8 @@ static const char *kind_of(int code) {
         return "timeout";
     case RD_KAFKA_RESP_ERR__SSL:
         return "tls";
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+        return "protocol"; /* a code of librdkafka's own, but no fault of the way */
     default:
         return code < 0 ? "network" : "protocol";
     }

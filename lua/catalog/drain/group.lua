@@ -30,6 +30,9 @@ local PASSING <const> = {
 
 -- Makes the most of an error for who has asked once.
 local function explain(err, why)
+  if err.code == "_UNSUPPORTED_FEATURE" then
+    err.message = err.message .. "; trying again does not help: it takes brokers that can, as Apache Kafka's can"
+  end
   local is_network = err.kind == "network" or err.kind == "timeout"
   err.retryable = err.retryable or is_network or PASSING[err.code] or nil
   if is_network and why then err.message = ("%s (%s)"):format(err.message, why) end
