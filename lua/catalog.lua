@@ -199,7 +199,7 @@ end
 
 --- Goes through batches with the default client.
 -- @tparam table options as in `catalog.client:batches`
--- @treturn function an iterator of batches
+-- @treturn fun():catalog.batch an iterator of batches
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; the error table, in the loop, or
 --   at once where there can be no default client
 -- @usage for batch in catalog.batches { status = "failed", since = "24h" } do print(batch.id) end
@@ -209,7 +209,7 @@ end
 
 --- Goes through data sets with the default client.
 -- @tparam table options as in `catalog.client:datasets`
--- @treturn function an iterator of data sets
+-- @treturn fun():catalog.dataset an iterator of data sets
 -- @raise as `batches`
 function catalog.datasets(options)
   return assert(default_client()):datasets(options)

@@ -123,7 +123,8 @@ local function publish_reference(site)
   end
   index_of(site, "reference/index.html", site.reference.public, "Reference",
     "What a program uses: the module and what its calls give. Made from the sources of version " .. site.version
-    .. "; the standard functions are in <a href=\"https://www.lua.org/manual/5.4/\">Lua 5.4's manual</a>.")
+    .. ". <code>fun():T</code> is a function that gives a T each time it is called. The standard functions are in "
+    .. "<a href=\"https://www.lua.org/manual/5.4/\">Lua 5.4's manual</a>.")
   local public = {}
   for _, page in ipairs(site.reference.public) do public[page.name] = true end
   local inner = {}

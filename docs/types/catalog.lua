@@ -28,7 +28,7 @@ function catalog.batch(id, options) end
 
 ---Goes through batches with the default client.
 ---@param options catalog.client.batches.given as in `catalog.client:batches`
----@return function # an iterator of batches
+---@return fun():catalog.batch # an iterator of batches
 function catalog.batches(options) end
 
 ---Checks a file of JSON lines against a schema with the default client.
@@ -114,7 +114,7 @@ function catalog.dataset_id(given, sandbox) end
 
 ---Goes through data sets with the default client.
 ---@param options catalog.client.datasets.given as in `catalog.client:datasets`
----@return function # an iterator of data sets
+---@return fun():catalog.dataset # an iterator of data sets
 function catalog.datasets(options) end
 
 ---Decodes JSON of which nothing is lost when it is encoded again, as a transform of raw values needs it: whole
@@ -214,7 +214,7 @@ function client:batch(id, given) end
 ---loop may be left at any time. Batches that are created meanwhile do not put the listing out of step, in the order of
 ---their creation.
 ---@param given catalog.client.batches.given at least one of them has to narrow the listing down
----@return function # an iterator of batches, each with the fields that the service sends
+---@return fun():catalog.batch # an iterator of batches, each with the fields that the service sends
 function client:batches(given) end
 
 ---@class (exact) catalog.client.check.given
@@ -332,7 +332,7 @@ function client:dataset_id(given, sandbox, level) end
 ---The service filters; a page of 100 is held at a time, and the
 ---loop may be left at any time.
 ---@param given catalog.client.datasets.given something has to narrow the listing down, or the properties
----@return function # an iterator of data sets, each with the fields that the service sends
+---@return fun():catalog.dataset # an iterator of data sets, each with the fields that the service sends
 function client:datasets(given) end
 
 ---@class (exact) catalog.client.drain.given
@@ -546,7 +546,7 @@ function batch:download(given) end
 function batch:fail(given) end
 
 ---The rows that were not ingested, over all pages and files.
----@return function # an iterator of the row as a table (`_errors` says why; empty when the line is no object), and the raw line. Whole numbers beyond +-(2^53 - 1) are rounded floats in the row, and have all their digits in the line
+---@return fun():table,string # an iterator of the row as a table (`_errors` says why; empty when the line is no object), and the raw line. Whole numbers beyond +-(2^53 - 1) are rounded floats in the row, and have all their digits in the line
 function batch:failed_rows() end
 
 ---@class (exact) catalog.batch.files.given
@@ -554,7 +554,7 @@ function batch:failed_rows() end
 
 ---Goes through the files that the batch has become in its data set; there are none before it is ingested.
 ---@param given? catalog.batch.files.given
----@return function # an iterator of files: `name`, `bytes` (nil where the service does not say), `id` (that of the data set's file which it is a part of)
+---@return fun():catalog.file # an iterator of files: `name`, `bytes` (nil where the service does not say), `id` (that of the data set's file which it is a part of)
 function batch:files(given) end
 
 ---@class (exact) catalog.batch.get.given
@@ -574,7 +574,7 @@ function batch:input_files() end
 ---Goes through the first records that were uploaded into the batch, as the service reads them: a look before it is
 ---completed.
 ---@param count? integer 1 to 9
----@return function # an iterator of rows: tables of the names of columns and their values; what is deep in a record is named by its path (`person/name`)
+---@return fun():table # an iterator of rows: tables of the names of columns and their values; what is deep in a record is named by its path (`person/name`)
 function batch:preview(count) end
 
 ---What the service found wrong with the batch.
@@ -735,7 +735,7 @@ function dataset:last_batches() end
 
 ---Goes through the first records of the data set.
 ---@param count? integer 1 to 100
----@return function # an iterator of rows, tables as the service sends them
+---@return fun():table # an iterator of rows, tables as the service sends them
 function dataset:preview(count) end
 
 ---Whether what is ingested into the data set gets into profiles.

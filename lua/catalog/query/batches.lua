@@ -64,7 +64,7 @@ end
 --   along
 -- @tparam[opt=desc:created] string|{string,...} given.order_by such as `asc:created` or `desc:updated`, or a list
 -- @tparam[opt=the client's] string given.sandbox where the batches are
--- @treturn function an iterator of batches, each with the fields that the service sends
+-- @treturn fun():catalog.batch an iterator of batches, each with the fields that the service sends
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when
 --   a value cannot be used or a page cannot be had
 -- @usage for batch in client:batches { status = "failed", since = "24h" } do print(batch.id) end

@@ -71,7 +71,7 @@ end
 --   schema in full is among them
 -- @tparam[opt=desc:created] string|{string,...} given.order_by such as `asc:created` or `desc:updated`, or a list
 -- @tparam[opt=the client's] string given.sandbox where the data sets are
--- @treturn function an iterator of data sets, each with the fields that the service sends
+-- @treturn fun():catalog.dataset an iterator of data sets, each with the fields that the service sends
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when
 --   a value cannot be used or a page cannot be had
 -- @usage for dataset in client:datasets { name = "Loyalty*", properties = { "name" } } do print(dataset.id) end

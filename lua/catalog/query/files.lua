@@ -111,8 +111,8 @@ end
 -- @function catalog.batch:files
 -- @tparam ?table given
 -- @tparam[opt=false] boolean given.failed `true`: the files that a batch was sent which failed
--- @treturn function an iterator of files: `name`, `bytes` (nil where the service does not say), `id` (that of the data
---   set's file which it is a part of)
+-- @treturn fun():catalog.file an iterator of files: `name`, `bytes` (nil where the service does not say), `id` (that of
+--   the data set's file which it is a part of)
 -- @raise an option is unknown or has a wrong type; in the loop: the error table, when a page cannot be had
 -- @usage for file in batch:files() do print(file.name, file.bytes) end
 function batch.methods:files(given)
