@@ -1,5 +1,9 @@
 --- Checks the links of the site: `lua check.lua OUTPUT`. Prints those that lead nowhere, and fails then. What is beyond
 -- the site is not asked for.
+package.path = "./?.lua;" .. package.path
+
+local links = require "docs.site.links"
+
 local root = arg[1]
 
 local function read(path)
@@ -12,20 +16,6 @@ local function files_of(name)
   local list = {}
   for path in pipe:lines() do list[#list + 1] = path:sub(3) end
   return list
-end
-
-local function resolve(from, target)
-  local parts = {}
-  for part in (from:match "^(.*/)[^/]*$" or ""):gmatch "[^/]+" do parts[#parts + 1] = part end
-  for part in target:gmatch "[^/]+" do
-    if part == ".." then
-      if #parts == 0 then return nil end -- out of the site
-      parts[#parts] = nil
-    else
-      parts[#parts + 1] = part
-    end
-  end
-  return table.concat(parts, "/")
 end
 
 local is_there, anchors, faults, count = {}, {}, {}, 0
@@ -49,7 +39,7 @@ local function check(path, link)
   end
   count = count + 1
   local target, anchor = link:match "^([^#?]*)%??[^#]*#?(.*)$"
-  local place = target == "" and path or resolve(path, target)
+  local place = target == "" and path or links.resolve(path, target)
   if not place or not is_there[place] then return blame(path, "%s is not there", link) end
   local known = anchors[place]
   if anchor ~= "" and not (known and known[anchor]) then blame(path, "%s has no such place", link) end

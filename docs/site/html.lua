@@ -25,8 +25,7 @@ function html.relative(from, to)
 end
 
 --- A page.
--- @tparam table page `path`, `title`, `body`, `nav` (the HTML of the navigation at its side; nil: none), `wide` (true:
---   no navigation)
+-- @tparam table page `path`, `title`, `body`, `nav` (the HTML of the navigation at its side; nil: none)
 -- @tparam table site `version`
 -- @treturn string
 function html.page(page, site)

@@ -21,13 +21,14 @@ function links.place(path)
 end
 
 --- The path that a link in a file leads to.
--- @tparam string from the file, a path in the repository
+-- @tparam string from the file
 -- @tparam string target as it is written, without an anchor
--- @treturn string a path in the repository
+-- @treturn ?string nil: it leads out of where the files are
 function links.resolve(from, target)
   local parts = {}
   for part in (from:match "^(.*/)[^/]*$" or ""):gmatch "[^/]+" do parts[#parts + 1] = part end
   for part in target:gmatch "[^/]+" do
+    if part == ".." and #parts == 0 then return nil end
     if part == ".." then parts[#parts] = nil elseif part ~= "." then parts[#parts + 1] = part end
   end
   return table.concat(parts, "/")
@@ -43,7 +44,7 @@ function links.lead(text, path, targets)
   return (text:gsub('( [hs][rc][ec]f?=")([^"]*)"', function(attribute, link)
     local target, anchor = link:match "^([^#]*)(.*)$"
     if target == "" or target:find "^%a[%w+.-]*:" then return nil end
-    local file = links.resolve(path, target)
+    local file = assert(links.resolve(path, target), link)
     targets[file] = true
     return attribute .. html.relative(here, links.place(file)) .. anchor .. '"'
   end))
