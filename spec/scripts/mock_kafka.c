@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NUMBERED 30
+
 int main(int argc, char **argv) {
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -18,6 +20,11 @@ int main(int argc, char **argv) {
     const char *topics[] = {"events", "others", "rejected"};
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         rd_kafka_mock_topic_create(cluster, topics[i], atoi(argv[1]), 1);
+    }
+    for (int i = 1; i <= NUMBERED; i++) { /* others, which it makes by itself, have 4 partitions */
+        char name[16];
+        snprintf(name, sizeof name, "topic%d", i);
+        rd_kafka_mock_topic_create(cluster, name, atoi(argv[1]), 1);
     }
     printf("%s\n", rd_kafka_mock_cluster_bootstraps(cluster));
     fflush(stdout);
