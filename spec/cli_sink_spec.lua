@@ -298,7 +298,7 @@ describe("a signal for catalog sink", function()
       shell.run(("%s >%s/in"):format(echo(3, 4), run.directory))
       repeat local line = assert(started:line()) until line:find "AEP_ACCESS_TOKEN_FILE cannot be read"
       shell.write(token, "token")
-      run:wait_for(function() return run:sent() == numbers(1, 3) end)
+      run:wait_for(function() return run:sent() == numbers(1, 4) end)
       started:signal "TERM"
       assert.equal(0, select(2, started:finish()))
     end)
