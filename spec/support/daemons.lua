@@ -44,10 +44,13 @@ function daemons.start(name, directory, path, changes)
   return self
 end
 
+-- What is of specs alone: a sanitizer, and proxies that are none, which syslog-ng's libcurl would use.
+local WITHOUT <const> = "unset LD_PRELOAD http_proxy https_proxy all_proxy; "
+
 --- Runs it, once more where it was killed.
 function Daemon:run()
   local libraries = ("%s:%s"):format(first "usr/lib/*-linux-gnu*", first "usr/lib/syslog-ng")
-  local pipe = assert(io.popen(("unset LD_PRELOAD; echo $$; export LD_LIBRARY_PATH=%s; exec %s >>%s/log 2>&1"):format(
+  local pipe = assert(io.popen((WITHOUT .. "echo $$; export LD_LIBRARY_PATH=%s; exec %s >>%s/log 2>&1"):format(
     libraries, COMMANDS[self.name](self.directory), self.directory)))
   self.pipe, self.pid = pipe, pipe:read "*l"
 end
