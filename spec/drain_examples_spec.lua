@@ -119,7 +119,7 @@ describe("what examples/drain has", function()
         :gsub("/etc/catalog/", "examples/drain/"):gsub("/etc/metrics/token", "/nowhere/token"):gsub(":9187", ":0")
         :gsub("k1:9092,k2:9092", "127.0.0.1:1")
       local said = shell.run(("KAFKA_SASL_PASSWORD=p AEP_ORG=o AEP_API_KEY=k AEP_ACCESS_TOKEN=t "
-        .. "AEP_BASE_URL=http://127.0.0.1:1 timeout 2 %s"):format(words))
+        .. "AEP_BASE_URL=http://127.0.0.1:1 timeout 2 env %s"):format(words))
       assert.matches(words:find "nowhere" and "/nowhere/token" or "Connection refused", said)
     end
   end)

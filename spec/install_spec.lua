@@ -203,8 +203,8 @@ describe("make", function()
       shell.run(("ln -s %s %s/own-lua"):format(interpreter, directory))
       make_well(("install PREFIX=%s/usr BUILD='%s' LUA=%s/own-lua"):format(directory, BUILD, directory))
       assert.equal(("#!%s/own-lua"):format(directory), shell.read(directory .. "/usr/bin/catalog"):match "[^\n]*")
-      assert.same({ catalog._VERSION .. "\n", 0 }, { shell.run(("cd / && %s%s/usr/bin/catalog --version"):format(ALONE,
-        directory)) })
+      assert.same({ catalog._VERSION .. "\n", 0 }, { shell.run(("cd / && %s%s%s/usr/bin/catalog --version"):format(ALONE,
+        shell.PRELOAD, directory)) })
     end)
   end)
 
@@ -264,7 +264,7 @@ describe("make", function()
       shell.run(("mkdir -p %s/curl && tar -c --exclude=./build --exclude=./.git . | tar -x -C %s"):format(directory,
         directory))
       shell.write(directory .. "/curl/curl.h", "#include_next <curl/curl.h>\n#warning this one\n")
-      local words = ("-C %s build/obj/core.o CURL_INCDIR=%s"):format(directory, directory)
+      local words = ("-C %s build/obj/core.o BUILD=build CURL_INCDIR=%s"):format(directory, directory)
       local output, status = make(words)
       assert.equal(0, status, output)
       shell.run(("mkdir %s/.git && rm -r %s/build"):format(directory, directory))

@@ -84,7 +84,7 @@ end
 -- --- one file ---
 
 local function words_of(run, words)
-  return ("%s exec %s %s%s"):format(command.environment(run.server), command.PROGRAM, WORDS:format(run.spool), words)
+  return ("%s exec env %s %s%s"):format(command.environment(run.server), command.PROGRAM, WORDS:format(run.spool), words)
 end
 
 -- Starts it, goes on writing, and kills it. Whether it was alive.

@@ -19,7 +19,7 @@ local PROGRAMS <const> = {
   ["lua5.4"] = 'exec env %LUA% "$@"',
   catalog = 'exec env %LUA% "%ROOT%/lua/catalog/cli/main.lua" "$@"',
   make = 'case "$1" in test|demo|deps*|specs) echo "make $1 is not for a spec"; exit 1;; esac\n'
-    .. 'unset MAKEFLAGS MAKELEVEL MFLAGS\n'
+    .. 'unset MAKEFLAGS MAKELEVEL MFLAGS http_proxy https_proxy all_proxy\n'
     .. 'exec flock "%ROOT%/Makefile" "%MAKE%" --no-print-directory -C "%ROOT%" "$@"',
   sudo = 'exec "$@"',
 }
