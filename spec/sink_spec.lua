@@ -110,7 +110,7 @@ describe("a sink", function()
       local seen = {}
       for i, seconds in ipairs { "0.05", "0.2", "0.4", "0.7", "" } do
         local spool = ("%s/spool-%d"):format(run.directory, i)
-        local output = shell.run(("timeout 50 %s spec/scripts/spool_large.lua %s %s"):format(shell.LUA, spool, seconds))
+        local output = shell.run(("timeout 50 env %s spec/scripts/spool_large.lua %s %s"):format(shell.LUA, spool, seconds))
         local opened, text = core.spool.open { path = spool }
         assert(opened, tostring(text))
         local state, records = assert(core.json.decode(text)), 0

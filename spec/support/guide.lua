@@ -19,14 +19,14 @@ local PROGRAMS <const> = {
   ["lua5.4"] = 'exec env %LUA% "$@"',
   catalog = 'exec env %LUA% "%ROOT%/lua/catalog/cli/main.lua" "$@"',
   make = 'case "$1" in test|demo|deps*|specs) echo "make $1 is not for a spec"; exit 1;; esac\n'
-    .. 'unset MAKEFLAGS MAKELEVEL MFLAGS http_proxy https_proxy all_proxy\n'
+    .. 'unset MAKEFLAGS MAKELEVEL MFLAGS\n'
     .. 'exec flock "%ROOT%/Makefile" "%MAKE%" --no-print-directory -C "%ROOT%" "$@"',
   sudo = 'exec "$@"',
 }
 
 local BEGIN <const> = [[
 cd %DIR%/work
-export HOME=%DIR%/root PATH=%DIR%/bin:"$PATH" LUA_PATH="%ROOT%/lua/?.lua;;" LUA_CPATH="%BUILD%/?.so;;"
+unset http_proxy https_proxy all_proxy; export HOME=%DIR%/root PATH=%DIR%/bin:"$PATH" LUA_PATH="%ROOT%/lua/?.lua;;" LUA_CPATH="%BUILD%/?.so;;"
 export AEP_BASE_URL=%URL% AEP_IMS_URL=%URL% AEP_ORG=DEMO@AdobeOrg AEP_API_KEY=demo-key AEP_ACCESS_TOKEN=demo-token
 trap 'status=$?; set +e; jobs -p >%DIR%/jobs; kill $(cat %DIR%/jobs) 2>/dev/null; wait; echo $status >%DIR%/status' EXIT
 echo 0 >%DIR%/at
