@@ -26,7 +26,8 @@ local PROGRAMS <const> = {
 
 local BEGIN <const> = [[
 cd %DIR%/work
-unset http_proxy https_proxy all_proxy; export HOME=%DIR%/root PATH=%DIR%/bin:"$PATH" LUA_PATH="%ROOT%/lua/?.lua;;" LUA_CPATH="%BUILD%/?.so;;"
+unset http_proxy https_proxy all_proxy
+export HOME=%DIR%/root PATH=%DIR%/bin:"$PATH" LUA_PATH="%ROOT%/lua/?.lua;;" LUA_CPATH="%BUILD%/?.so;;"
 export AEP_BASE_URL=%URL% AEP_IMS_URL=%URL% AEP_ORG=DEMO@AdobeOrg AEP_API_KEY=demo-key AEP_ACCESS_TOKEN=demo-token
 trap 'status=$?; set +e; jobs -p >%DIR%/jobs; kill $(cat %DIR%/jobs) 2>/dev/null; wait; echo $status >%DIR%/status' EXIT
 echo 0 >%DIR%/at
