@@ -30,7 +30,7 @@ end
 
 describe("the emulator", function()
   it("does for aepp what the service does", function()
-    if not io.open(PYTHON) then return pending "needs aepp: make aepp" end
+    if not io.open "build/aepp/fetched" then return pending "needs aepp: make aepp" end
     service.run({}, function(server, client)
       local made = aepp(server, "create 'Made by aepp'")
       assert.same({ "@/dataSets/" .. made.id }, made.enabled)
