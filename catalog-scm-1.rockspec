@@ -23,6 +23,7 @@ build = {
   },
   install_variables = {
     LUA = "$(LUA)", INST_LUADIR = "$(LUADIR)", INST_LIBDIR = "$(LIBDIR)", INST_BINDIR = "$(BINDIR)",
-    INST_MANDIR = "$(PREFIX)/man",
+    INST_MANDIR = "$(PREFIX)/man", INST_BASHDIR = "$(PREFIX)/completions", INST_ZSHDIR = "$(PREFIX)/completions",
+    INST_TYPESDIR = "$(PREFIX)/types",
   },
 }

@@ -16,6 +16,11 @@
 #define UPLOAD_BUFFER 262144L
 #define MIN_BUFFER    16384L
 
+/* What libcurl has for what comes in, bytes, for each exchange in flight. Replies are small, and
+ * thousands may be waited for at a time; files are not. */
+#define REPLY_BUFFER 8192L
+#define FILE_BUFFER  131072L
+
 /* How much the headers of a reply may be together, bytes: libcurl keeps them all, and some of its
  * versions any number. The service's are a thousand or two. */
 #define MAX_HEAD 262144
@@ -250,6 +255,13 @@ CURLcode cat_sink_attach(CURL *easy, cat_sink *sink) {
     cat_easy_setopt(&code, easy, CURLOPT_HEADERFUNCTION, header_cb);
     cat_easy_setopt(&code, easy, CURLOPT_HEADERDATA, sink);
     return code;
+}
+
+void cat_sink_make_room(CURL *easy, const cat_sink *sink) {
+    /* Only speed depends on it: a handle whose transfer has failed keeps the buffer that it has,
+     * and libcurl refuses another. */
+    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                           sink->descriptor >= 0 ? FILE_BUFFER : REPLY_BUFFER);
 }
 
 void cat_sink_reset(cat_sink *sink) {

@@ -57,6 +57,9 @@ CURLcode cat_source_attach(CURL *easy, const char *method, cat_source *source);
 /* Makes `easy` write replies into `sink`, which outlives the exchange. */
 CURLcode cat_sink_attach(CURL *easy, cat_sink *sink);
 
+/* Gives `easy` the room that the next reply needs: one for a file is large. */
+void cat_sink_make_room(CURL *easy, const cat_sink *sink);
+
 /* Makes the sink ready for another reply, in memory; it keeps what it has of that. */
 void cat_sink_reset(cat_sink *sink);
 

@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes that a buffer gets at first. */
-#define FIRST 65536
-
 static cat_buffer *check_buffer(lua_State *L) {
     return cat_handle_self(L, CAT_BUFFER);
 }
@@ -25,23 +22,11 @@ static cat_buffer *check_idle(lua_State *L) {
     return buffer;
 }
 
-/* Makes room for so many bytes more; raises when there is no memory. A small buffer stays small;
- * one that grows gets at once what it was made for, whose pages cost nothing until they are used,
- * and is not moved about. */
+/* Makes room for so many bytes more; raises when there is no memory. */
 static void need(lua_State *L, cat_buffer *buffer, size_t more) {
-    if (more <= buffer->capacity - buffer->length) {
-        return;
-    }
-    size_t capacity = buffer->length + more <= FIRST ? FIRST : buffer->usual;
-    while (capacity - buffer->length < more) {
-        capacity *= 2;
-    }
-    char *grown = cat_resize(buffer->L, buffer->text, buffer->capacity, capacity);
-    if (!grown) {
+    if (!cat_buffer_reserve(buffer, more)) {
         cat_oom(L);
     }
-    buffer->text = grown;
-    buffer->capacity = capacity;
 }
 
 static void append(lua_State *L, cat_buffer *buffer, const char *text, size_t length) {
@@ -65,6 +50,26 @@ static int buffer_append(lua_State *L) {
     luaL_argcheck(L, from >= 1 && to <= (lua_Integer)length && from - 1 <= to, 3, "no such range");
     append(L, buffer, text + from - 1, (size_t)(to - from + 1));
     return 0;
+}
+
+/*** Appends a line, unless the buffer has something and it would grow beyond `most` bytes.
+ * @function buffer:add_line
+ * @tparam string line without a line break
+ * @tparam integer most bytes
+ * @treturn boolean whether there was room for it */
+static int buffer_add_line(lua_State *L) {
+    cat_buffer *buffer = check_idle(L);
+    size_t length;
+    const char *line = luaL_checklstring(L, 2, &length);
+    lua_Integer most = luaL_checkinteger(L, 3);
+    bool fits = buffer->length == 0 || buffer->length + length + 1 <= (size_t)most;
+    if (fits) {
+        need(L, buffer, length + 1);
+        append(L, buffer, line, length);
+        append(L, buffer, "\n", 1);
+    }
+    lua_pushboolean(L, fits);
+    return 1;
 }
 
 /* Pushes nil and the error of a value that cannot be encoded. The path to it begins with its
@@ -156,17 +161,15 @@ static int buffer_new(lua_State *L) {
     cat_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer, 0);
     memset(buffer, 0, sizeof *buffer);
     buffer->L = cat_main_thread(L);
-    buffer->usual = usual > FIRST ? (size_t)usual : FIRST;
+    buffer->usual = usual > CAT_BUFFER_FIRST ? (size_t)usual : CAT_BUFFER_FIRST;
     luaL_setmetatable(L, CAT_BUFFER);
     return 1;
 }
 
 int cat_buffer_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"append", buffer_append},
-                                       {"encode", buffer_encode},
-                                       {"length", buffer_length},
-                                       {"reset", buffer_reset},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"append", buffer_append}, {"add_line", buffer_add_line},
+                                       {"encode", buffer_encode}, {"length", buffer_length},
+                                       {"reset", buffer_reset},   {NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", buffer_new}, {NULL, NULL}};
     static const luaL_Reg events[] = {{"__gc", buffer_gc}, {NULL, NULL}};
     cat_handle(L, CAT_BUFFER, events, methods);

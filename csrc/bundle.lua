@@ -38,7 +38,7 @@ local function bundle(root, paths)
     first = first or name
     parts[#parts + 1] = ("add(%q, %q, %s)\n"):format(name, file, quote(read(path)))
   end
-  parts[#parts + 1] = ("return require %q\n"):format(assert(first, "no files"))
+  parts[#parts + 1] = ("return (require %q)\n"):format(assert(first, "no files"))
   return table.concat(parts)
 end
 

@@ -12,10 +12,6 @@
 #include <lauxlib.h>
 #include <math.h>
 
-/* What libcurl has for what comes in, bytes, for each exchange in flight. Replies are small, and
- * thousands may be waited for at a time. */
-#define REPLY_BUFFER 8192L
-
 /* Sets what holds for every client. */
 static void set_rules(CURLcode *code, CURL *easy) {
     cat_easy_setopt(code, easy, CURLOPT_NOSIGNAL, 1L);   /* signals and threads do not mix */
@@ -27,7 +23,6 @@ static void set_rules(CURLcode *code, CURL *easy) {
     cat_easy_setopt(code, easy, CURLOPT_PATH_AS_IS, 1L);
     cat_easy_setopt(code, easy, CURLOPT_TCP_KEEPALIVE, 1L);
     cat_easy_setopt(code, easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    cat_easy_setopt(code, easy, CURLOPT_BUFFERSIZE, REPLY_BUFFER);
     cat_easy_setopt(code, easy, CURLOPT_PROTOCOLS_STR, "http,https");
 }
 

@@ -2,6 +2,7 @@
 #include "fits.h"
 
 #include "lines.h"
+#include "pattern.h"
 #include "plain.h"
 
 #include <stdbool.h>
@@ -174,7 +175,7 @@ static bool fits_string(walker *w, const cat_fits_node *n) {
     if (!read_string(w, &s)) {
         return false;
     }
-    bool is_checked = n->has_words || n->has_length || n->format;
+    bool is_checked = n->has_words || n->has_length || n->format || n->sets;
     if (!is_checked || s.escaped) {
         return !is_checked;
     }
@@ -182,6 +183,9 @@ static bool fits_string(walker *w, const cat_fits_node *n) {
         return false;
     }
     if (n->has_words && !cat_fits_slot(w->schema, n, s.text, s.length)->text) {
+        return false;
+    }
+    if (n->sets && !cat_pattern_fits(n->sets, n->sets_length, n->sets_are_open, s.text, s.length)) {
         return false;
     }
     if (n->format == 'd') {

@@ -32,11 +32,14 @@ typedef struct {
 /* What fits a value. Slots are a hash table, of a size that is a power of two. */
 typedef struct {
     cat_fits_kind kind;
-    bool is_open;       /* an object may have other fields, which `others` fits */
-    bool has_words;     /* a string is one of the words */
-    bool has_range;     /* of a number */
-    bool has_length;    /* of a string, in characters */
-    char format;        /* of a string: 't' a date and time, 'd' a date, 0 none */
+    bool is_open;     /* an object may have other fields, which `others` fits */
+    bool has_words;   /* a string is one of the words */
+    bool has_range;   /* of a number */
+    bool has_length;  /* of a string, in characters */
+    char format;      /* of a string: 't' a date and time, 'd' a date, 0 none */
+    const char *sets; /* of a string: those of csrc/pattern.h, or NULL; a string of Lua's */
+    size_t sets_length;
+    bool sets_are_open; /* anything may follow them */
     uint32_t others;    /* a node: that of the values of other fields, or of the elements */
     unsigned needed;    /* how many fields an object needs */
     size_t slots, mask; /* the first slot, and their number less one */

@@ -4,6 +4,7 @@
 
 #include "fits.h"
 #include "handle.h"
+#include "pattern.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -22,6 +23,31 @@ static int fits_check(lua_State *L) {
     size_t length;
     const char *text = luaL_checklstring(L, 2, &length);
     lua_pushboolean(L, cat_fits_line(s, text, length));
+    return 1;
+}
+
+/*** Looks for the first line of a text that does not surely fit.
+ * @function fits:lines
+ * @tparam string text lines; empty ones fit
+ * @tparam integer first where to begin, from 1
+ * @treturn integer where that line begins; behind the text: all of them fit */
+static int fits_lines(lua_State *L) {
+    const cat_fits *s = cat_handle_self(L, FITS);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+    lua_Integer first = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, first >= 1 && first <= (lua_Integer)length + 1, 3, "beyond the text");
+    const char *at = text + first - 1, *end = text + length;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t size = (size_t)((newline ? newline : end) - at);
+        size_t inner = size > 0 && at[size - 1] == '\r' ? size - 1 : size;
+        if (inner > 0 && !cat_fits_line(s, at, inner)) {
+            break;
+        }
+        at += size + (newline ? 1 : 0);
+    }
+    lua_pushinteger(L, at - text + 1);
     return 1;
 }
 
@@ -95,6 +121,17 @@ static void read_words(lua_State *L, const cat_fits *s, const cat_fits_node *n) 
     lua_pop(L, 1);
 }
 
+/* The pattern of the node on top, which keeps its text. */
+static void read_sets(lua_State *L, cat_fits_node *n) {
+    if (lua_getfield(L, -1, "sets") != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TSTRING);
+        n->sets = lua_tolstring(L, -1, &n->sets_length);
+        luaL_argcheck(L, n->sets_length % CAT_PATTERN_SET == 0, 1, "sets that are none");
+    }
+    lua_pop(L, 1);
+    n->sets_are_open = field_boolean(L, "sets_open");
+}
+
 static void read_node(lua_State *L, const cat_fits *s, cat_fits_node *n, size_t slots) {
     lua_getfield(L, -1, "kind");
     n->kind = (cat_fits_kind)luaL_checkoption(L, -1, NULL, KINDS);
@@ -112,6 +149,7 @@ static void read_node(lua_State *L, const cat_fits *s, cat_fits_node *n, size_t 
     n->most = field_number(L, "most", 0);
     n->shortest = (size_t)field_integer(L, "shortest", 0);
     n->longest = (size_t)field_integer(L, "longest", 0);
+    read_sets(L, n);
     n->slots = slots;
     n->mask = slots_for(count_words(L)) - 1;
     read_words(L, s, n);
@@ -124,7 +162,8 @@ static void read_node(lua_State *L, const cat_fits *s, cat_fits_node *n, size_t 
  * where there are none) of `{ text, node, need }`: the fields of an object, of which `needed` have
  * numbers from 1 to that, others 0; or the values of a string with `enum`; `open` (true: an object
  * may have other fields) and `others`, the node of those or of elements; `range`, with `least` and
- * `most`; `length`, with `shortest` and `longest`; `format`, the byte of `t` or `d`
+ * `most`; `length`, with `shortest` and `longest`; `format`, the byte of `t` or `d`; `sets`, those
+ * of a pattern as csrc/pattern.h has them, and `sets_open` (true: anything may follow)
  * @treturn fits
  * @raise a node is none */
 static int fits_new(lua_State *L) {
@@ -158,7 +197,7 @@ static int fits_new(lua_State *L) {
 }
 
 int cat_fits_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"check", fits_check}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"check", fits_check}, {"lines", fits_lines}, {NULL, NULL}};
     static const luaL_Reg events[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", fits_new}, {NULL, NULL}};
     cat_handle(L, FITS, events, methods);

@@ -6,6 +6,7 @@
 #include "json.h"
 
 #include "failure.h"
+#include "json_decode.h"
 #include "json_encode.h"
 #include "utf8.h"
 
@@ -225,6 +226,20 @@ static int json_decode(lua_State *L) {
     return lua_toboolean(L, 2) ? decode_bytes(L, 1) : cat_json_decode(L, 1);
 }
 
+/*** Decodes JSON of which nothing is to be lost when it is encoded again.
+ * @function decode_exact
+ * @tparam string text
+ * @return[1] the value, as of `decode`; but whole numbers of 64 bits are integers, and exact, and
+ * arrays are marked as such, so that one that is empty, or becomes so, stays one
+ * @treturn[2] nil
+ * @treturn[2] table error of kind `data` */
+static int json_decode_exact(lua_State *L) {
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    luaL_getmetatable(L, ARRAY);
+    return cat_json_decode_exact(L, 1, 2);
+}
+
 void cat_json_tag_array(lua_State *L) {
     luaL_setmetatable(L, ARRAY);
 }
@@ -299,8 +314,11 @@ static void make_decoder(lua_State *L) {
 }
 
 int cat_json_open(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"encode", json_encode}, {"decode", json_decode}, {"array", json_array}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"encode", json_encode},
+                                         {"decode", json_decode},
+                                         {"decode_exact", json_decode_exact},
+                                         {"array", json_array},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");

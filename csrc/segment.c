@@ -112,6 +112,57 @@ static bool repair(cat_segment *segment, int directory, const char *name) {
     return true;
 }
 
+/* What an extent has behind the beginning of another. */
+static cat_extent behind(cat_extent extent, const cat_extent *beginning) {
+    extent.bytes -= beginning->bytes;
+    extent.records -= beginning->records;
+    return extent;
+}
+
+/* Copies bytes to where they are in a file that begins at `base`, and goes on with their checksum.
+ */
+static bool copy_behind(const cat_segment *segment, int to, int64_t base, int64_t at, int64_t end,
+                        uint32_t *sum) {
+    char piece[PIECE];
+    while (at < end) {
+        size_t wanted = end - at < PIECE ? (size_t)(end - at) : PIECE;
+        ssize_t count = pread(segment->descriptor, piece, wanted, (off_t)at);
+        if (count <= 0 || pwrite(to, piece, (size_t)count, (off_t)(at - base)) != count) {
+            errno = count == 0 ? EIO : errno;
+            return false;
+        }
+        *sum = cat_crc32c(*sum, piece, (size_t)count);
+        at += count;
+    }
+    return true;
+}
+
+bool cat_segment_continue(cat_segment *segment, int made) {
+    int64_t base = segment->noted.bytes, middle = segment->committed.bytes;
+    cat_extent committed = behind(segment->committed, &segment->noted);
+    cat_extent now = behind(segment->now, &segment->noted);
+    committed.sum = 0;
+    if (!copy_behind(segment, made, base, base, middle, &committed.sum)) {
+        return false;
+    }
+    now.sum = committed.sum;
+    if (!copy_behind(segment, made, base, middle, segment->now.bytes, &now.sum)) {
+        return false;
+    }
+    if (ftruncate(segment->descriptor, (off_t)base) != 0) {
+        errno = 0; /* then whoever has the old file finds there, too, what comes now */
+    }
+    close(segment->descriptor);
+    segment->descriptor = made;
+    segment->noted = behind(segment->noted, &segment->noted);
+    segment->committed = committed;
+    segment->now = now;
+    segment->flushed = now.bytes;
+    segment->hinted = segment->synced = segment->unsummed = 0;
+    segment->cut = segment->suspect = false;
+    return true;
+}
+
 void cat_segment_cut(cat_segment *segment, int64_t bytes) {
     segment->flushed = segment->hinted = bytes;
     segment->synced = segment->synced < bytes ? segment->synced : bytes;

@@ -48,6 +48,10 @@ cat_segment *cat_segment_new(int directory, int64_t number);
 /* Writes bytes behind what was flushed. False with errno set: then nothing was. */
 bool cat_segment_flush(cat_segment *segment, const char *bytes, size_t length);
 
+/* Goes on in another file, which is empty, with what is behind what the journal knows. False with
+ * errno set: then it is as before. */
+bool cat_segment_continue(cat_segment *segment, int made);
+
 /* Cuts what was flushed behind so many bytes off. That it is gone is on the disk after the next
  * sync. */
 void cat_segment_cut(cat_segment *segment, int64_t bytes);

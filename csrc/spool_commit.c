@@ -4,15 +4,34 @@
 #include "crc32c.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define REJECTED "records.jsonl"
 
 static bool is_noted(const cat_segment *segment) {
     return segment->noted.bytes == segment->committed.bytes &&
            segment->noted.records == segment->committed.records &&
            segment->noted.from == segment->committed.from &&
            segment->noted.sealed == segment->committed.sealed;
+}
+
+/* --- the journal --- */
+
+/* Writes a line, but for the brace that ends it. */
+static bool write_line(cat_spool_thread *t) {
+    cat_text_add(&t->line, "}", 1);
+    errno = ENOMEM;
+    t->is_log_faulty = t->line.failed ||
+                       !cat_settings_apply(&t->settings, t->line.bytes, t->line.length) ||
+                       !cat_spool_log_write(&t->log, &t->settings, t->line.bytes, t->line.length);
+    if (t->is_log_faulty) {
+        cat_spool_fault(t, "journal");
+    }
+    return !t->is_log_faulty;
 }
 
 /* --- data --- */
@@ -29,6 +48,76 @@ static bool sync_segment(cat_spool_thread *t, cat_segment *segment, int director
     cat_spool_fault(t, "fdatasync");
     return false;
 }
+
+/* --- rejected records --- */
+
+/* Whether the file of rejected records is where it was made. */
+static bool has_name(const cat_spool_thread *t) {
+    struct stat ours, named;
+    return fstat(t->rejected->descriptor, &ours) == 0 &&
+           fstatat(t->rejected_directory, REJECTED, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+/* Goes on in a file that was made. The journal says first that it is empty: what was not committed
+ * by then is to be gone after a crash. */
+static bool continue_rejected(cat_spool_thread *t, int made) {
+    cat_text_empty(&t->line);
+    cat_text_add_string(&t->line, "{\"rejected\":{\"bytes\":0,\"records\":0}");
+    if (fsync(t->rejected_directory) != 0) {
+        cat_spool_fault(t, "fsync");
+        return false;
+    }
+    if (!write_line(t)) {
+        return false;
+    }
+    if (!cat_segment_continue(t->rejected, made)) {
+        cat_spool_fault(t, "write");
+        return false;
+    }
+    return true;
+}
+
+/* Opens the file that takes its place; -1 with errno set. One that has something is somebody's. */
+static int open_empty(const cat_spool_thread *t) {
+    struct stat found;
+    int made =
+        openat(t->rejected_directory, REJECTED, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (made < 0) {
+        return -1;
+    }
+    errno = EEXIST;
+    if (fstat(made, &found) != 0 || found.st_size > 0) {
+        int why = errno;
+        close(made);
+        errno = why;
+        return -1;
+    }
+    return made;
+}
+
+/* Somebody has looked at the rejected records, and moved their file away, or removed it. What the
+ * journal knows of went with it. */
+static bool renew_rejected(cat_spool_thread *t) {
+    int made = open_empty(t);
+    if (made < 0) {
+        cat_spool_fault(t, "rejected/" REJECTED);
+        return false;
+    }
+    if (!continue_rejected(t, made)) {
+        close(made);
+        unlinkat(t->rejected_directory, REJECTED, 0); /* so that it is made again */
+        return false;
+    }
+    return true;
+}
+
+static bool sync_rejected(cat_spool_thread *t) {
+    return is_noted(t->rejected) || ((has_name(t) || renew_rejected(t)) &&
+                                     sync_segment(t, t->rejected, t->rejected_directory, REJECTED));
+}
+
+/* --- segments --- */
 
 /* Puts the names of new segments on the disk. When that fails, a second try means nothing: each is
  * made again, under a name that is written again. */
@@ -62,8 +151,7 @@ static bool sync_data(cat_spool_thread *t) {
     if (is_new && !sync_names(t)) {
         return false;
     }
-    return is_noted(t->rejected) ||
-           sync_segment(t, t->rejected, t->rejected_directory, "records.jsonl");
+    return sync_rejected(t);
 }
 
 /* --- the line --- */
@@ -144,20 +232,17 @@ static void add_notes(cat_spool_thread *t) {
     }
 }
 
-/* Writes the line. */
-static bool write_line(cat_spool_thread *t) {
-    cat_text_add(&t->line, "}", 1);
-    errno = ENOMEM;
-    t->is_log_faulty = t->line.failed ||
-                       !cat_settings_apply(&t->settings, t->line.bytes, t->line.length) ||
-                       !cat_spool_log_write(&t->log, &t->settings, t->line.bytes, t->line.length);
-    if (t->is_log_faulty) {
-        cat_spool_fault(t, "journal");
-    }
-    return !t->is_log_faulty;
-}
-
 /* --- what is durable now --- */
+
+/* Closes segments that are sealed, without the mutex: the host does not wait for that. */
+static void close_sealed(cat_spool_thread *t) {
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        if (segment->committed.sealed) {
+            close(segment->descriptor);
+            segment->descriptor = -1;
+        }
+    }
+}
 
 /* Hands segments that are sealed, and known to be, to the host. */
 static void hand_over(cat_spool_thread *t) {
@@ -172,8 +257,6 @@ static void hand_over(cat_spool_thread *t) {
         }
         *place = segment->next;
         segment->next = NULL;
-        close(segment->descriptor);
-        segment->descriptor = -1;
         *(t->last_sealed ? &t->last_sealed->next : &t->sealed) = segment;
         t->last_sealed = segment;
     }
@@ -233,6 +316,9 @@ void cat_spool_commit(cat_spool_thread *t) {
     }
     if (t->line.length > 1 && !write_line(t)) {
         return;
+    }
+    if (has_data) {
+        close_sealed(t);
     }
     pthread_mutex_lock(&t->mutex);
     if (has_data) {

@@ -75,20 +75,44 @@ static bool seal(cat_spool_thread *t) {
     return true;
 }
 
-/* Takes a segment back to where the last call ended. */
-static void take_back(cat_segment *segment) {
-    segment->now = segment->committed;
+/* Cuts off what a segment has behind its end. */
+static void cut(cat_segment *segment) {
     if (segment->flushed > segment->now.bytes) {
         cat_segment_cut(segment, segment->now.bytes);
     }
 }
 
-static void discard(cat_spool_thread *t, cat_segment *segment) {
+/* Takes the segments back to where the last call ended. Gives those that there were not then. The
+ * mutex is held, as the host looks at the segments, too. */
+static cat_segment *take_back(cat_spool_thread *t) {
+    cat_segment *segments = t->first, *made = NULL, *next;
+    t->first = t->last = t->current = NULL;
+    for (cat_segment *segment = segments; segment; segment = next) {
+        bool is_kept = segment->committed.bytes > 0;
+        next = segment->next;
+        segment->next = is_kept ? NULL : made;
+        t->held -= segment->now.bytes - segment->committed.bytes;
+        if (!is_kept) {
+            made = segment;
+            continue;
+        }
+        segment->now = segment->committed;
+        *(t->last ? &t->last->next : &t->first) = segment;
+        t->last = segment;
+        t->current = segment->now.sealed ? NULL : segment;
+    }
+    return made;
+}
+
+/* Removes segments that were made for nothing. */
+static void discard(const cat_spool_thread *t, cat_segment *segments) {
     char name[CAT_SEGMENT_NAME];
-    cat_segment_name(segment->number, name);
-    unlinkat(t->segments, name, 0);
-    t->held -= segment->now.bytes;
-    cat_segment_free(segment);
+    for (cat_segment *segment = segments, *next; segment; segment = next) {
+        next = segment->next;
+        cat_segment_name(segment->number, name);
+        unlinkat(t->segments, name, 0);
+        cat_segment_free(segment);
+    }
 }
 
 /* Takes back what came since the last call has ended. */
@@ -96,29 +120,15 @@ static bool roll_back(cat_spool_thread *t) {
     if (!cat_spool_flush(t)) {
         return false;
     }
-    cat_segment *kept = NULL;
-    pthread_mutex_lock(&t->mutex); /* the host looks at the segments, too */
-    t->current = NULL;
-    for (cat_segment *segment = t->first, *next; segment; segment = next) {
-        next = segment->next;
-        int64_t before = segment->now.bytes;
-        if (segment->committed.bytes == 0) { /* there was none of it then */
-            discard(t, segment);
-            continue;
-        }
-        take_back(segment);
-        t->held -= before - segment->now.bytes;
-        segment->next = NULL;
-        *(kept ? &kept->next : &t->first) = segment;
-        kept = segment;
-        t->current = segment->now.sealed ? NULL : segment;
-    }
-    if (!kept) {
-        t->first = NULL;
-    }
-    t->last = kept;
+    pthread_mutex_lock(&t->mutex);
+    cat_segment *made = take_back(t);
     pthread_mutex_unlock(&t->mutex);
-    take_back(t->rejected);
+    discard(t, made);
+    for (cat_segment *segment = t->first; segment; segment = segment->next) {
+        cut(segment);
+    }
+    t->rejected->now = t->rejected->committed;
+    cut(t->rejected);
     t->due = t->committed_due;
     t->call_bytes = t->call_records = 0;
     return true;

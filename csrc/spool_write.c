@@ -119,6 +119,24 @@ static void end_call(cat_spool *spool, const cat_ring_item *item) {
     }
 }
 
+/* Ends the batch that is filled, as a call of its own. False: there is no room now. */
+static bool seal_call(cat_spool *spool) {
+    cat_ring_item item = {.kind = CAT_ITEM_CALL, .commits = 1, .source = -1};
+    if (!seal(spool) || !put(spool, item, "", false)) {
+        return false;
+    }
+    end_call(spool, &item);
+    return true;
+}
+
+/* A batch that has all its records by the end of a call is due at once. Where there is no room for
+ * that now, the next record has it sealed. */
+static void seal_full(cat_spool *spool) {
+    if (spool->now.batch_records >= spool->roll_records) {
+        seal_call(spool);
+    }
+}
+
 static int push_flag(lua_State *L, bool flag) {
     lua_pushboolean(L, flag);
     return 1;
@@ -154,6 +172,7 @@ static bool put_line(cat_spool *spool, cat_ring_item item, const char *text, siz
     }
     count(spool, bytes);
     end_call(spool, &item);
+    seal_full(spool);
     return true;
 }
 
@@ -362,7 +381,8 @@ static const char *take_lines(cat_spool *spool, const char **at, const char *end
  * @function spool:write_lines
  * @tparam string text lines; the last one with or without a newline
  * @tparam integer first where to begin, from 1
- * @treturn[1] integer where the first line begins that was not taken; behind the text: all were
+ * @tparam ?integer last where to end, which is the end of a line; nil: with the text
+ * @treturn[1] integer where the first line begins that was not taken; behind the end: all were
  * @treturn[1] integer how many were taken; empty ones are left out and do not count
  * @treturn[1] ?string `room`: there is none now; or why the next line is no record
  * @treturn[1] ?integer where the line after a bad one begins
@@ -377,12 +397,14 @@ static int spool_write_lines(lua_State *L) {
     }
     const char *text = luaL_checklstring(L, 2, &length);
     lua_Integer first = luaL_checkinteger(L, 3), taken = 0;
+    lua_Integer last = luaL_optinteger(L, 4, (lua_Integer)length);
     luaL_argcheck(L, first >= 1 && first <= (lua_Integer)length + 1, 3, "beyond the text");
+    luaL_argcheck(L, last >= first - 1 && last <= (lua_Integer)length, 4, "beyond the text");
     const char *at = text + first - 1, *behind = at;
     if (is_beyond_limit(spool, length - (size_t)first + 1)) {
         return beyond_limit(L, spool);
     }
-    const char *fault = take_lines(spool, &at, text + length, &behind, &taken);
+    const char *fault = take_lines(spool, &at, text + last, &behind, &taken);
     lua_pushinteger(L, at - text + 1);
     lua_pushinteger(L, taken);
     if (!fault) {
@@ -430,6 +452,7 @@ static int spool_commit(lua_State *L) {
         return push_flag(L, false);
     }
     end_call(spool, &item);
+    seal_full(spool);
     return push_flag(L, true);
 }
 
@@ -460,13 +483,7 @@ static int spool_seal(lua_State *L) {
     if (spool->in_call || (spool->rolls_back && !has_room(spool, 0))) {
         return push_flag(L, false);
     }
-    bool done = seal(spool); /* also where the spool is full: a batch makes room */
-    cat_ring_item item = {.kind = CAT_ITEM_CALL, .commits = 1, .source = -1};
-    done = done && put(spool, item, "", false);
-    if (done) {
-        end_call(spool, &item);
-    }
-    return push_flag(L, done);
+    return push_flag(L, seal_call(spool)); /* also where the spool is full: a batch makes room */
 }
 
 const luaL_Reg cat_spool_writing[] = {{"write", spool_write},

@@ -192,6 +192,7 @@ static CURLcode prepare(transfer *t, const char *method, const char *url,
     cat_easy *easy = t->easy;
     CURL *handle = easy->op.easy;
     CURLcode code = cat_source_attach(handle, method, &easy->source);
+    cat_sink_make_room(handle, &easy->sink);
     if (code == CURLE_OK) {
         code = cat_easy_set_url(&t->client->pool, easy, url);
     }

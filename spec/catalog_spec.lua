@@ -10,9 +10,10 @@ local with_client <const> = batches.with_client
 
 describe("the module catalog", function()
   it("has a version, null and arrays", function()
-    assert.equal("catalog 0.1.0", catalog._VERSION)
+    assert.equal("catalog " .. require "catalog.base.version", catalog._VERSION)
     assert.equal("[]", core.json.encode(catalog.array {}))
     assert.equal("[]", core.json.encode(catalog.empty_array))
+    assert.equal('[9007199254740993,[]]', core.json.encode(assert(catalog.decode "[9007199254740993, []]")))
     assert.equal("null", core.json.encode(catalog.null))
   end)
 

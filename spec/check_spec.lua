@@ -4,7 +4,9 @@ local command = require "support.command"
 local core = require "catalog.core"
 local new_fits = require "catalog.query.schema_plain"
 local schema = require "catalog.query.schema"
+local raw = require "support.raw"
 local service = require "support.service"
+local serving = require "support.serving"
 local shell = require "support.shell"
 
 local ID <const> = "https://ns.adobe.com/tenant/schemas/1"
@@ -201,11 +203,39 @@ describe("the core's look at a line", function()
     assert.is_true(sure > 100)
   end)
 
+  it("knows simple patterns, and is sure of what matches them only", function()
+    local sure <const> = {
+      ["^[A-Z]{2}$"] = "DE", ["^\\d{3,4}-x+y?z*$"] = "123-xxz", ["^https://"] = "https://a", ["^[^a-c]{2}"] = "zq",
+      ["^a.c$"] = "abc", ["^[\\w.%-]+@x\\.de$"] = "a.b@x.de", ["^\\.$"] = ".", ["^[-a]*$"] = "a-", ["^x{0,2}$"] = "",
+      ["^"] = "any", ["^[a-]b$"] = "-b",
+    }
+    local unsure <const> = {
+      "a$", "^(a|b)$", "^a|b$", "^[[:alpha:]]$", "^a*?$", "^a{2", "^\\bx$", "^[]a]$", "^[a&&b]$", "^ä$", "^a{3,2}$",
+    }
+    math.randomseed(17)
+    local function check(pattern, text)
+      local given = { type = "object", properties = { v = { type = "string", pattern = pattern } } }
+      local is_sure = new_fits(given):check(assert(core.json.encode { v = text }))
+      assert.is_true(not is_sure or #assert(schema(given)) { v = text } == 0, pattern .. " " .. text)
+      return is_sure
+    end
+    for pattern, text in pairs(sure) do
+      assert.is_true(check(pattern, text), pattern)
+      for _ = 1, 200 do
+        local at = math.random(0, #text)
+        check(pattern, text:sub(1, at) .. string.char(math.random(32, 126)) .. text:sub(at + math.random(0, 2)))
+      end
+      assert.is_false(check(pattern, text .. "\u{E4}") and pattern:find "%$$" ~= nil)
+    end
+    for _, pattern in ipairs(unsure) do assert.is_false(check(pattern, "a"), pattern) end
+  end)
+
   it("takes any schema, and refuses nodes that are none", function()
     for _, nodes in ipairs { { 5 }, { {} }, { { kind = "odd", words = {} } }, { { kind = "any", words = { {} } } },
       { { kind = "any", words = { { "a", 2, 0 } } } }, { { kind = "object", words = { { "a", 1, 1 } } } },
       { { kind = "any", words = { { 5, 1, 0 } } } }, { { kind = "any", words = {}, others = 7 } },
-      { { kind = "object", words = {}, needed = 65 } }, 5 } do
+      { { kind = "object", words = {}, needed = 65 } }, { { kind = "string", words = {}, sets = "x" } },
+      { { kind = "string", words = {}, sets = 5 } }, 5 } do
       assert.is_false((pcall(core.fits.new, nodes)))
     end
     assert.is_false(core.fits.new({}):check "{}")
@@ -287,6 +317,20 @@ describe("a file", function()
     end)
   end)
 
+  it("has the schema asked for as the registry wants it, once for all checks", function()
+    local dataset = ([[{"d1":{"schemaRef":{"id":"%s","contentType":"application/vnd.adobe.xed+json; version=2"}}}]]):format(ID)
+    local server <close> = raw.start { {
+      { send = raw.answer("200 OK", dataset) }, { send = raw.answer("200 OK", '{"type":"object","required":["a"]}') },
+    } }
+    local client = service.client(server.url)
+    for _ = 1, 3 do assert.equal(1, #assert(client:checker { dataset = "d1" }):check {}) end
+    local requests = server:stop()
+    assert.equal(2, #requests)
+    local path <const> = "/data/foundation/schemaregistry/tenant/schemas/https%3A%2F%2Fns.adobe.com%2Ftenant%2Fschemas%2F1"
+    assert.matches("GET " .. path .. " HTTP", requests[2], 1, true)
+    assert.matches("\r\naccept: application/vnd.adobe.xed%-full%+json; version=2\r\n", requests[2]:lower())
+  end)
+
   it("cannot be checked without a schema", function()
     service.run({ datasets = { d1 = "A", d2 = { name = "B", schemaRef = { id = "https://nobody" } } } }, function(_, client)
       for id, expected in pairs { d1 = { "data" }, d2 = { "http", 404 }, d3 = { "http", 404 } } do
@@ -347,10 +391,41 @@ describe("records that do not fit", function()
       })
       assert(sink:write { _id = "1" })
       assert.equal("rejected", select(2, sink:write { _id = 2 }))
-      assert.same({ { 2, "data" } }, rejected)
+      assert.equal("rejected", select(2, sink:offer { _id = 3 }))
+      assert.equal("rejected", select(2, sink:write_line '{"_id":4}\n'))
+      assert.is_true((sink:write_line '{"_id":"2"}'))
+      local lines = '{"_id":"3"}\r\n\n{"_id":5}\n{"_id":"4"}\nnone\n{"_id":"5","country":"DE"}\n{"_id":"6","country":"de"}'
+      local taken, refused, told = sink:write_lines(lines, "source", 1)
+      assert.same({ 3, 3, { 3, 5, 7 } }, { taken, refused, { told[1].line, told[2].line, told[3].line } })
+      assert.equal("the record does not fit the schema: _id: it is a number, and not a text", told[1].reason)
+      assert.same({ 0, "repeated", {} }, { sink:write_lines(lines, "source", 1) })
+      assert.same({ 0, 0, {} }, { sink:write_lines "" })
+      assert.same({ { 2, "data" }, { 3, "data" } }, table.move(rejected, 1, 2, 1, {}))
+      assert.equal(6, #rejected)
       assert(sink:close { flush = true })
       assert.matches("the record does not fit the schema: _id: it is a number, and not a text",
         shell.read(directory .. "/spool/rejected/records.jsonl"))
+      local count = 0
+      for row in client:dataset("d1"):preview(10) do count = count + (row._id and 1 or 0) end
+      assert.equal(6, count) -- one by the writer
+    end)
+  end)
+
+  it("are rejected by catalog sink and catalog serve where they are told to check", function()
+    with_schema(function(_, server, directory)
+      local words = ("sink --check -q --dataset-name People --spool %s/spool --wait"):format(directory)
+      local text, status = command.pipe(server, [[printf '{"_id":"1"}\n{"_id":2}\n']], words)
+      assert.equal(3, status, text)
+      assert.matches("standard input, line 2: the record does not fit the schema: _id: it is a number", text, 1, true)
+      local serve <close> = serving.start(directory, "--check --dataset d1", { url = server.url })
+      local bad, good <const> = '{"_id":2}\n', '{"_id":"1"}\r\n'
+      local code, answer = serve:post(bad .. "\n" .. good)
+      assert.same({ 200, 1, 1 }, { code, answer.accepted, answer.rejected })
+      code, answer = serve:post(bad:rep(12))
+      assert.same({ 400, 12, 10 }, { code, answer.rejected, #answer.errors })
+      code, answer = serve:post(good .. bad, nil, "/?strict=1")
+      assert.same({ 400, 2 }, { code, answer.errors[1].line })
+      assert.equal(200, (serve:post(good:rep(3), nil, "/?strict=1")))
     end)
   end)
 end)

@@ -22,6 +22,9 @@ local LINES <const> = {
   { "ingest a\\:", "[ingest][a:b.json]" }, { "upload a\\:", "[upload][a:]" }, { "upload x a\\:", "[upload][x][a:b.json]" },
   { "ingest --journal my\\ f", "[ingest][--journal][my file.json]" }, { "ingest --ca-file=a\\:", "[ingest][--ca-file=a:b.json]" },
   { "ingest --dir my", "[ingest][--dir][my dir]" }, { "spool status my", "[spool][status][my dir]" },
+  -- names of datasets, of the last listing
+  { "create --dataset-name Loy", "[create][--dataset-name][Loyalty members]" },
+  { "sink --dataset-name oth", "[sink][--dataset-name][other]" }, { "datasets Loy", "[datasets][Loyalty members]" },
 }
 
 -- Has a shell complete the lines, once it has read what `setup` says, in which SCRIPT is the program's.
@@ -31,6 +34,9 @@ local function assert_completes(name, setup)
   shell.with_directory(function(directory)
     assert.equal(0, select(2, shell.run(("%s completion %s >%s/_catalog"):format(PROGRAM, name, directory))))
     assert.same({ "", 0 }, { shell.run(("%s -n %s/_catalog"):format(name, directory)) })
+    shell.run(("mkdir -p %s/cache/catalog"):format(directory))
+    shell.write(directory .. "/cache/catalog/datasets", "Loyalty members\nother\n")
+    setup = "export XDG_CACHE_HOME=FOLDER/cache; " .. setup
     shell.write(directory .. "/setup", (setup:gsub("SCRIPT", directory .. "/_catalog"):gsub("FOLDER", directory)))
     local lines = {}
     for i, case in ipairs(LINES) do lines[i] = "catalog " .. case[1] .. "\n" end

@@ -1,6 +1,8 @@
 -- Commands that find and look: batches, data sets, files.
 local command = require "support.command"
+local commands = require "catalog.cli.options"
 local core = require "catalog.core"
+local program = require "support.program"
 local service = require "support.service"
 local serving = require "support.serving"
 local shell = require "support.shell"
@@ -100,6 +102,9 @@ describe("the program", function()
       assert.equal(2, #lines)
       assert.matches("^Loyalty", core.json.decode(lines[1]).name)
       assert.same({ "d3\n", 0 }, { run(server, "datasets -q other") })
+      assert.same({ "catalog: there are none\n", 0 }, { run(server, "datasets nobody") })
+      assert.same({ "", 0 }, { run(server, "datasets -q nobody") })
+      assert.same({ "", 0 }, { run(server, "datasets --json nobody") })
     end)
   end)
 
@@ -121,6 +126,16 @@ describe("the program", function()
       cache = "XDG_CACHE_HOME=" .. directory .. "/nobody"
       assert.equal("\n", offered "o")
     end)
+  end)
+
+  it("takes a dataset by its name with each command that takes its id", function()
+    for _, one in ipairs(commands.COMMANDS) do
+      local known = {}
+      for _, option in ipairs(one.options) do known[option.name] = option end
+      if known.dataset and one.name ~= "emulator" then
+        assert.equal("datasets", known["dataset-name"] and known["dataset-name"].completes, one.name)
+      end
+    end
   end)
 
   it("takes a dataset by its name, where it takes its id", function()
@@ -196,6 +211,52 @@ describe("the program", function()
         assert.equal(1, status, text)
         assert.matches(said, text, 1, true)
       end
+    end)
+  end)
+
+  it("shows what did not get in, sends it again mended, and gets all of it", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/schema.json", [[{"$id":"https://ns/1","type":"object","required":["name"],
+        "properties":{"name":{"type":"string"},"age":{"type":"integer"}}}]])
+      local emulator <close> = program.start("", ("lua/catalog/cli/main.lua emulator --port 0 --schema %s/schema.json "
+        .. "--dataset 'd1=Loyalty members' --dataset d2=other"):format(directory))
+      local server = { url = emulator:line():match "http://%S+" }
+      local wanted, rows = {}, {}
+      for i = 1, 20 do
+        wanted[i] = ('{"age":%d,"name":"n%d"}\n'):format(i, i)
+        rows[i] = i == 3 and '{"age":"3","name":"n3"}\n' or i == 9 and "n9;9\n" or i == 14 and '{"age":14}\n' or wanted[i]
+      end
+      shell.write(directory .. "/rows.json", table.concat(rows))
+      assert.same({ "d1\n", 0 }, { run(server, "datasets -q 'Loyalty*'") })
+      local text, status = run(server, ("check --dataset-name 'Loyalty members' %s/rows.json"):format(directory))
+      assert.equal(3, status)
+      assert.matches("rows.json:3: age: it is a text, and not a whole number\n", text, 1, true)
+      assert.matches("3 of 20 records do not fit", text, 1, true)
+      local words = ("ingest --dataset-name 'Loyalty members' --error-diagnostics --partial-ingestion 20 %s/rows.json"):format(
+        directory)
+      text, status = run(server, words)
+      assert.equal(3, status)
+      assert.matches("17 of 20 records are in", text, 1, true)
+      local id = run(server, "batches -q --since 1h --limit 1"):gsub("\n", "")
+      assert.equal(3, #lines_of((run(server, "errors --rows " .. id))))
+      shell.write(directory .. "/mend.lua", [[
+        return function(row)
+          local n = (row._corrupt_record or row.name or row.age .. ""):match "%d+"
+          return { name = "n" .. n, age = tonumber(n) }
+        end]])
+      text, status = run(server, ("resend %s --transform %s/mend.lua"):format(id, directory))
+      assert.equal(0, status, text)
+      for batch in run(server, "batches -q --dataset-name 'Loyalty members'"):gmatch "%w+" do
+        assert.equal(0, select(2, run(server, ("download %s -q --to %s/out/%s"):format(batch, directory, batch))))
+      end
+      local got = lines_of((shell.run(("cat %s/out/*/*"):format(directory))))
+      for i, line in ipairs(got) do
+        local row = core.json.decode(line)
+        got[i] = ('{"age":%d,"name":"%s"}\n'):format(row.age, row.name)
+      end
+      table.sort(got)
+      table.sort(wanted)
+      assert.same(wanted, got)
     end)
   end)
 

@@ -58,6 +58,45 @@ describe("the program, interrupted", function()
     end
   end)
 
+  it("keeps what it has downloaded, and goes on from there", function()
+    slowly({}, function(server, directory, client)
+      local batch = assert(client:create_batch { dataset = "d", format = "json" })
+      for _, name in ipairs { "a", "b", "c" } do assert(batch:upload(name, { data = '{"n":1}\n' })) end
+      assert(assert(batch:complete()):wait())
+      local words = ("download %s --to %s/out --parallel 1"):format(batch.id, directory)
+      local output, status = interrupt(server, words, "INT", ("[ -e %s/out/a ]"):format(directory))
+      assert.equal(130, status, output)
+      assert.matches("catalog: interrupted\n", output, 1, true)
+      assert.matches(("the batch %s is there in part; the same command again goes on\n"):format(batch.id), output, 1, true)
+      assert.is_nil(output:find "traceback")
+      local again, done = run(server, words)
+      assert.equal(0, done, again)
+      assert.equal("a\nb\nc\n", (shell.run(("ls -A %s/out"):format(directory))))
+    end)
+  end)
+
+  it("leaves nothing of rows that it was sending again, and sends them when it is called again", function()
+    slowly({}, function(server, directory, client)
+      local given = { dataset = "d", format = "json", error_diagnostics = true, partial_ingestion = 100 }
+      local batch = assert(client:create_batch(given))
+      assert(batch:upload("a", { data = "n=1\nn=2\n" }))
+      assert(assert(batch:complete()):wait())
+      shell.write(directory .. "/mend.lua", 'return function(row) return { n = row._corrupt_record:match "%d" } end')
+      local words = ("resend %s --transform %s/mend.lua"):format(batch.id, directory)
+      local output, status = interrupt(server, words, "INT", ("grep -q '^PUT .*resend.json' %s/log"):format(directory))
+      assert.equal(130, status, output)
+      assert.matches(("the batch %s keeps its rows; the same command again sends them\n"):format(batch.id), output, 1, true)
+      assert.is_nil(output:find "traceback")
+      local states = {}
+      for _, fields in pairs(batches(client)) do states[#states + 1] = fields.status end
+      table.sort(states)
+      assert.same({ "aborted", "success" }, states)
+      local again, done = run(server, words)
+      assert.equal(0, done, again)
+      assert.matches("2 rows failed; 2 sent again, 0 dropped", again, 1, true)
+    end)
+  end)
+
   it("gives up the batch that has no journal, and says so", function()
     for signal, code in pairs(CODES) do
       slowly({}, function(server, directory, client)

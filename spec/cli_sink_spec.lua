@@ -1,6 +1,8 @@
 -- `catalog sink`: where its records come from, what is told, and how it ends.
 local command = require "support.command"
+local core = require "catalog.core"
 local exchange = require "support.exchange"
+local follow_kills = require "support.follow_kills"
 local shell = require "support.shell"
 local sinking = require "support.sinking"
 
@@ -120,6 +122,29 @@ describe("files for catalog sink", function()
     end)
   end)
 
+  it("are kept in mind by one name each, and are taken once all the same", function()
+    sinking.run(function(run)
+      local path = run.directory .. "/a.jsonl"
+      local function names()
+        local text = assert(core.spool.look(run.spool))
+        return select(2, text:gsub('"source/file:', "%0"))
+      end
+      append(path, numbers(1, 3))
+      run:pipe(":", path)
+      append(path, numbers(4, 600)) -- now it has a name that stays
+      run:pipe(":", path)
+      run:send()
+      assert.equal(numbers(1, 600), run:sent())
+      assert.equal(1, names()) -- the start that has sent it has forgotten the first
+      append(path, numbers(601, 602))
+      run:pipe(":", path)
+      run:pipe(":", path)
+      run:send()
+      assert.equal(numbers(1, 602), run:sent())
+      assert.equal(1, names())
+    end)
+  end)
+
   it("may be pipes", function()
     sinking.run(function(run)
       local path = run.directory .. "/pipe"
@@ -177,6 +202,27 @@ describe("files that catalog sink follows", function()
       assert.is_true(numbers(1, last) == run:sent())
     end)
   end)
+end)
+
+describe("catalog sink --follow", function()
+  it("tells of a batch that has ended, though no line comes any more", function()
+    sinking.run(function(run)
+      local path, said = run.directory .. "/app.jsonl", run.directory .. "/said"
+      append(path, numbers(1, 2))
+      local started <close> = run:start("--roll-records 2 --follow " .. path, ("exec >%s;"):format(said))
+      run:wait_for(function() return shell.read(said):find("success, 2 records", 1, true) end)
+      started:signal "TERM"
+      assert.equal(0, select(2, started:finish()))
+    end)
+  end)
+end)
+
+describe("catalog sink --follow, killed at random moments,", function()
+  for way, by_copying in pairs { renaming = false, copying = true } do
+    it("takes each line once, over rotation by " .. way .. "; make torture does so more often", function()
+      follow_kills.run(3, by_copying, { faults = {} }, 800)
+    end)
+  end
 end)
 
 describe("catalog sink --confirm", function()
@@ -252,7 +298,7 @@ describe("a signal for catalog sink", function()
       shell.run(("%s >%s/in"):format(echo(3, 4), run.directory))
       repeat local line = assert(started:line()) until line:find "AEP_ACCESS_TOKEN_FILE cannot be read"
       shell.write(token, "token")
-      run:wait_for(function() return run:sent() == numbers(1, 3) end)
+      run:wait_for(function() return run:sent() == numbers(1, 4) end)
       started:signal "TERM"
       assert.equal(0, select(2, started:finish()))
     end)

@@ -1,4 +1,5 @@
 -- What is typed wrongly, and what helps: nothing of it needs a service.
+local catalog = require "catalog"
 local core = require "catalog.core"
 local shell = require "support.shell"
 
@@ -162,7 +163,7 @@ describe("the program's help", function()
         assert.matches("\n  --part-size SIZE          The size of the parts of large files, such as 16MiB;\n", printed, 1, true)
       end
       status, printed = run("--version", before)
-      assert.same({ 0, "catalog 0.1.0\n" }, { status, printed })
+      assert.same({ 0, catalog._VERSION .. "\n" }, { status, printed })
     end)
   end)
 

@@ -2,6 +2,7 @@ local catalog = require "catalog"
 local core = require "catalog.core"
 local raw = require "support.raw"
 local service = require "support.service"
+local version = require "catalog.base.version"
 
 local DATASET <const> = service.DATASET
 
@@ -71,7 +72,7 @@ describe("create_batch", function()
     for name, value in head:gmatch "\n([^:\r\n]+): ([^\r\n]*)" do names[#names + 1] = name .. "=" .. value end
     table.remove(names, 1) -- Host, with the port
     assert.same({
-      "User-Agent=catalog-lua/0.1.0", "accept=application/json", "content-type=application/json",
+      "User-Agent=catalog-lua/" .. version, "accept=application/json", "content-type=application/json",
       "Authorization=Bearer token", "x-api-key=key", "x-gw-ims-org-id=ORG@AdobeOrg", "x-sandbox-name=prod",
       "Content-Length=" .. #body,
     }, names)

@@ -21,6 +21,10 @@ local function own(tags)
   return list
 end
 
+local function delete(client, id)
+  assert(client:send { method = "DELETE", path = "/data/foundation/catalog/dataSets/" .. id, read = core.json.decode })
+end
+
 local function names_of(iterator)
   local names = {}
   for dataset in iterator do names[#names + 1] = dataset.name end
@@ -84,6 +88,20 @@ describe("a data set", function()
       assert.equal(121, #names_of(client:datasets { properties = { "name" }, order_by = "asc:name" }))
       local other = client:datasets { name = "other**" }()
       assert.equal("data set " .. other.id .. " (other*)", tostring(other))
+    end)
+  end)
+
+  it("is listed with all others, also where those that were seen go away meanwhile", function()
+    service.run({}, function(_, client)
+      for i = 1, 230 do assert(client:create_dataset { name = "x" .. i }) end
+      local seen = {}
+      for dataset in client:datasets { name = "x*", properties = { "name" } } do
+        assert.is_nil(seen[dataset.name])
+        seen[dataset.name], seen[#seen + 1] = true, true
+        delete(client, dataset.id)
+      end
+      assert.equal(230, #seen)
+      assert.same({}, names_of(client:datasets { name = "x*" }))
     end)
   end)
 
@@ -182,6 +200,13 @@ describe("a data set in the place of an id", function()
         assert.equal(0, looks())
         for _ = 1, 3 do assert(client:create_batch { dataset = { name = "Loyalty" }, format = "json" }) end
         assert.equal(1, looks())
+        local id = assert(client:create_batch { dataset = "d1", format = "json" }).id
+        for _, dataset in ipairs { "d1", client:dataset "d1", { name = "Loyalty" } } do
+          local batch = client:batch(id, { dataset = dataset })
+          assert(batch:upload("a.json", { data = "{}\n" }))
+          assert.equal("{}", core.json.encode(batch:preview(1)()))
+        end
+        assert.equal(1, looks())
         shell.write(directory .. "/a.json", "{}\n")
         local report = assert(client:ingest { dataset = { name = "Loyalty" }, files = { directory .. "/a.json" } })
         assert.equal("success", report.status)
@@ -194,7 +219,7 @@ describe("a data set in the place of an id", function()
           count = count + 1
           assert.equal("d1", batch.relatedObjects[1].id)
         end
-        assert.equal(7, count)
+        assert.equal(8, count)
         local last = assert(client:dataset("d1"):last_batches())
         assert.equal("success", last.status)
         assert.equal(last.last.id, last.success.id)
@@ -209,7 +234,7 @@ describe("a data set in the place of an id", function()
     service.run({}, function(_, client)
       local first = assert(client:create_dataset { name = "A" })
       assert(client:create_batch { dataset = { name = "A" } })
-      assert(client:send { method = "DELETE", path = "/data/foundation/catalog/dataSets/" .. first.id, read = core.json.decode })
+      delete(client, first.id)
       local second = assert(client:create_dataset { name = "A" })
       assert.equal(400, select(2, client:create_batch { dataset = { name = "A" } }).status)
       local batch = assert(client:create_batch { dataset = { name = "A" } })
@@ -231,6 +256,10 @@ describe("a data set in the place of an id", function()
       end
       assert.has_error(function() client:create_batch { dataset = { nam = "x" } } end,
         "unknown option 'nam' for dataset (did you mean 'name'?)")
+      for _, dataset in ipairs { {}, { name = 5 }, { nam = "x" } } do
+        assert.is_false((pcall(client.batch, client, "b", { dataset = dataset })))
+      end
+      assert.equal(404, select(2, client:batch("b", { dataset = { name = "nobody" } }):upload("a", { data = "x" })).status)
       local fine, raised = pcall(client:batches { dataset = { name = "nobody" } })
       assert.same({ false, 404 }, { fine, raised.status })
       assert.has_error(function() client:dataset("d1"):create_batch { dataset = "x" } end)

@@ -113,6 +113,8 @@ describe("a download", function()
     with_files({ ["a.json"] = ROW }, function(batch, directory)
       assert.equal(directory .. "/out/a.json", assert(batch:files()():download { to = directory .. "/out" }))
       assert.equal(ROW, shell.read(directory .. "/out/a.json"))
+      assert(batch:download { to = directory .. "/of/this/day//" })
+      assert.equal(ROW, shell.read(directory .. "/of/this/day/a.json"))
     end)
   end)
 
@@ -126,6 +128,19 @@ describe("a download", function()
       assert(batch:download { to = directory, overwrite = true })
       assert.equal(ROW, shell.read(directory .. "/a.json"))
       assert.equal("data", select(2, batch:download { to = directory }).kind)
+    end)
+  end)
+
+  it("replaces nothing that somebody puts there meanwhile", function()
+    shell.with_directory(function(directory)
+      local server <close> = one_file("a", 6, part("abc", "0-2/6"), part("def", "3-5/6"))
+      local report, err = service.client(server.url):batch("b"):download { to = directory, on_progress = function()
+        shell.write(directory .. "/a", "mine")
+      end }
+      assert.same({ nil, "data" }, { report, err.kind })
+      assert.matches("a is there already; overwrite = true replaces it", err.message, 1, true)
+      assert.equal("mine", shell.read(directory .. "/a"))
+      assert.equal("abcdef", shell.read(directory .. "/a.f-1.part"))
     end)
   end)
 
@@ -183,7 +198,11 @@ describe("a download", function()
     shell.with_directory(function(directory)
       shell.write(directory .. "/a.f-1.part", "abc")
       local server <close> = one_file("a", 10, part("def", "3-5/10"), part("ghij", "6-9/10"))
-      assert(service.client(server.url):batch("b"):download { to = directory })
+      local told = {}
+      assert(service.client(server.url):batch("b"):download { to = directory, on_progress = function(progress)
+        told[#told + 1] = progress.bytes
+      end })
+      assert.same({ 3, 6, 10, 10 }, told)
       assert.equal("abcdefghij", shell.read(directory .. "/a"))
       local requests = server:stop()
       assert.matches("Range: bytes=3%-9%s", requests[3])
@@ -276,6 +295,7 @@ describe("a download", function()
         math.randomseed(seed)
         local path, trace = ("%s/%d"):format(room, seed), ("%s/%d.trace"):format(room, seed)
         assert(core.fs.mkdir(path))
+        if seed % 3 == 0 then shell.run(("mkdir -p %s/out/p && printf %%70000s >%s/out/a"):format(path, path)) end -- an old file
         local machine, calls = power.of(path), seed % 4 > 0 and math.random(60) or 0
         local told = shell.run(command.environment(server) .. " " .. disk.command(
           ("spec/scripts/downloads_until.lua %s %s %d %s"):format(path, trace, calls, batch.id)))
@@ -288,7 +308,7 @@ describe("a download", function()
           done = done + 1
         else
           shell.run(("find %s-after -type f -exec touch -d 2020-01-01 {} +"):format(path))
-          local report, err = batch:download { to = to, failed = true }
+          local report, err = batch:download { to = to, failed = true, overwrite = true }
           assert(report, ("%d: %s"):format(seed, tostring(err)))
           assert.same({ "a", "d", "p/b", "p/q/c" }, files_in(to))
         end

@@ -1,8 +1,7 @@
 -- From a real Kafka into batches: by `client:drain` in this process, and by `catalog drain` in others.
-local Group = require "catalog.scheduler.group"
-local command = require "support.command"
 local core = require "catalog.core"
 local drain_kills = require "support.drain_kills"
+local draining = require "support.draining"
 local kafka = require "support.kafka"
 local scheduler = require "catalog.scheduler.scheduler"
 local service = require "support.service"
@@ -10,100 +9,23 @@ local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
--- The lines of numbers, sorted, as one text: what is compared is long.
-local function lines_of(first, last)
-  local list = {}
-  for i = first, last do list[#list + 1] = ('{"n":%d}\n'):format(i) end
-  table.sort(list)
-  return table.concat(list)
-end
-
--- All lines of batches that ended in success, likewise.
-local function ingested(run)
-  local list = {}
-  local batches = assert(run.client:send {
-    method = "GET", path = "/data/foundation/catalog/batches?limit=100", read = core.json.decode, repeatable = true,
-  })
-  for id, fields in pairs(batches) do
-    if fields.status == "success" then
-      for line in shell.run(("cat %s/files/%s/* 2>/dev/null"):format(run.directory, id)):gmatch "[^\n]+\n" do
-        list[#list + 1] = line
-      end
-    end
-  end
-  table.sort(list)
-  return table.concat(list)
-end
+local lines_of <const> = draining.lines
 
 describe("a drain", function()
   local broker
   setup(function() broker = kafka.start(4) end)
   teardown(function() broker:stop() end)
-
-  local topics = 0
-
-  -- An emulator, and a topic of its own.
-  local function with_topic(body)
-    topics = topics + 1
-    local topic = "topic" .. topics
-    shell.with_directory(function(directory)
-      service.run({ data_dir = directory }, function(server, client)
-        body {
-          server = server, client = client, directory = directory, topic = topic, group = "group" .. topics,
-        }
-      end)
-    end)
-  end
-
-  local function open(run, changes)
-    local given = {
-      dataset = DATASET, from = "beginning", roll = { seconds = 1 },
-      kafka = {
-        brokers = broker.brokers, topics = { run.topic }, group = run.group,
-        config = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 500 },
-      },
-    }
-    for name, value in pairs(changes or {}) do given[name] = value end
-    return assert(run.client:drain(given))
-  end
-
-  -- Runs a drain until something is so, some time at the most.
-  local function run_until(drain, is_so, seconds)
-    local group = Group.new "detached"
-    scheduler.begin(group:new_task(function()
-      local last = core.system.monotonic() + (seconds or 15)
-      while not is_so() and core.system.monotonic() < last do scheduler.sleep(0.05) end
-      drain:close()
-    end))
-    local ok, err = drain:run()
-    group:abandon()
-    return ok, err
-  end
-
-  -- Drains until so many records are in batches that have succeeded.
-  local function drain_records(run, count, changes)
-    local records, reports = 0, {}
-    local given = {
-      on_batch = function(report)
-        reports[#reports + 1] = report
-        if report.state == "success" then records = records + (report.records or 0) end
-      end,
-    }
-    for name, value in pairs(changes or {}) do given[name] = value end
-    assert(run_until(open(run, given), function() return records >= count end))
-    assert.equal(count, records)
-    return reports
-  end
+  local function with_topic(body) draining.run(broker, body) end
 
   it("reads all of a topic into batches, once, and goes on where it was left", function()
     with_topic(function(run)
-      broker:produce(run.topic, lines_of(1, 3000))
-      local reports = drain_records(run, 3000)
-      assert.is_true(lines_of(1, 3000) == ingested(run))
+      run.broker:produce(run.topic, lines_of(1, 3000))
+      local reports = run:drain(3000)
+      assert.is_true(lines_of(1, 3000) == run:ingested())
       assert.equal("success", reports[1].status)
-      broker:produce(run.topic, lines_of(3001, 3100))
-      drain_records(run, 100)
-      assert.is_true(lines_of(1, 3100) == ingested(run))
+      run.broker:produce(run.topic, lines_of(3001, 3100))
+      run:drain(100)
+      assert.is_true(lines_of(1, 3100) == run:ingested())
     end)
   end)
 
@@ -111,74 +33,100 @@ describe("a drain", function()
     with_topic(function(run)
       local kept = run.directory .. "/kept"
       core.fs.mkdir(kept)
-      broker:produce(run.topic, '{"n":1}\n{\r"n": 2}\nnone\n[1]\n', "-k key -H a=b -z gzip")
-      broker:produce(run.topic, "key|\n", "-K '|' -Z") -- a tombstone
+      run.broker:produce(run.topic, '{"n":1}\n{\r"n": 2}\nnone\n[1]\n', "-k key -H a=b -z gzip")
+      run.broker:produce(run.topic, "key|\n", "-K '|' -Z") -- a tombstone
       local told = {}
-      local drain = open(run, {
+      local drain = run:open({
         rejected = kept,
         on_rejected = function(message, err) told[#told + 1] = message.value .. ": " .. err.message end,
       })
-      assert(run_until(drain, function() return (drain:metrics().batches.success or 0) > 0 end))
+      assert(run:run_until(drain, function() return (drain:metrics().batches.success or 0) > 0 end))
       table.sort(told)
       assert.equal(2, #told)
       assert.matches("^%[1%]: it is no JSON object$", told[1])
-      assert.equal('{ "n": 2}\n{"n":1}\n', ingested(run))
+      assert.equal('{ "n": 2}\n{"n":1}\n', run:ingested())
       assert.equal(1, drain:metrics().dropped)
       assert.matches('"value":"none"', shell.run(("cat %s/*.jsonl"):format(kept)), 1, true)
-      broker:produce(run.topic, '{"n":3}\n{"n":4}\n{"n":5}\n')
-      drain_records(run, 3, {
+      run.broker:produce(run.topic, '{"n":3}\n{"n":4}\n{"n":5}\n')
+      run:drain(3, {
         transform = function(record, message)
           if record.n == 4 then return nil end
           if record.n == 3 then return { record, { topic = message.topic } } end
           return { n = record.n * 2 }
         end,
       })
-      assert.equal(('{ "n": 2}\n{"n":10}\n{"n":1}\n{"n":3}\n{"topic":"%s"}\n'):format(run.topic), ingested(run))
+      assert.equal(('{ "n": 2}\n{"n":10}\n{"n":1}\n{"n":3}\n{"topic":"%s"}\n'):format(run.topic), run:ingested())
     end)
+  end)
+
+  it("loses nothing where the transform waits for something, and a batch fails meanwhile", function()
+    draining.run(broker, function(run)
+      run.broker:produce(run.topic, ('{"n":"none"}\n'):rep(4), "-p 1")
+      local told, is_more = 0, false
+      local drain = run:open {
+        rejected = run.directory .. "/rejected", on_rejected = function() told = told + 1 end,
+        transform = function(record)
+          scheduler.sleep(0.01)
+          return record
+        end,
+      }
+      assert(run:run_until(drain, function()
+        local metrics = drain:metrics()
+        if not is_more and metrics.batches.completing > 0 then
+          is_more = true
+          run.broker:produce(run.topic, lines_of(1, 400), "-p 1")
+        end
+        return metrics.batches.success > 0 and metrics.lag == 0 and metrics.oldest_seconds == nil
+      end))
+      assert.equal(4, told)
+      assert.is_true(lines_of(1, 400) == run:ingested())
+    end, {
+      stage_ms = 300, schemas = { { ["$id"] = "https://n", type = "object", properties = { n = { type = "integer" } } } },
+      datasets = { [DATASET] = { name = "Numbers", schemaRef = { id = "https://n", contentType = "application/json" } } },
+    })
   end)
 
   it("has a batch that failed kept elsewhere, with the reason, or stops for a person", function()
     with_topic(function(run)
-      local deep <const> = ('{"a":'):rep(300) .. "1" .. ("}"):rep(300) .. "\n" -- JSON, and more than the emulator reads
-      broker:produce(run.topic, deep:rep(3) .. '{"n":1}\n', "-p 1")
+      run.broker:produce(run.topic, draining.REFUSED:rep(3) .. '{"n":1}\n', "-p 1")
       local reports = {}
-      local drain = open(run, {
+      local drain = run:open({
         after_failure = "stop", on_batch = function(report) reports[#reports + 1] = report end,
       })
       local blocked -- until it gives its partitions back
-      assert(run_until(drain, function()
+      assert(run:run_until(drain, function()
         blocked = drain:metrics().blocked
         return blocked ~= nil
       end))
-      assert.matches("the batch failed: ", blocked[run.topic .. "/1"])
+      assert.matches("the batch %w+ failed: ", blocked[run.topic .. "/1"])
       assert.equal("failed", reports[1].state)
       local told = {}
-      local again = open(run, {
+      local again = run:open({
         rejected = run.directory, on_rejected = function(message, err) told[#told + 1] = message.value .. err.message end,
       })
-      assert(run_until(again, function() return #told >= 4 end))
+      assert(run:run_until(again, function() return #told >= 4 end))
       assert.equal(4, #told)
-      assert.matches('^{"n":1}the batch failed: ', told[4])
-      assert.equal("", ingested(run))
-      broker:produce(run.topic, lines_of(21, 30))
-      drain_records(run, 10)
-      assert.equal(lines_of(21, 30), ingested(run))
+      assert.matches('^{"n":1}the batch %w+ failed: ', told[4])
+      assert.equal("", run:ingested())
+      run.broker:produce(run.topic, lines_of(21, 30))
+      run:drain(10)
+      assert.equal(lines_of(21, 30), run:ingested())
     end)
   end)
 
   it("of a new group has to be told where it starts; starts at the end where it is told so", function()
     with_topic(function(run)
-      broker:produce(run.topic, lines_of(1, 5))
+      run.broker:produce(run.topic, lines_of(1, 5))
       local given = { from = "end" }
       local nowhere = assert(run.client:drain {
-        dataset = DATASET, kafka = { brokers = broker.brokers, topics = { run.topic }, group = run.group .. "n" },
+        dataset = DATASET, kafka = { brokers = run.broker.brokers, topics = { run.topic }, group = run.group .. "n" },
       })
-      local ok, err = run_until(nowhere, function() return false end)
+      local ok, err = run:run_until(nowhere, function() return false end)
       assert.is_nil(ok)
       assert.equal("config", err.kind)
       assert.matches('from = "beginning" or "end"', err.message, 1, true)
-      local drain = open(run, given)
-      assert(run_until(drain, function()
+      local drain = run:open(given)
+      assert(run:run_until(drain, function()
         if drain:metrics().partitions > 0 and drain:metrics().lag == 0 and next(drain.member.assignment.partitions) then
           for _, partition in pairs(drain.member.assignment.partitions) do
             if not partition.next then return false end
@@ -186,32 +134,9 @@ describe("a drain", function()
           return true
         end
       end))
-      broker:produce(run.topic, lines_of(6, 9))
-      drain_records(run, 4, given)
-      assert.equal(lines_of(6, 9), ingested(run))
-    end)
-  end)
-
-  it("is shown from outside, and a person decides by hand where it goes on", function()
-    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
-    with_topic(function(run)
-      broker:produce(run.topic, lines_of(1, 8), "-p 2")
-      drain_records(run, 8)
-      local where = ("--brokers %s --topic %s --group %s"):format(broker.brokers, run.topic, run.group)
-      local shown, status = command.run(run.server, "group status " .. where)
-      assert.equal(0, status, shown)
-      assert.matches(run.topic .. "/2 +offset 8, 0 messages behind it", shown)
-      shown, status = command.run(run.server, ("group resolve %s %s/2=done"):format(where, run.topic))
-      assert.equal(1, status)
-      assert.matches("has no batch that decides; say an offset", shown)
-      local group = require "catalog.drain.group"
-      local given = { brokers = broker.brokers, topics = { run.topic }, group = run.group }
-      assert(group.resolve(run.client, given, { [run.topic .. "/2"] = "3" }))
-      assert.equal(3, assert(group.status(run.client, given))[3].offset)
-      assert.equal(5, assert(group.status(run.client, given))[3].lag)
-      local none, err = group.resolve(run.client, given, { [run.topic .. "/9"] = "3" })
-      assert.is_nil(none)
-      assert.matches("is no partition of these topics", err.message)
+      run.broker:produce(run.topic, lines_of(6, 9))
+      run:drain(4, given)
+      assert.equal(lines_of(6, 9), run:ingested())
     end)
   end)
 
@@ -231,6 +156,11 @@ describe("a drain", function()
     assert.matches('from is "middle"', fault { from = "middle" })
     assert.matches("records would go round", fault { rejected_topic = "t" })
     assert.matches("both given", fault { rejected_topic = "r", rejected = "/tmp" })
+    assert.matches("raw is for a transform", fault { raw = true })
+    assert.matches("kafka.topics has t twice", fault { kafka = { brokers = "b:1", topics = { "t", "t" }, group = "g" } })
+    assert.matches("kafka.brokers is empty", fault { kafka = { brokers = "", topics = { "t" }, group = "g" } })
+    assert.matches("kafka.group is empty", fault { kafka = { brokers = "b:1", topics = { "t" }, group = "" } })
+    assert.matches("is a pattern", fault { kafka = { brokers = "b:1", topics = { "^t" }, group = "g" } })
     assert.matches("there is no place", fault { after_failure = "continue" })
     assert.matches("roll.seconds is 0", fault { roll = { seconds = 0 } })
     assert.matches("it has none of this name", fault({}, { ["no.such"] = "1" }))
@@ -238,9 +168,36 @@ describe("a drain", function()
     assert.error_matches(function() client:drain { dataset = DATASET, kafak = {} } end, "did you mean 'kafka'")
   end)
 
+  it("takes a data set by its name", function()
+    service.run({ datasets = { d1 = "Events" } }, function(_, client)
+      local given = { kafka = { brokers = "127.0.0.1:1", topics = { "t" }, group = "g" }, from = "end" }
+      given.dataset = { name = "nobody" }
+      local made, err = client:drain(given)
+      assert.same({ nil, 404 }, { made, err.status })
+      given.dataset = { name = "Events" }
+      local drain <close> = assert(client:drain(given))
+      assert.equal("d1", drain.settings.dataset)
+    end)
+  end)
+
+  it("may fork: the child uses nothing of its parent's, neither of Kafka nor of files, and the parent goes on", function()
+    draining.run(broker, function(run)
+      broker:produce(run.topic, draining.lines(1, 5) .. "none\n", "-p 0")
+      broker:produce(run.topic, draining.lines(6, 10), "-p 1")
+      local said, status = shell.run(("timeout 60 %s/host once spec/scripts/drain_forks.lua %s %s %s %s"):format(
+        os.getenv "CATALOG_BUILD" or "build", run.server.url, broker.brokers, run.topic, run.directory))
+      assert.equal(0, status, said)
+      assert.equal("ok once\n", said)
+      assert.equal(draining.lines(1, 10), run:ingested())
+      assert.equal("1", (shell.run(("cat %s/*.jsonl | wc -l"):format(run.directory)):gsub("%s+", "")))
+    end)
+  end)
+
   it("gives each message to one batch, whatever is killed, frozen and started", function()
-    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
-    local result = drain_kills.run(broker, { members = 2, records = 600, happenings = 4, topic = "kills" })
-    assert.is_true(result.kills + result.freezes + result.leaves >= 0)
+    if not kafka.has_apache() then return pending "needs Apache Kafka: make kafka" end
+    with_topic(function(run)
+      local result = drain_kills.run(run.broker, { members = 2, records = 600, happenings = 4, topic = "kills" })
+      assert.equal(600, result.sent)
+    end)
   end)
 end)

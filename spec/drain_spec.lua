@@ -98,6 +98,14 @@ local LEFT_OUT <const> = {
       return function(self, partition, offset) return go_on(self, partition, math.max(offset, partition.next or 0)) end
     end)
   end,
+  ["a partition that goes back is read from there"] = function(core)
+    replace(core.kafka, "seek", function(seek)
+      return function(kafka, partition, offset)
+        local now = kafka.reading[partition.key].offset
+        return seek(kafka, partition, now < math.maxinteger and math.max(now, offset) or offset)
+      end
+    end)
+  end,
   ["what is answered to ABORT decides nothing"] = function(core)
     local gone = {}
     replace(core.batches.service, "abort", function(abort)
@@ -116,7 +124,9 @@ local LEFT_OUT <const> = {
 }
 
 -- Where it shows late: most runs never end then.
-local FROM <const> = { ["partitions go back when a batch was not ingested"] = 3400 }
+local FROM <const> = {
+  ["partitions go back when a batch was not ingested"] = 3400, ["a partition that goes back is read from there"] = 3400,
+}
 
 local VERDICTS <const> = {
   { nil, "again", "that the catalog does not know a batch is no information" },

@@ -1,4 +1,5 @@
 -- How the emulator reads the files of a batch.
+local core = require "catalog.core"
 local emulated = require "support.emulated"
 
 local request <const>, create <const>, file <const> = emulated.request, emulated.create, emulated.file
@@ -31,6 +32,28 @@ describe("the emulator's batches", function()
       assert.same({ "success" }, metrics({ format = "parquet" }, "PAR1....PAR1"))
       assert.same({ "success", [4] = "INGEST-1211-400" }, metrics({ format = "parquet" }, "no parquet"))
       assert.same({ "failed", 0, 0, "106" }, metrics({ format = "json" }, ""))
+    end)
+  end)
+
+  it("have become files of the rows that are in", function()
+    with_server(function(server)
+      local function become(format, content)
+        local id = create(server, { datasetId = "d", inputFormat = format, partialIngestionPercent = 100 })
+        put(server, id, "a", content)
+        act(server, id, "COMPLETE")
+        look_up(server, id)
+        local path = ("/data/foundation/export/files/%s-1"):format(id)
+        local _, listed = emulated.get(server, path)
+        local _, text = emulated.get(server, path .. "?path=a")
+        assert.equal(tostring(#text), core.json.decode(listed).data[1].length)
+        return text
+      end
+      local json = { format = "json" }
+      assert.equal('{"a": 1}\n{"b":2}\n', become(json, '{"a": 1}\n[1\n17\n\n{"b":2}'))
+      assert.equal('\n{"a":1}', become(json, '\n{"a":1}')) -- all of them: the file as it came
+      assert.equal("", become(json, "none\n"))
+      assert.equal('{"a":1}\n', become({ format = "json", isMultiLineJson = true }, '[{"a":1},5]'))
+      assert.equal("a,b\n1,2\n", become({ format = "csv" }, "a,b\r\n1,2\r\n3\r\n"))
     end)
   end)
 

@@ -1,4 +1,5 @@
 local Follow = require "catalog.cli.follow"
+local identity = require "catalog.cli.identity"
 local shell = require "support.shell"
 local taker = require "support.taker"
 
@@ -76,6 +77,39 @@ describe("a file that is followed", function()
       append(path, numbers(3, 3))
       assert.equal(numbers(3, 3), takes:take(follow()))
     end)
+  end)
+end)
+
+describe("what is known of files", function()
+  it("is the latest of each inode, which no forgetting changes", function()
+    for seed = 1, 200 do
+      math.randomseed(seed)
+      local sources = { ["file:x"] = 1, ["followed:/a"] = 2 }
+      local ids = { "fd00:1", "fd00:2", "fd01:1", "fd00:12" }
+      for _ = 1, math.random(20) do
+        local length = math.random(3) == 1 and 4096 or math.random(40)
+        sources[("file:%s:%d:%d:%x"):format(ids[math.random(#ids)], math.random(3), length, length)] = math.random(9)
+      end
+      local function known(beginning)
+        local found = {}
+        for name, position in pairs(sources) do
+          if name:sub(1, #beginning) == beginning then found[name] = position end
+        end
+        return found
+      end
+      local function latest()
+        local found = {}
+        for i, id in ipairs(ids) do found[i] = identity.latest(known, id) or false end
+        return found
+      end
+      local before = latest()
+      for _, name in ipairs(identity.outdated(known)) do sources[name] = nil end
+      assert.same(before, latest())
+      local count = 0
+      for _, one in ipairs(before) do count = count + (one and 1 or 0) end
+      for name in pairs(sources) do count = count - (name:find "^file:f" and 1 or 0) end
+      assert.same({ 0, 1, 2 }, { count, sources["file:x"], sources["followed:/a"] })
+    end
   end)
 end)
 

@@ -95,6 +95,20 @@ describe("a host program with a spool", function()
   end)
 end)
 
+describe("a host program with a consumer of Kafka", function()
+  it("gets an error for each allocation that fails, and loses nothing", function()
+    if not pcall(require, "catalog.kafka") then return pending "was not built: librdkafka is missing" end
+    local output, status = shell.run(command "allocations spec/scripts/kafka_calls.lua 127.0.0.1:1")
+    assert.equal(0, status, output)
+    assert.is_true(tonumber(output:match "ok (%d+) allocations failed once") > 30, output)
+  end)
+
+  it("may have one on each of its threads", function()
+    if not pcall(require, "catalog.kafka") then return pending "was not built: librdkafka is missing" end
+    assert.equal("ok 4 threads\n", host "threads 4 spec/scripts/kafka_calls.lua 127.0.0.1:1")
+  end)
+end)
+
 describe("a host program", function()
   it("may have a state on each of its threads", function()
     local server <close> = assert(emulator.start {})

@@ -281,6 +281,7 @@ describe("a locale with a decimal comma", function()
         assert(os.setlocale "de_DE.UTF-8", "no such locale")
         assert(string.format("%.1f", 1.5) == "1,5")
         print(json.encode { 1.5, 0.1 + 0.2, 1e300, 2.5e-7 }, json.decode("[1.5]")[1] == 1.5)
+        assert(json.decode_exact("[1.5]")[1] == 1.5)
         os.setlocale "C"
         print(json.encode { 1.5, 0.1 + 0.2 }, json.decode("[1.5]")[1] == 1.5)
       ]], "LOCPATH=" .. directory)

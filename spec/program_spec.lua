@@ -1,3 +1,4 @@
+local catalog = require "catalog"
 local command = require "support.command"
 local core = require "catalog.core"
 
@@ -96,7 +97,7 @@ describe("the program", function()
 
   it("prints its version and help", function()
     with_files(function(server)
-      assert.equal("catalog 0.1.0\n", (run(server, "--version")))
+      assert.equal(catalog._VERSION .. "\n", (run(server, "--version")))
       assert.matches("Exit codes: 0 done, 1 failed, 2 usage, 3 the batch failed", (run(server, "--help")), 1, true)
     end)
   end)

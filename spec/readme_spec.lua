@@ -1,7 +1,4 @@
--- What the README and the examples say is what happens.
-local catalog = require "catalog"
-local core = require "catalog.core"
-local program = require "support.program"
+-- The README as a whole, and the examples; what it and the guide have in blocks is run by guide_spec.
 local service = require "support.service"
 local shell = require "support.shell"
 
@@ -15,140 +12,19 @@ local function environment(url, changes)
   return table.concat(parts, " ")
 end
 
--- The fenced blocks of the README, in order: { language, text }.
-local function blocks_of(text)
-  local blocks, block = {}, nil
-  for line in (text .. "\n"):gmatch "(.-)\n" do
-    local language = line:match "^```(.*)$"
-    if language and block then
-      block = nil
-    elseif language then
-      block = { language = language, text = "" }
-      blocks[#blocks + 1] = block
-    elseif block then
-      block.text = block.text .. line .. "\n"
-    end
-  end
-  assert(not block, "a fence is left open")
-  return blocks
-end
-
--- Blocks that are not run here: by their first lines, why.
-local ELSEWHERE <const> = {
-  ["make demo"] = "installs packages; the program that it runs is run below",
-  ["make test"] = "would run this",
-  ["make emulator"] = "runs until Ctrl-C; below",
-  ["luarocks --lua-version 5.4 make catalog-scm-1.rockspec"] = ".ci/run",
-  ["mkdir -p ~/.luarocks"] = "changes what is the user's; .ci/run has the same in a file of its own",
-}
-
--- Functions of the shell that stand for what would reach beyond the directory, and for the program that is installed.
-local STAND_INS <const> = [[
-repository=$PWD
-make() { env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -C "$repository" "$@"; }
-sudo() { "$@"; }
-catalog() { %s "$repository/lua/catalog/cli/main.lua" "$@"; }
-set -e
-cd %s
-]]
-
--- What a reader has who comes to a block, unless the block says it itself.
-local GIVEN <const> = 'local your_wait = function() end; local catalog = require "catalog"; '
-
--- The README's paths are in a directory of ours.
-local function moved(text, directory)
-  return (text:gsub("/data", directory .. "/data"):gsub("/var/lib/x", directory):gsub("/usr/local", directory .. "/usr")
-    :gsub("/var/spool/catalog", directory))
-end
-
-local function run_block(block, directory, url)
-  local text = moved(block.text, directory)
-  if block.language == "sh" then
-    return shell.run(("export %s\n"):format(environment(url)) .. STAND_INS:format(shell.LUA, directory) .. text)
-  end
-  return shell.lua(GIVEN .. text .. "\nassert(not err, err)\n",
-    ("cd %s && %s"):format(directory, environment(url)))
-end
-
 describe("the README", function()
   local readme = shell.read "README.md"
-  local blocks = blocks_of(readme)
 
-  it("says of each of its blocks which language it is in", function()
-    assert.is_true(#blocks > 15)
-    for _, block in ipairs(blocks) do
-      assert.is_true(block.language == "lua" or block.language == "sh" or block.language == "text", block.text)
-    end
-    local prose = readme:gsub("```.-\n```", "")
-    assert.is_nil(prose:find "\n    %S") -- an indented block has none
+  it("is read in a minute", function()
+    assert.is_true(select(2, readme:gsub("\n", "")) <= 130)
+    assert.is_true(select(2, readme:gsub("%S+", "")) <= 900)
   end)
 
-  for number, block in ipairs(blocks) do
-    local first = block.text:match "^[^\n]*"
-    if block.language ~= "text" and not ELSEWHERE[first] and not block.text:find("try.lua", 1, true) then
-      it(("has a block %d that works: %s"):format(number, first), function()
-        shell.with_directory(function(directory)
-          assert(core.fs.mkdir(directory .. "/data"))
-          for _, name in ipairs { "a", "b" } do shell.write(("%s/data/%s.json"):format(directory, name), '{"id":1}\n') end
-          service.run({}, function(server)
-            local output, status = run_block(block, directory, server.url)
-            assert.equal(0, status, output)
-          end)
-        end)
-      end)
-    end
-  end
-
-  it("knows the blocks that are not run here", function()
-    for first in pairs(ELSEWHERE) do
-      local found = false
-      for _, block in ipairs(blocks) do found = found or block.text:match "^[^\n]*" == first end
-      assert.is_true(found, first)
-    end
-  end)
-
-  -- As a reader does it: the emulator in one terminal; what it prints, and what the README has, in another.
-  it("leads from nothing to data ingested, as pasted", function()
-    local said, script, commands
-    for _, block in ipairs(blocks) do
-      if block.text:find "^The emulator listens" then said = block.text end
-      if block.text:find("lua5.4 try.lua", 1, true) then commands = block.text end
-      if block.text:find("batch:writer", 1, true) then script = block.text end
-    end
-    shell.with_directory(function(directory)
-      local running <close> = program.start("", "lua/catalog/cli/main.lua emulator --port 0")
-      local lines = {}
-      for i = 1, 3 do lines[i] = running:line() end
-      local port = lines[1]:match ":(%d+) "
-      assert.equal(said, (table.concat(lines, "\n") .. "\n"):gsub(":" .. port, ":8080"))
-      shell.write(directory .. "/try.lua", script)
-      -- make is the one that runs this, and so is its build
-      local output, status = shell.run(("make() { command make --no-print-directory -C %s \"$@\"; }\ncd %s\n%s\n%s\n%s"):format(
-        shell.run "pwd":gsub("%s+$", ""), directory, lines[2], lines[3], commands:gsub("lua5%.4", shell.LUA)))
-      assert.equal(0, status, output)
-      assert.matches("success\n1003\trecords are in\n$", output)
-      running:signal "INT"
-      assert.equal(0, select(2, running:finish()))
-    end)
-  end)
-
-  -- An option that is like none is answered with the names of all.
-  it("has every option in its tables", function()
-    local client, odd <const> = service.client "http://127.0.0.1:1", ("z"):rep(60)
-    for title, call in pairs {
-      ["Creating a batch"] = function() client:create_batch { [odd] = 1 } end,
-      ["Configuration"] = function() catalog.client { [odd] = 1 } end,
-      ["Records without end"] = function() client:sink { [odd] = 1 } end,
-    } do
-      local _, said = pcall(call)
-      local section = readme:match("\n## " .. title .. "\n(.-)\n## ")
-      local count = 0
-      for name in said:match "the options are ([%w_, ]+)":gmatch "[%w_]+" do
-        assert.matches("| [^|]*`" .. name .. "[`(][^|]* |", section)
-        count = count + 1
-      end
-      assert.is_true(count > 10)
-    end
+  it("has the guarantee of a sink in its words", function()
+    assert.matches("Each synced record ends in exactly one of a successful batch, `rejected`, `failed` or `unknown`, whatever"
+      .. " happens to the process, the network or the service, as long as the spool's disk survives and the service's"
+      .. " COMPLETE excludes its ABORT. What was not synced is absent or there once, and `synced` says which. Repetitions of"
+      .. " a source without positions are not seen.", readme:gsub("%s+", " "), 1, true)
   end)
 end)
 

@@ -33,7 +33,10 @@ end)
 
 describe("the rules for alerts", function()
   it("are about metrics that there are", function()
-    local there = metrics.text({ { dataset = "d", numbers = { batches = { failed = 1 } } } }, { [200] = 1 })
+    local numbers = { batches = { failed = 1 } }
+    local there = metrics.text({
+      { dataset = "d", numbers = numbers }, { dataset = "d", kind = "drain", group = "g", numbers = numbers },
+    }, { [200] = 1 })
     local count = 0
     for expression in shell.read "examples/serve/alerts.yml":gmatch "\n *expr: ([^\n]+)" do
       for name in expression:gmatch "catalog_[%w_]+" do
@@ -41,7 +44,7 @@ describe("the rules for alerts", function()
         assert(there:find("\n" .. name .. "{", 1, true), name)
       end
     end
-    assert.is_true(count >= 7)
+    assert.is_true(count >= 12)
   end)
 
   it("can be read", function()

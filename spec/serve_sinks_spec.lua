@@ -10,6 +10,29 @@ local function unready(server)
   return status ~= 200 and text or nil
 end
 
+describe("catalog serve --transform", function()
+  it("changes what comes by a request, which knows where it is from, and counts what it drops", function()
+    shell.with_directory(function(directory)
+      shell.write(directory .. "/change.lua", [[
+        return function(record, message)
+          if record.n == 2 then return nil end
+          return { { n = record.n }, message.position and { n = message.position } }
+        end]])
+      serving.run(("--roll-seconds 1 --transform %s/change.lua"):format(directory), function(server)
+        local headers = { ["Catalog-Source"] = "app", ["Catalog-Position"] = "7" }
+        local status, answer = server:post('{"n":1}\n{"n":2}\n{"n":{}}\nnone\n', headers)
+        assert.same({ 200, 3, 1 }, { status, answer.accepted, answer.rejected })
+        assert.equal(1, server:metric "catalog_sink_dropped_total")
+        assert.equal(4, server:metric "catalog_sink_records_total")
+        status, answer = server:post('{"n":1}\n', headers)
+        assert.same({ 200, 0, true }, { status, answer.accepted, answer.repeated })
+        assert.matches("^catalog: batch %w+: success, 4 records$", server.program:line())
+        assert.equal('{"n":1}\n{"n":7}\n{"n":{}}\n{"n":7}\n', server:sent())
+      end)
+    end)
+  end)
+end)
+
 describe("catalog serve, without requests", function()
   it("sends what it has when its time comes", function()
     serving.run("--roll-seconds 1", function(server)

@@ -1,15 +1,16 @@
 -- How batches of a sink end that do not end in success.
 local core = require "catalog.core"
+local disk = require "support.disk"
 local service = require "support.service"
 local shell = require "support.shell"
 
 local DATASET <const> = service.DATASET
 
 -- Opens a sink whose batches wait to be completed until `held` has done something to them, and writes two records.
-local function with_sink(body)
+local function with_sink(body, abandon_ms)
   shell.with_directory(function(directory)
     local data <const> = directory .. "/data"
-    service.run({ data_dir = data }, function(server, client)
+    service.run({ data_dir = data, abandon_ms = abandon_ms }, function(server, client)
       local reports = {}
       local function open(base_url, changes)
         local options = {
@@ -77,6 +78,44 @@ describe("a batch of a sink", function()
       assert.equal("success", run.reports[1].status)
       assert.is_true(run.reports[1].id ~= id)
       assert.equal(2, run.reports[1].records)
+    end)
+  end)
+
+  it("that the service has abandoned is made again, of the same records", function()
+    with_sink(function(run)
+      prepare(run)
+      run.server:set_faults { { match = { method = "PUT" }, action = { status = 503 } } }
+      local sink <close> = run.open()
+      local id, fields
+      repeat
+        assert(sink:poll(0.05))
+        id, fields = next(all(run))
+      until id and fields.status == "abandoned"
+      run.server:set_faults()
+      assert(sink:flush { timeout = 60 })
+      assert.same({ "success", 2 }, { run.reports[1].status, run.reports[1].records })
+      assert.is_true(run.reports[1].id ~= id)
+    end, 1000)
+  end)
+
+  it("is waited for while the catalog knows nothing of it, or says that it has stalled, and is not sent again", function()
+    with_sink(function(run)
+      prepare(run)
+      local looks = { method = "GET", path = "catalog/batches" }
+      run.server:set_faults { { match = looks, action = { status = 200, body = "{}" } } }
+      local sink <close> = run.open()
+      repeat assert(sink:poll(0.05)) until sink:metrics().batches.completing == 1
+      assert.equal("timeout", select(2, sink:flush { timeout = 0.5 }).kind)
+      local id = sink.store.plans[1].id
+      run.server:set_faults {
+        { match = looks, action = { status = 200, body = ('{"%s":{"status":"stalled"}}'):format(id) } },
+      }
+      assert.equal("timeout", select(2, sink:flush { timeout = 0.5 }).kind)
+      run.server:set_faults()
+      assert(sink:flush { timeout = 60 })
+      assert.same({ "success", id, 2 }, { run.reports[1].status, run.reports[1].id, run.reports[1].records })
+      assert.equal(id, next(all(run)))
+      assert.is_nil(next(all(run), id))
     end)
   end)
 
@@ -197,6 +236,25 @@ describe("a batch of a sink", function()
       assert.equal(told[1].message, sink:metrics().blocked)
       assert(sink:poll(2.5)) -- it is looked at each two seconds
       assert.equal(1, #told)
+    end)
+  end)
+
+  it("is not waited for to say that there is room again", function()
+    local ROOM <const> = 128 * 1024 * 1024 -- others use the disk, too
+    disk.with_directory(function(directory)
+      local client = service.client "http://127.0.0.1:1"
+      local given = { dataset = DATASET, spool = directory .. "/spool", limit = { free = 0 } }
+      local sink = assert(client:sink(given))
+      given.limit.free = sink:metrics().free_bytes - ROOM // 2
+      assert(sink:close())
+      local again <close> = assert(client:sink(given))
+      local path = given.spool .. "/trouble.json"
+      shell.run(("fallocate -l %d %s/large"):format(ROOM, directory))
+      while not core.fs.kind(path) do assert(again:poll(0.05)) end
+      assert.matches("limit%.free", shell.read(path))
+      os.remove(directory .. "/large")
+      while core.fs.kind(path) do assert(again:poll(0.05)) end
+      assert.is_nil(again:metrics().blocked)
     end)
   end)
 

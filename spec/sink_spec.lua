@@ -77,6 +77,55 @@ describe("a sink", function()
     end)
   end)
 
+  it("asks for diagnostics, lets some rows be bad, and says up to where each source is settled", function()
+    with_sinks({}, function(run)
+      local report
+      local sink <close> = run:open { on_batch = function(one) report = one end, tags = { origin = { "crm" } } }
+      assert(sink:write({ n = 1 }, "a", 7))
+      assert(sink:write({ n = 0 / 0 }, "a", 8))
+      assert(sink:write({ n = 2 }, "b", 9))
+      assert(sink:close { flush = true })
+      assert.same({ "success", 2, { a = 8, b = 9 } }, { report.status, report.records, report.positions })
+      local tags = assert(service.client(run.server.url):batch(report.id):get()).tags
+      assert.same({ { "crm" }, true, 5 },
+        { tags.origin, tags.acp_enableErrorDiagnostics, tags.acp_partialIngestionPercent })
+    end)
+  end)
+
+  it("is closed all the same when it cannot be flushed", function()
+    with_sinks({}, function(run)
+      local sink = run:open({}, { base_url = "http://127.0.0.1:1" })
+      assert(sink:write { n = 1 })
+      local done, err = sink:close { flush = true, timeout = 0.1 }
+      assert.same({ nil, "timeout" }, { done, err.kind })
+      assert.equal("cancelled", select(2, sink:write { n = 2 }).kind)
+      local again <close> = run:open()
+      assert(again:flush())
+      assert.same(lines_of(1, 1), run:ingested())
+    end)
+  end)
+
+  it("has a call of more than 64 MiB as a whole or not at all, also over batches", function()
+    with_sinks({}, function(run)
+      local seen = {}
+      for i, seconds in ipairs { "0.05", "0.2", "0.4", "0.7", "" } do
+        local spool = ("%s/spool-%d"):format(run.directory, i)
+        local output = shell.run(("timeout 50 env %s spec/scripts/spool_large.lua %s %s"):format(shell.LUA, spool, seconds))
+        local opened, text = core.spool.open { path = spool }
+        assert(opened, tostring(text))
+        local state, records = assert(core.json.decode(text)), 0
+        for name, segment in pairs(state) do records = records + (name:find "^segment/" and segment.records or 0) end
+        assert(opened:close())
+        assert.equal(state["source/s"] and 66000 or 0, records)
+        if output:find "synced" then assert.equal(1, state["source/s"]) end
+        if records == 0 then assert.equal(0, list_files(spool .. "/seg")) end
+        seen[records] = true
+        core.fs.remove(spool)
+      end
+      assert.is_true(seen[66000])
+    end)
+  end)
+
   it("seals by records, bytes and files, exactly", function()
     for _, case in ipairs {
       { { roll = { records = 100 } }, 100 }, { { roll = { bytes = 800 }, record_bytes = 100 }, 99 },
@@ -98,6 +147,23 @@ describe("a sink", function()
         end
         assert.equal(240, total)
         assert.is_true(#counts > 1)
+      end)
+    end
+  end)
+
+  it("seals a batch at its last record, of one call or of many, and not at the next", function()
+    local list = lines_of(1, 3)
+    for _, write in ipairs {
+      function(sink) for i = 1, 3 do assert(sink:write { n = i }) end end,
+      function(sink) for i = 1, 3 do assert(sink:write_line(list[i])) end end,
+      function(sink) assert(sink:write_lines(table.concat(list, "\n"))) end,
+    } do
+      with_sinks({}, function(run)
+        local sink <close> = run:open { roll = { records = 3 } }
+        write(sink)
+        local until_then = core.system.monotonic() + 60
+        while sink:metrics().batches.success == 0 and core.system.monotonic() < until_then do sink:poll(0.05) end
+        assert.same(lines_of(1, 3), run:ingested())
       end)
     end
   end)
@@ -136,18 +202,21 @@ describe("a sink", function()
       assert.equal("rejected", refused(sink:write { n = long }))
       assert.equal("rejected", refused(sink:write { 1, 2 }))
       assert.equal("rejected", refused(sink:write_line '{"n":1'))
+      assert.equal("rejected", refused(sink:write_line '{"n":"\xff"}'))
+      assert.equal("rejected", refused(sink:write { n = "\xff" }))
       assert.is_true(sink:write_line '{"n":1}\r\n')
       local taken, rejected, faults = sink:write_lines('{"n":2}\n\nbad\n{"n":3}\n{"n":"' .. long .. '"}\n{"n":4}')
       assert.same({ 3, 2 }, { taken, rejected })
       assert.equal("it is no JSON object", faults[1].reason)
-      assert.equal(6, #told)
+      assert.equal(8, #told)
       assert(sink:flush())
       assert.same(lines_of(1, 4), run:ingested())
       local kept = shell.read(run.spool .. "/rejected/records.jsonl")
-      assert.equal(6, select(2, kept:gsub("\n", "")))
+      assert.equal(8, select(2, kept:gsub("\n", "")))
+      assert.is_truthy(kept:find('"hex":"7b226e223a22ff227d"', 1, true))
       assert.is_truthy(kept:find('"text":"bad"', 1, true))
       assert.is_truthy(kept:find(long, 1, true))
-      assert.equal(6, sink:metrics().rejected)
+      assert.equal(8, sink:metrics().rejected)
     end)
   end)
 

@@ -70,6 +70,35 @@ describe("a spool whose disk has failed, and says later that all is well", funct
   end
 end)
 
+describe("a spool on a network's file system", function()
+  it("is refused", function()
+    disk.with_directory(function(directory)
+      local output, status = disk.run("spec/scripts/disk_is_remote.lua " .. directory)
+      assert.equal(0, status, output)
+      assert.matches("^nil\tthe spool .*/remote is on a network file system, .*; give a directory of a local disk", output)
+    end)
+  end)
+end)
+
+describe("a spool that may not be written", function()
+  it("is refused, and says why", function()
+    shell.with_directory(function(directory)
+      many.new(directory .. "/spool"):open()
+      collectgarbage() -- which closes it
+      local alone = ("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && "):format(directory, directory,
+        directory)
+      local _, status = shell.run(alone .. "true' 2>/dev/null")
+      if status ~= 0 then return pending "nothing can be mounted here" end
+      local script = directory .. "/script.lua"
+      shell.write(script, 'print(require "catalog.core".spool.open { path = ... })')
+      for _, name in ipairs { "spool", "new" } do
+        local output = shell.run(("%sexec env %s %s %s/%s'"):format(alone, shell.LUA, script, directory, name))
+        assert.matches("^nil\t.*/" .. name .. ".*Read%-only file system", output)
+      end
+    end)
+  end)
+end)
+
 describe("a spool whose directory is not as it was left", function()
   -- Calls `body(one, directory)` with a spool that was opened.
   local function with_spool(options, body)

@@ -253,6 +253,67 @@ describe("a spool", function()
     end)
   end)
 
+  it("counts what lies there for somebody to look at", function()
+    with_spools(function(run)
+      run:open():close()
+      shell.run(("mkdir %s/failed/1; yes | head -c 200 >%s/failed/1/0000000001.jsonl"):format(run.path, run.path))
+      local spool <close> = run:open { limit_bytes = 190 }
+      assert.equal("bytes", spool:status().full)
+      assert(core.fs.remove(run.path .. "/failed/1"))
+      wait_for(spool, function(status) return not status.full end)
+    end)
+  end)
+
+  -- Rejects a line, with a good one: both are on the disk then.
+  local function reject(spool, line)
+    assert.is_true(spool:reject(line))
+    assert.equal(9, (spool:write_lines(LINE .. "\n", 1)))
+    assert.is_true(spool:commit())
+    sync(spool)
+  end
+
+  it("is full when too much was rejected, until somebody moves that away", function()
+    with_spools(function(run)
+      local spool <close> = run:open { limit_rejected = 30 }
+      local list = {}
+      while not spool:status().full do
+        list[#list + 1] = ("rejected %02d"):format(#list)
+        reject(spool, list[#list])
+      end
+      assert.equal("rejected", spool:status().full)
+      assert.is_false(spool:write(LINE))
+      os.rename(run.path .. "/rejected/records.jsonl", run.directory .. "/moved")
+      wait_for(spool, function(status) return not status.full end)
+      assert.equal(table.concat(list, "\n") .. "\n", shell.read(run.directory .. "/moved"))
+      reject(spool, "another")
+      assert.equal("another\n", run:read "rejected/records.jsonl")
+      assert.equal(table.concat(list, "\n") .. "\n", shell.read(run.directory .. "/moved"))
+    end)
+  end)
+
+  it("has what is rejected after somebody has taken the file away, once, also in the middle of a call", function()
+    with_spools(function(run)
+      do
+        local spool <close> = run:open()
+        reject(spool, "first")
+        assert.is_true(spool:reject "second")
+        sync(spool) -- of the call, nothing
+        os.remove(run.path .. "/rejected/records.jsonl")
+        reject(spool, "third")
+        reject(spool, "fourth")
+        assert.equal("second\nthird\nfourth\n", run:read "rejected/records.jsonl")
+        assert.is_true(spool:reject "fifth")
+        spool:rollback()
+        os.remove(run.path .. "/rejected/records.jsonl")
+        reject(spool, "sixth")
+      end
+      local spool <close>, state = run:open()
+      assert.same({ bytes = 6, records = 1 }, state.rejected)
+      reject(spool, "seventh")
+      assert.equal("sixth\nseventh\n", run:read "rejected/records.jsonl")
+    end)
+  end)
+
   it("is full at its limit, and has room again", function()
     with_spools(function(run)
       local spool <close> = run:open { limit_bytes = 100 }

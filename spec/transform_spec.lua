@@ -15,6 +15,10 @@ describe("a transform", function()
     assert.same({ '{"n":1}', '{"t":"t"}' },
       lines(function(record, message) return { record, { t = message.topic } } end, '{"n":1}'))
     assert.same({ "{}" }, lines(function() return {} end, '{"n":1}'))
+    local all <const> = '{"list":[],"ids":[9007199254740993]}'
+    assert.same({ all:len() }, { #lines(function(record) return record end, all)[1] }) -- nothing of it is lost
+    assert.matches("9007199254740993", lines(function(record) return record end, all)[1])
+    assert.matches('"list":[]', lines(function(record) return record end, all)[1], 1, true)
     assert.same({ '{"none":true}' }, lines(function(record) return { none = record == nil } end, nil))
   end)
 
@@ -30,7 +34,7 @@ describe("a transform", function()
 
   it("rejects what it cannot make a record of", function()
     local function fault(change, text) return (select(2, lines(change, text))) end
-    assert.matches("^it is no JSON: ", fault(function(record) return record end, "{"))
+    assert.matches("^it is not JSON: ", fault(function(record) return record end, "{"))
     assert.matches("^the transform raised: .*odd", fault(function() error "odd" end, "{}"))
     assert.matches("gave a number; a record is a table", fault(function() return 5 end, "{}"))
     assert.matches("gave a list in a list", fault(function() return { { 1, 2 } } end, "{}"))

@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+/* Where there are messages, what else is to be looked at is, every so many of them. */
+#define TURN 16
+
 /* --- answers: a ticket, then true or a value, or nil and an error --- */
 
 static int push_answer(lua_State *L, lua_Integer ticket) {
@@ -11,7 +14,7 @@ static int push_answer(lua_State *L, lua_Integer ticket) {
     return 2;
 }
 
-/* The first error of partitions. */
+/* rule 5: the first error of partitions. */
 static int error_of(const rd_kafka_topic_partition_list_t *list) {
     for (int i = 0; list && i < list->cnt; i++) {
         if (list->elems[i].err) {
@@ -113,9 +116,7 @@ static int push_result(lua_State *L, rd_kafka_event_t *event) {
     }
 }
 
-static int push_question(lua_State *L, cat_kafka *k) {
-    cat_question *q = &k->question;
-    cat_question_end(q);
+static int push_question(lua_State *L, const cat_question *q) {
     push_answer(L, (lua_Integer)q->ticket);
     if (q->error) {
         return push_done(L, q->error, NULL, "Kafka cannot be asked for the topic");
@@ -132,66 +133,26 @@ static int push_question(lua_State *L, cat_kafka *k) {
     return 3;
 }
 
-/* --- messages --- */
-
-static void push_text(lua_State *L, const char *name, const void *text, size_t length) {
-    if (text) {
-        lua_pushlstring(L, text, length);
-        lua_setfield(L, -2, name);
-    }
-}
-
-static void push_headers(lua_State *L, const rd_kafka_message_t *message) {
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t size;
-    if (rd_kafka_message_headers(message, &headers) != 0) {
-        return;
-    }
-    lua_newtable(L);
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; i++) {
-        lua_pushlstring(L, value ? value : "", value ? size : 0);
-        lua_setfield(L, -2, name);
-    }
-    lua_setfield(L, -2, "headers");
-}
-
-static void push_place(lua_State *L, const rd_kafka_message_t *message) {
-    lua_createtable(L, 0, 7);
-    lua_pushstring(L, message->rkt ? rd_kafka_topic_name(message->rkt) : "");
-    lua_setfield(L, -2, "topic");
-    lua_pushinteger(L, message->partition);
-    lua_setfield(L, -2, "partition");
-    lua_pushinteger(L, message->offset);
-    lua_setfield(L, -2, "offset");
-}
-
-static int push_message(lua_State *L, const rd_kafka_message_t *message) {
-    lua_pushliteral(L, "message");
-    push_place(L, message);
-    push_text(L, "value", message->payload, message->len);
-    push_text(L, "key", message->key, message->key_len);
-    rd_kafka_timestamp_type_t type;
-    int64_t timestamp = rd_kafka_message_timestamp(message, &type);
-    if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
-        lua_pushinteger(L, timestamp);
-        lua_setfield(L, -2, "timestamp");
-    }
-    push_headers(L, message);
-    return 2;
-}
+/* --- messages, and what comes among them --- */
 
 /* What a message is that tells of an error of its partition. */
-static int push_fault(lua_State *L, const rd_kafka_message_t *message) {
+static int push_fault(lua_State *L, cat_kafka *k) {
+    const rd_kafka_message_t *message = k->message;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         lua_pushliteral(L, "eof");
-        push_place(L, message);
+        cat_kafka_push_place(L, message);
         return 2;
     }
+    char why[256];
+    int fatal = message->err == RD_KAFKA_RESP_ERR__FATAL
+                    ? (int)rd_kafka_fatal_error(k->kafka, why, sizeof why)
+                    : 0;
     lua_pushliteral(L, "error");
-    cat_kafka_failure(L, message->err, rd_kafka_message_errstr(message), "Kafka");
+    cat_kafka_failure(L, fatal ? fatal : (int)message->err,
+                      fatal ? why : rd_kafka_message_errstr(message), "Kafka");
     lua_remove(L, -2);
+    lua_pushboolean(L, fatal != 0);
+    lua_setfield(L, -2, "is_fatal");
     if (message->rkt) {
         lua_pushstring(L, rd_kafka_topic_name(message->rkt));
         lua_setfield(L, -2, "topic");
@@ -213,16 +174,16 @@ static int push_rebalance(lua_State *L, cat_kafka *k) {
 }
 
 static int push_error(lua_State *L, cat_kafka *k) {
-    cat_kafka_error error = k->errors[0];
+    const cat_kafka_error *error = &k->errors[0];
+    lua_pushliteral(L, "error");
+    cat_kafka_failure(L, error->code, error->text, "Kafka");
+    lua_remove(L, -2);
+    lua_pushboolean(L, error->is_fatal);
+    lua_setfield(L, -2, "is_fatal");
     k->error_count--;
     for (int i = 0; i < k->error_count; i++) {
         k->errors[i] = k->errors[i + 1];
     }
-    lua_pushliteral(L, "error");
-    cat_kafka_failure(L, error.code, error.text, "Kafka");
-    lua_remove(L, -2);
-    lua_pushboolean(L, error.is_fatal);
-    lua_setfield(L, -2, "is_fatal");
     return 2;
 }
 
@@ -239,10 +200,10 @@ static void count_deliveries(cat_kafka *k) {
     }
 }
 
-/* The next answer; 0: there is none. */
+/* The next event of what was asked for; 0: there is none. */
 static int poll_results(lua_State *L, cat_kafka *k) {
     int count = 0;
-    while (count == 0 && (k->event = rd_kafka_queue_poll(k->results, 0))) {
+    while (count == 0 && (k->event || (k->event = rd_kafka_queue_poll(k->results, 0)))) {
         count = push_result(L, k->event);
         rd_kafka_event_destroy(k->event);
         k->event = NULL;
@@ -250,20 +211,43 @@ static int poll_results(lua_State *L, cat_kafka *k) {
     return count;
 }
 
-/* The next message, or what has happened to partitions meanwhile; 0: nothing. */
-static int poll_messages(lua_State *L, cat_kafka *k) {
-    k->message = rd_kafka_consumer_poll(k->kafka, 0);
-    if (k->rebalance != CAT_NOTHING) {
-        if (k->message) { /* of before: it is read again, or somebody else's */
-            rd_kafka_message_destroy(k->message);
-            k->message = NULL;
+int cat_kafka_poll_answers(lua_State *L, cat_kafka *k) {
+    count_deliveries(k);
+    int count = poll_results(L, k);
+    if (count == 0 && k->question->is_asked && k->question->is_answered) {
+        count = push_question(L, k->question);
+        cat_question_end(k->question);
+    }
+    return count;
+}
+
+int cat_kafka_poll_errors(lua_State *L, cat_kafka *k) {
+    return k->error_count > 0 ? push_error(L, k) : 0;
+}
+
+/* What has happened to partitions comes before a message that was read with it: it is looked at
+ * afterwards whose that is. */
+bool cat_kafka_has_message(cat_kafka *k) {
+    if (k->rebalance == CAT_NOTHING && !k->message) {
+        k->message = rd_kafka_consumer_poll(k->kafka, 0);
+        if (k->message && k->message->rkt && k->messages_polled++ % TURN == 0) {
+            cat_stir_look(k->stir, k->kafka, k->messages, k->message);
         }
-        return push_rebalance(L, k);
     }
-    if (!k->message) {
-        return 0;
+    return k->rebalance == CAT_NOTHING && k->message;
+}
+
+int cat_kafka_poll_messages(lua_State *L, cat_kafka *k) {
+    if (!cat_kafka_has_message(k)) {
+        return k->rebalance != CAT_NOTHING ? push_rebalance(L, k) : 0;
     }
-    int count = k->message->err ? push_fault(L, k->message) : push_message(L, k->message);
+    int count = 2;
+    if (k->message->err) {
+        count = push_fault(L, k);
+    } else {
+        lua_pushliteral(L, "message");
+        cat_kafka_push_message(L, k->message);
+    }
     rd_kafka_message_destroy(k->message);
     k->message = NULL;
     return count;
@@ -271,6 +255,7 @@ static int poll_messages(lua_State *L, cat_kafka *k) {
 
 /*** What has happened.
  * @function kafka:poll
+ * @tparam ?boolean without_messages true: nor what happens to partitions, which comes among them
  * @treturn[1] string `message`: a table with `topic`, `partition`, `offset`, and where they are
  * there `value`, `key`, `timestamp` (milliseconds since the epoch), `headers`; `eof`: `topic`,
  * `partition`, `offset`, a partition was read to its end; `assigned`, `revoked`, `lost`: a list of
@@ -283,21 +268,18 @@ static int poll(lua_State *L) {
     if (!k) {
         return 2;
     }
+    bool without_messages = lua_toboolean(L, 2);
     lua_settop(L, 1);
-    if (k->message) { /* left by an error: there was no memory */
-        rd_kafka_message_destroy(k->message);
-        k->message = NULL;
+    bool is_turn = without_messages || k->messages_polled % TURN == 0;
+    int count = is_turn ? cat_kafka_poll_answers(L, k) : 0;
+    if (count == 0 && !without_messages) {
+        count = cat_kafka_poll_messages(L, k);
     }
-    count_deliveries(k);
-    int count = poll_results(L, k);
-    if (count == 0 && k->question.is_asked && k->question.is_answered) {
-        count = push_question(L, k);
+    if (count == 0 && !is_turn) {
+        count = cat_kafka_poll_answers(L, k);
     }
     if (count == 0) {
-        count = poll_messages(L, k);
-    }
-    if (count == 0 && k->error_count > 0) {
-        count = push_error(L, k);
+        count = cat_kafka_poll_errors(L, k);
     }
     return count;
 }

@@ -9,63 +9,19 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
-
-#define KAFKA "catalog.kafka"
-
-cat_kafka *cat_kafka_self(lua_State *L) {
-    cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
-    if (!cat_in_owner_process(&k->guard)) {
-        cat_failure(L, "cancelled", "this consumer belongs to the process that made it");
-        return NULL;
-    }
-    if (!k->kafka) {
-        cat_failure(L, "cancelled", "the consumer is closed");
-        return NULL;
-    }
-    return k;
-}
-
-bool cat_kafka_is_unclear(int code) {
-    return code < 0 || code == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
-           code == RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION;
-}
-
-static const char *kind_of(int code) {
-    switch (code) {
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-        return "auth";
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-        return "timeout";
-    case RD_KAFKA_RESP_ERR__SSL:
-        return "tls";
-    default:
-        return code < 0 ? "network" : "protocol";
-    }
-}
-
-int cat_kafka_failure(lua_State *L, int code, const char *text, const char *what) {
-    cat_failure(L, kind_of(code), "%s: %s", what, text ? text : rd_kafka_err2str(code));
-    lua_pushstring(L, rd_kafka_err2name(code));
-    lua_setfield(L, -2, "code");
-    lua_pushboolean(L, cat_kafka_is_unclear(code));
-    lua_setfield(L, -2, "is_unclear");
-    return 2;
-}
 
 /* --- what librdkafka tells --- */
 
-/* Called by rd_kafka_consumer_poll, on this thread. What it tells is answered by Lua, later. */
+/* Called by rd_kafka_consumer_poll, on this thread. What it tells is answered by Lua, later. The
+ * poll ends here: a message that it went on to would be of a partition that stays, and is read
+ * once. */
 static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *list, void *opaque) {
     cat_kafka *k = opaque;
+    rd_kafka_yield(kafka);
     bool is_known =
         err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS || err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
     if (k->told) {
@@ -74,12 +30,13 @@ static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t err,
     k->told = is_known ? rd_kafka_topic_partition_list_copy(list) : NULL;
     if (!k->told) {
         rd_kafka_assign(kafka, NULL);
-        k->rebalance = CAT_NOTHING;
+        k->rebalance = k->unanswered = CAT_NOTHING;
         return;
     }
     k->rebalance = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? CAT_ASSIGNED
                    : rd_kafka_assignment_lost(kafka)           ? CAT_LOST
                                                                : CAT_REVOKED;
+    k->unanswered = k->rebalance;
 }
 
 static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *opaque) {
@@ -163,14 +120,17 @@ static int new_kafka(lua_State *L) {
     cat_kafka *k = lua_newuserdatauv(L, sizeof *k, 0);
     memset(k, 0, sizeof *k);
     k->fd = -1;
-    luaL_setmetatable(L, KAFKA);
+    luaL_setmetatable(L, CAT_KAFKA);
     k->conf = rd_kafka_conf_new();
     k->producer_conf = rd_kafka_conf_new();
     k->list = rd_kafka_topic_partition_list_new(16);
+    k->question = calloc(1, sizeof *k->question);
+    k->stir = calloc(1, sizeof *k->stir);
     k->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!k->list || k->fd < 0 || !cat_init_fork_guard(&k->guard)) {
+    if (!k->list || !k->question || !k->stir || k->fd < 0 || !cat_init_fork_guard(&k->guard)) {
         return cat_failure(L, "limit", "cannot make a consumer: %s", strerror(errno));
     }
+    cat_stir_configure(k->stir, k->conf); /* before what is given, which may have it otherwise */
     int refused = configure(L, k->conf, 1);
     refused = refused ? refused : configure(L, k->producer_conf, 2);
     refused = refused ? refused : open_kafka(L, k);
@@ -185,7 +145,7 @@ static int new_kafka(lua_State *L) {
  * @function kafka:fd
  * @treturn integer */
 static int kafka_fd(lua_State *L) {
-    const cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
+    const cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
     lua_pushinteger(L, k->fd);
     return 1;
 }
@@ -253,7 +213,10 @@ static int kafka_begin_close(lua_State *L) {
  * @function kafka:closed
  * @treturn boolean */
 static int kafka_closed(lua_State *L) {
-    const cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
+    const cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
+    if (k->kafka && !cat_kafka_self(L)) {
+        return 2;
+    }
     lua_pushboolean(L, !k->kafka || rd_kafka_consumer_closed(k->kafka));
     return 1;
 }
@@ -282,31 +245,16 @@ static void free_reading(cat_kafka *k) {
     k->told = k->list = NULL;
 }
 
-static void free_producer(cat_kafka *k) {
-    if (k->producer) {
-        rd_kafka_queue_destroy(k->deliveries);
-        rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_destroy(k->producer);
-        k->producer = NULL;
+/*** Ends it at once, whether it has left the group or not. In a forked child it does nothing: the
+ * threads of librdkafka are not there.
+ * @function kafka:close */
+static int kafka_close(lua_State *L) {
+    cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
+    if (k->guard.owner_page && !cat_in_owner_process(&k->guard)) {
+        return 0;
     }
-}
-
-/* Ends its threads. A group that was not left finds out by the session's time. */
-static void free_kafka(cat_kafka *k) {
-    cat_question_end(&k->question);
-    free_producer(k);
-    /* one that has begun to leave and was not answered never ends: its threads are left alone */
-    if (k->kafka && k->closing && !rd_kafka_consumer_closed(k->kafka)) {
-        k->kafka = NULL;
-    }
-    if (k->kafka) {
-        if (k->messages) {
-            rd_kafka_queue_destroy(k->messages);
-            rd_kafka_queue_destroy(k->results);
-        }
-        rd_kafka_destroy_flags(k->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-        k->kafka = NULL;
-    }
+    cat_kafka_end(k);
+    free_reading(k);
     if (k->conf) {
         rd_kafka_conf_destroy(k->conf);
     }
@@ -314,22 +262,6 @@ static void free_kafka(cat_kafka *k) {
         rd_kafka_conf_destroy(k->producer_conf);
     }
     k->conf = k->producer_conf = NULL;
-}
-
-/*** Ends it at once, whether it has left the group or not. In a forked child it does nothing: the
- * threads of librdkafka are not there.
- * @function kafka:close */
-static int kafka_close(lua_State *L) {
-    cat_kafka *k = luaL_checkudata(L, 1, KAFKA);
-    if (k->guard.owner_page && !cat_in_owner_process(&k->guard)) {
-        return 0;
-    }
-    free_kafka(k);
-    free_reading(k);
-    if (k->fd >= 0) {
-        close(k->fd);
-        k->fd = -1;
-    }
     cat_free_fork_guard(&k->guard);
     return 0;
 }
@@ -356,12 +288,13 @@ int luaopen_catalog_kafka(lua_State *L) {
     static const luaL_Reg events[] = {
         {"__gc", kafka_close}, {"__close", kafka_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"new", new_kafka}, {"version", version}, {NULL, NULL}};
-    cat_handle(L, KAFKA, events, methods);
-    luaL_getmetatable(L, KAFKA);
+    cat_handle(L, CAT_KAFKA, events, methods);
+    luaL_getmetatable(L, CAT_KAFKA);
     lua_getfield(L, -1, "__index");
     luaL_setfuncs(L, cat_kafka_partition_methods, 0);
     luaL_setfuncs(L, cat_kafka_offset_methods, 0);
     luaL_setfuncs(L, cat_kafka_event_methods, 0);
+    luaL_setfuncs(L, cat_kafka_intake_methods, 0);
     luaL_setfuncs(L, cat_kafka_producer_methods, 0);
     luaL_newlib(L, functions);
     return 1;

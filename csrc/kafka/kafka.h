@@ -4,11 +4,13 @@
 
 #include "../fork_guard.h"
 #include "question.h"
+#include "stir.h"
 
 #include <lauxlib.h>
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 
+#define CAT_KAFKA  "catalog.kafka"
 #define CAT_ERRORS 8 /* so many errors are kept until they are asked for */
 
 typedef struct {
@@ -20,6 +22,11 @@ typedef struct {
 /* What is told of partitions, in the order in which it happened. */
 typedef enum { CAT_NOTHING, CAT_ASSIGNED, CAT_REVOKED, CAT_LOST } cat_rebalance;
 
+/* Of messages that `fill` has taken: what was not told yet. */
+typedef struct {
+    lua_Integer records, bytes, dropped;
+} cat_taken;
+
 typedef struct {
     rd_kafka_t *kafka, *producer;          /* `producer`: NULL until something is produced */
     rd_kafka_queue_t *messages, *results;  /* `results`: of what was asked for */
@@ -27,24 +34,35 @@ typedef struct {
     rd_kafka_conf_t *conf, *producer_conf; /* until it is made */
     int fd;                                /* readable when there is something */
     cat_fork_guard guard;
-    cat_rebalance rebalance;               /* that was told, and is not answered */
+    cat_rebalance rebalance;               /* that was told, and not polled yet */
+    cat_rebalance unanswered;              /* that was told last, until it is answered */
     rd_kafka_topic_partition_list_t *told; /* its partitions */
     rd_kafka_topic_partition_list_t *list; /* of the call that is made */
-    rd_kafka_message_t *message;           /* that is being read */
+    rd_kafka_message_t *message;           /* the next one, where it was polled already */
     rd_kafka_event_t *event;               /* that is being read */
     rd_kafka_headers_t *headers;           /* of what is produced */
-    cat_question question;                 /* that a thread asks */
+    cat_question *question;                /* that a thread asks */
+    cat_stir *stir;
+    cat_taken taken;
     cat_kafka_error errors[CAT_ERRORS];
     int error_count;
     lua_Integer tickets;
     long undelivered; /* messages that were produced, and are not there yet */
     int delivery_error;
     bool closing;
+    unsigned messages_polled;
 } cat_kafka;
 
 /* The consumer that a method is called with, in the process that made it. Else pushes nil and an
  * error; then it is NULL. */
 cat_kafka *cat_kafka_self(lua_State *L);
+
+/* Takes or gives back partitions that were told. NULL, or an error that is the caller's. */
+rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
+                                   const rd_kafka_topic_partition_list_t *list);
+
+/* Ends its threads, without waiting for them, and closes the descriptor that they write to. */
+void cat_kafka_end(cat_kafka *k);
 
 /* Pushes nil and an error. `is_unclear`: nobody knows whether it has happened. */
 int cat_kafka_failure(lua_State *L, int code, const char *text, const char *what);
@@ -59,8 +77,21 @@ void cat_kafka_read_list(lua_State *L, cat_kafka *k, int index);
 /* Pushes a list of tables. */
 void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *list);
 
+/* Pushes a table with `topic`, `partition`, `offset`; and one with all that a message has. */
+void cat_kafka_push_place(lua_State *L, const rd_kafka_message_t *message);
+void cat_kafka_push_message(lua_State *L, const rd_kafka_message_t *message);
+
+/* Whether `k->message` is the next thing that has come. */
+bool cat_kafka_has_message(cat_kafka *k);
+
+/* Each pushes the next thing of its kind that has happened, as `poll` tells it, and gives how many
+ * values it has pushed; 0: nothing. Where they raise it is told the next time. */
+int cat_kafka_poll_answers(lua_State *L, cat_kafka *k);
+int cat_kafka_poll_messages(lua_State *L, cat_kafka *k);
+int cat_kafka_poll_errors(lua_State *L, cat_kafka *k);
+
 /* The methods of each part. */
 extern const luaL_Reg cat_kafka_partition_methods[], cat_kafka_offset_methods[],
-    cat_kafka_event_methods[], cat_kafka_producer_methods[];
+    cat_kafka_event_methods[], cat_kafka_intake_methods[], cat_kafka_producer_methods[];
 
 #endif

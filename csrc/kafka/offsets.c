@@ -55,6 +55,7 @@ static int commit(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
+    /* rule 9: never of nobody */
     if (generation_of(k) < 0 || rd_kafka_assignment_lost(k->kafka)) {
         return cat_kafka_failure(L, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, NULL, "cannot commit");
     }

@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a partition waits until it is sought. Not its end: librdkafka asks where that is, asks once
+ * more when the answer comes after the partition was sought, and then goes on there: what is
+ * between was not read. What is read from before where it goes on is dropped. */
+#define PARKED 0
+
+/* Milliseconds that a question may take; and a seek, which librdkafka's own thread answers at once.
+ */
+#define TIMEOUT      5000
+#define SEEK_TIMEOUT 500
+
 /* The integer in a field of the table at the top, or another. Raises for what is none. */
 static lua_Integer integer_of(lua_State *L, const char *name, lua_Integer otherwise) {
     lua_getfield(L, -1, name);
@@ -89,13 +99,27 @@ static int finish_with(lua_State *L, rd_kafka_error_t *error, const char *what) 
     return finish(L, code, what);
 }
 
+static rd_kafka_error_t *refusal_of(rd_kafka_resp_err_t code) {
+    return code ? rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)) : NULL;
+}
+
 static bool is_cooperative(const cat_kafka *k) {
     const char *protocol = rd_kafka_rebalance_protocol(k->kafka);
     return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
 
-/*** Takes the partitions that were told as assigned, and reads nothing of them: each waits at its
- * end until it is sought and resumed.
+rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
+                                   const rd_kafka_topic_partition_list_t *list) {
+    k->unanswered = CAT_NOTHING;
+    if (!is_cooperative(k)) {
+        return refusal_of(rd_kafka_assign(k->kafka, takes ? list : NULL));
+    }
+    return takes ? rd_kafka_incremental_assign(k->kafka, list)
+                 : rd_kafka_incremental_unassign(k->kafka, list);
+}
+
+/*** Takes the partitions that were told as assigned, and reads nothing of them until
+ * each is sought and resumed.
  * @function kafka:assign
  * @tparam {table,...} list each `topic`, `number`
  * @treturn[1] boolean true
@@ -108,17 +132,9 @@ static int assign(lua_State *L) {
     }
     cat_kafka_read_list(L, k, 2);
     for (int i = 0; i < k->list->cnt; i++) {
-        k->list->elems[i].offset = RD_KAFKA_OFFSET_END;
+        k->list->elems[i].offset = PARKED;
     }
-    rd_kafka_error_t *error = NULL;
-    if (is_cooperative(k)) {
-        error = rd_kafka_incremental_assign(k->kafka, k->list);
-    } else {
-        int code = rd_kafka_assign(k->kafka, k->list);
-        if (code) {
-            return cat_kafka_failure(L, code, NULL, "cannot take partitions");
-        }
-    }
+    rd_kafka_error_t *error = cat_kafka_answer(k, true, k->list);
     if (!error) {
         rd_kafka_pause_partitions(k->kafka, k->list);
     }
@@ -137,29 +153,52 @@ static int unassign(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
-    if (is_cooperative(k)) {
-        return finish_with(L, rd_kafka_incremental_unassign(k->kafka, k->list),
-                           "cannot give partitions back");
+    return finish_with(L, cat_kafka_answer(k, false, k->list), "cannot give partitions back");
+}
+
+/* Drops the message that was polled already, if it is of one of the partitions. */
+static void drop_message(cat_kafka *k) {
+    const rd_kafka_message_t *message = k->message;
+    if (message && message->rkt &&
+        rd_kafka_topic_partition_list_find(k->list, rd_kafka_topic_name(message->rkt),
+                                           message->partition)) {
+        rd_kafka_message_destroy(k->message);
+        k->message = NULL;
     }
-    return finish(L, rd_kafka_assign(k->kafka, NULL), "cannot give partitions back");
+}
+
+/* The first error of partitions. */
+static int error_of(const rd_kafka_topic_partition_list_t *list) {
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].err) {
+            return list->elems[i].err;
+        }
+    }
+    return 0;
 }
 
 /*** Reads partitions from their `offset` on: what was read before and not taken is dropped.
+ * librdkafka answers at once, whatever brokers do. It refuses for a partition of which it has not
+ * begun to read, as while a commit is under way: then that would be read from its end.
  * @function kafka:seek
  * @tparam {table,...} list each `topic`, `number`, `offset`
  * @treturn[1] boolean true
  * @treturn[2] nil
- * @treturn[2] table error */
+ * @treturn[2] table error: they are where they were, and are not to be resumed */
 static int seek(lua_State *L) {
     cat_kafka *k = cat_kafka_self(L);
     if (!k) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
-    return finish_with(L, rd_kafka_seek_partitions(k->kafka, k->list, 0), "cannot seek");
+    drop_message(k);
+    rd_kafka_error_t *error = rd_kafka_seek_partitions(k->kafka, k->list, SEEK_TIMEOUT);
+    return error ? finish_with(L, error, "cannot seek")
+                 : finish(L, error_of(k->list), "cannot seek");
 }
 
-/*** Reads nothing more of partitions.
+/*** Reads nothing more of partitions. What was fetched of them is dropped: they are to be sought
+ * before they are resumed.
  * @function kafka:pause
  * @tparam {table,...} list each `topic`, `number` */
 static int pause_reading(lua_State *L) {
@@ -168,6 +207,7 @@ static int pause_reading(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
+    drop_message(k);
     return finish(L, rd_kafka_pause_partitions(k->kafka, k->list), "cannot pause");
 }
 
@@ -218,13 +258,14 @@ static int ask(lua_State *L) {
     }
     size_t length;
     const char *topic = luaL_checklstring(L, 2, &length);
-    cat_question *q = &k->question;
+    cat_question *q = k->question;
     luaL_argcheck(L, length < sizeof q->topic, 2, "too long");
     luaL_argcheck(L, !q->is_asked, 1, "a question was asked before");
     memcpy(q->topic, topic, length + 1);
     q->number = (int32_t)luaL_checkinteger(L, 3);
     q->kafka = k->kafka;
     q->fd = k->fd;
+    q->timeout = TIMEOUT;
     q->ticket = ++k->tickets;
     if (!cat_question_ask(q)) {
         return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, NULL, "cannot ask Kafka");

@@ -8,6 +8,7 @@
 static bool open_producer(lua_State *L, cat_kafka *k) {
     char why[256];
     static const uint64_t one = 1;
+    rd_kafka_conf_set_log_cb(k->producer_conf, NULL); /* what fails is told by deliveries */
     rd_kafka_conf_set_events(k->producer_conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     k->producer = rd_kafka_new(RD_KAFKA_PRODUCER, k->producer_conf, why, sizeof why);
     if (!k->producer) {

@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#define TIMEOUT 5000 /* milliseconds */
-
 static void ask_count(cat_question *q) {
     const struct rd_kafka_metadata *found = NULL;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(q->kafka, q->topic, NULL);
@@ -12,7 +10,7 @@ static void ask_count(cat_question *q) {
         q->error = rd_kafka_last_error();
         return;
     }
-    q->error = rd_kafka_metadata(q->kafka, 0, topic, &found, TIMEOUT);
+    q->error = rd_kafka_metadata(q->kafka, 0, topic, &found, q->timeout);
     rd_kafka_topic_destroy(topic);
     if (q->error) {
         return;
@@ -32,12 +30,14 @@ static void *ask(void *given) {
         ask_count(q);
     } else {
         q->error = rd_kafka_query_watermark_offsets(q->kafka, q->topic, q->number, &q->low,
-                                                    &q->high, TIMEOUT);
+                                                    &q->high, q->timeout);
     }
     q->is_answered = true;
-    uint64_t one = 1;
-    ssize_t ignored = write(q->fd, &one, sizeof one);
-    (void)ignored;
+    if (q->fd >= 0) {
+        uint64_t one = 1;
+        ssize_t ignored = write(q->fd, &one, sizeof one);
+        (void)ignored;
+    }
     return NULL;
 }
 
@@ -50,7 +50,7 @@ bool cat_question_ask(cat_question *q) {
 }
 
 void cat_question_end(cat_question *q) {
-    if (q->is_asked) {
+    if (q && q->is_asked) {
         pthread_join(q->thread, NULL);
         q->is_asked = false;
     }

@@ -12,7 +12,8 @@ typedef struct {
     bool is_asked; /* the thread runs, or has run and was not taken leave of */
     _Atomic bool is_answered;
     rd_kafka_t *kafka;
-    int fd; /* is written to when it is answered */
+    int fd;      /* is written to when it is answered; -1: nobody waits for that */
+    int timeout; /* milliseconds */
     char topic[256];
     int32_t number; /* a partition; -1: how many there are is asked for */
     int64_t low, high;

@@ -9,6 +9,10 @@ local options = require "catalog.base.options"
 
 local emulator = {}
 
+--- An emulator that runs. `<close>` stops it. `catalog.emulator.start` makes one.
+-- @table catalog.emulator.server
+-- @tfield string url where it is, such as `http://127.0.0.1:8080`
+-- @tfield integer port
 local Server = { __name = "catalog.emulator" }
 Server.__index = Server
 
@@ -104,24 +108,37 @@ local function directory_of(given)
 end
 
 --- Starts an emulator, on a thread of its own, on the loopback.
--- @tparam ?table given `port` (default 0: any that is free); `latency_ms` (before each answer); `datasets` (a list of
---   ids, or a map from ids to names, or to fields of the service, `name`, `tags`, `schemaRef`: others are refused;
---   default, and when it is empty: any may appear on first use); `schemas` (a list of JSON schemas, tables or files,
---   each with its `$id`: rows of a data set whose `schemaRef` has that id are held against it); `data_dir` (batches and
---   files are kept there, and are there again at the next start); `tokens` (a list, or a map from a token to the
---   seconds it is good for; default: any is accepted); `api_keys`, `orgs` (lists; default: any); `clients` (a map from
---   an API key to the secret with which the identity service gives it tokens; default: any secret); `catalog_lag_ms`
---   (how long the catalog does not know a new batch); `strict` (refuses what RFC 9112 and Adobe's API descriptions
---   refuse, where the default is as lenient as the guides' examples need); `cert` and `key` (PEM texts or files: TLS);
---   `max_body` (bytes of a body that is no upload, default 1 MiB); `max_file` (bytes of an upload, instead of the
---   service's 256,000,000 for a file and 512,000,000 for a part); `max_files`, `max_bytes` (of a batch, instead of the
---   service's 25,000 and 2^40); `stage_ms` (how long a completed batch stays in each state before it is ingested,
---   default 0); `abandon_ms` (after how long a batch that was not completed is abandoned; default: never); `unique_ids`
---   (true: a second batch with an external id is refused with 409; no guide promises that the service does so); `log`
---   (a file that gets a line for each request: method, target, range, status); `faults`, as of `server:set_faults`;
---   `seed` (for faults with a `rate`)
--- @treturn[1] server with `url` and `port`, `set_faults(list)`, `stop()`, and for a server in the foreground `wait()`,
---   which returns at SIGINT, SIGTERM or SIGHUP
+-- @tparam ?table given
+-- @tparam[opt=any that is free] integer given.port on the loopback
+-- @tparam[opt=0,unit=milliseconds] integer given.latency_ms before each answer
+-- @tparam[opt=any] table given.datasets a list of ids, or a map from ids to names, or to fields of the service, `name`,
+--   `tags`, `schemaRef`: others are refused; without it, and when it is empty, any may appear on first use
+-- @tparam[opt] {string|table,...} given.schemas JSON schemas, tables or files, each with its `$id`: rows of a data set
+--   whose `schemaRef` has that id are held against it
+-- @tparam[opt] string given.data_dir batches and files are kept there, and are there again at the next start
+-- @tparam[opt=any] table given.tokens a list, or a map from a token to the seconds it is good for
+-- @tparam[opt=any] {string,...} given.api_keys those that are known
+-- @tparam[opt=any] {string,...} given.orgs those that are known
+-- @tparam[opt=any secret] {[string]=string,...} given.clients a map from an API key to the secret with which the
+--   identity service gives it tokens
+-- @tparam[opt=0,unit=milliseconds] integer given.catalog_lag_ms for which the catalog does not know a new batch
+-- @tparam[opt=false] boolean given.strict `true`: it refuses what RFC 9112 and Adobe's API descriptions refuse, where
+--   the default is as lenient as the guides' examples need
+-- @tparam[opt] string given.cert TLS: a PEM text or file; goes with `key`
+-- @tparam[opt] string given.key TLS: a PEM text or file; goes with `cert`
+-- @tparam[opt=1048576,unit=bytes] integer given.max_body of a body that is no upload
+-- @tparam[opt=256000000; of a part 512000000,unit=bytes] integer given.max_file of an upload
+-- @tparam[opt=25000,unit=files] integer given.max_files in a batch
+-- @tparam[opt=1099511627776,unit=bytes] integer given.max_bytes in a batch
+-- @tparam[opt=0,unit=milliseconds] integer given.stage_ms for which a completed batch stays in each state before it is
+--   ingested
+-- @tparam[opt=never,unit=milliseconds] integer given.abandon_ms after which a batch that was not completed is abandoned
+-- @tparam[opt=false] boolean given.unique_ids `true`: a second batch with an external id is refused with 409; no guide
+--   promises that the service does so
+-- @tparam[opt] string given.log a file that gets a line for each request: method, target, range, status
+-- @tparam[opt] {table,...} given.faults as of `catalog.emulator.server:set_faults`
+-- @tparam[opt] integer given.seed for faults with a `rate`
+-- @treturn[1] catalog.emulator.server
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
 -- @raise an option is unknown or has a wrong type
@@ -159,6 +176,7 @@ function emulator.start(given)
 end
 
 --- Sets what goes wrong from now on.
+-- @function catalog.emulator.server:set_faults
 -- @tparam ?{table,...} list nil: nothing does. Each is `{ match = { method, path (a pattern), nth }, times, rate,
 --   action }`; the action is a table with one of `status` (with `headers` and `body`), `html`, `garbage`, `drop`
 --   (`"before"` anything of the body is read, or `"after"` the work), `drop_after` (so many bytes of the body), `cut`
@@ -172,11 +190,13 @@ function Server:set_faults(list)
 end
 
 --- Stops the server; again is as good as once. In a forked child it does nothing: the server is the parent's.
+-- @function catalog.emulator.server:stop
 function Server:stop()
   if self.server:stop() and self.temporary then core.fs.remove(self.temporary) end
 end
 
 --- Waits for SIGINT, SIGTERM or SIGHUP, which do not end the program then. A SIGHUP that is ignored stays so.
+-- @function catalog.emulator.server:wait
 -- @tparam ?function ready called once they are waited for
 function Server:wait(ready)
   self.server:wait(ready)

@@ -373,6 +373,7 @@ int luaopen_bench_bare(lua_State *L) {
     lua_setfield(L, -2, "__index");
     luaL_newlib(L, functions);
     bench_tools_open(L);
+    bench_get_open(L);
     lua_pushstring(L, curl_version_info(CURLVERSION_NOW)->version);
     lua_setfield(L, -2, "curl_version");
     return 1;

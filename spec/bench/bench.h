@@ -1,4 +1,4 @@
-/* What the two files of bench.bare share. */
+/* What the files of bench.bare share. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -13,5 +13,8 @@ bench_moment bench_now(void);
 
 /* Puts the tools (clocks, ports, processes, the recorder) into the table on top of the stack. */
 void bench_tools_open(lua_State *L);
+
+/* Puts what gets pages there. */
+void bench_get_open(lua_State *L);
 
 #endif

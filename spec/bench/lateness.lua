@@ -53,6 +53,12 @@ local function report(bench, name, turns)
   end
   local more = bench.median_of(turns, function(turn) return turn.ours.share - turn.curl.share end)
   local most = bench.quantile(of("ours", "most"), 1)
+  for _, side in ipairs { "ours", "curl" } do
+    bench.figure("lateness", {
+      loop = name, beside = ("%d uploads"):format(WIDTH), side = side, share = bench.median(of(side, "share")),
+      most = bench.quantile(of(side, "most"), 1),
+    })
+  end
   bench.row(("a 1 ms timer in %s beside %d uploads: p99.9"):format(name, WIDTH), "<= 2 ms more",
     ("%+.2f ms"):format(more * 1e3), more <= MORE)
   bench.note("%.2f ms late, beside curl %.2f; medians of %d pairs, of %d rings or more", bench.median(of("ours", "share")),

@@ -39,6 +39,7 @@ http {
 local origin = [[
   server {
     listen 127.0.0.1:%d;
+    %s
     location / {
       add_header x-request-id $request_id always;
       return 201 '%s';
@@ -49,8 +50,8 @@ local origin = [[
   }
 ]]
 
-local function configuration(directory, port)
-  return (head:gsub("%%s", directory)) .. origin:format(port, nginx.answer) .. "}\n"
+local function configuration(directory, port, locations)
+  return (head:gsub("%%s", directory)) .. origin:format(port, locations, nginx.answer) .. "}\n"
 end
 
 local function output(command)
@@ -90,8 +91,9 @@ end
 local server = { __index = methods, __close = methods.stop, __gc = methods.stop }
 
 --- Starts nginx.
+-- @tparam ?string locations what it answers besides
 -- @treturn table with `url` and `stop`; it can be the value of a `<close>` variable
-function nginx.start()
+function nginx.start(locations)
   local path = os.getenv("NGINX") or "/usr/sbin/nginx"
   local version = output("'" .. path .. "' -v 2>&1"):match("nginx/(%S+)")
   assert(version, "no nginx at " .. path .. ": install nginx-light, or name it in NGINX")
@@ -99,7 +101,7 @@ function nginx.start()
   assert(#directory > 1, "no temporary directory")
   local port = bare.ports(1)[1]
   local self = { directory = directory, url = "http://127.0.0.1:" .. port, version = version }
-  write(directory .. "/nginx.conf", configuration(directory, port))
+  write(directory .. "/nginx.conf", configuration(directory, port, locations or ""))
   self.pid = bare.spawn(path, "-e", directory .. "/error.log", "-p", directory, "-c", directory .. "/nginx.conf")
   setmetatable(self, server)
   if not bare.await_port(port, 5) then

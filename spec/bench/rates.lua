@@ -69,6 +69,9 @@ local function report(bench, turns, way, bare, target, what)
   local found = ratios_of(bench, turns, bare, way, "wall")
   local ratio = bench.median(found)
   bench.row(what .. ": rate, to libcurl alone", (">= %.2f"):format(target), ("%.3f"):format(ratio), ratio >= target)
+  bench.figure("speed", {
+    what = what, peer = "libcurl alone", ratio = ratio, low = bench.quantile(found, 0.25), high = bench.quantile(found, 0.75),
+  })
   bench.note("quartiles %.3f and %.3f of %d pairs; by CPU %.3f", bench.quantile(found, 0.25),
     bench.quantile(found, 0.75), #found, bench.median(ratios_of(bench, turns, bare, way, "cpu")))
   local function each(side, clock)

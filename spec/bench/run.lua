@@ -1,7 +1,10 @@
 --- What is measured: the module against bare libcurl and against lua-cjson.
 --
---     lua5.4 spec/bench/run.lua [--quick] [instructions] [sequential] [loops] [encode] [memory] [uploads]
---       [lateness] [suspended] [startup] [spooling] [spooled] [waiting] [beside] [serve]
+--     lua5.4 spec/bench/run.lua [--quick] [--figures FILE] [instructions] [sequential] [loops] [encode] [memory]
+--       [uploads] [lateness] [suspended] [startup] [spooling] [spooled] [waiting] [beside] [serve] [listing] [downloads]
+--       [checking] [drain] [sizes] [batches]
+--
+-- FILE gets what plot.lua makes pictures of, as JSON lines.
 --
 -- Two sides take turns in short blocks within one process, because a machine's speed changes from one second to
 -- the next; each figure of the clocks is the median over the pairs of blocks. Instructions are counted in processes of
@@ -13,11 +16,14 @@ local bare = require "bench.bare"
 local catalog = require "catalog"
 local cjson = require "cjson"
 local core = require "catalog.core"
+local drains = require "spec.bench.drains"
 local instructions = require "spec.bench.instructions"
 local lateness = require "spec.bench.lateness"
 local nginx = require "spec.bench.nginx"
 local profiles = require "spec.bench.profiles"
+local queries = require "spec.bench.queries"
 local rates = require "spec.bench.rates"
+local sink_batches = require "spec.bench.sink_batches"
 local sink_ends = require "spec.bench.sink_ends"
 local sink_lateness = require "spec.bench.sink_lateness"
 local sink_rates = require "spec.bench.sink_rates"
@@ -33,12 +39,14 @@ local full = {
   uploads = 9, written = 1000000, watched = 7, rounds = 5, suspended = 10000, starts = 200,
   spool_pairs = 7, spooled = 500000, spool_bytes = 1000000000, waiting_bytes = 10000000000,
   segments = 10000, restarts = 5, ticked = 10, posted = 1000,
+  listed = 100000, downloaded = 2 ^ 30 | 0, checked = 100000, drained = 1000000000, drain_pairs = 5, rolled = 60,
 }
 local quick = {
   pairs = 5, sequential = 500, looped = 4000, counted = 500, ingested = 100, records = 10000, many = 20000,
   uploads = 3, written = 200000, watched = 3, rounds = 2, suspended = 2000, starts = 40,
   spool_pairs = 3, spooled = 100000, spool_bytes = 200000000, waiting_bytes = 500000000,
   segments = 10000, restarts = 3, ticked = 2, posted = 200,
+  listed = 10000, downloaded = 2 ^ 28 | 0, checked = 20000, drained = 300000000, drain_pairs = 3, rolled = 15,
 }
 
 -- Numbers.
@@ -110,12 +118,21 @@ local function note(...)
   print("    " .. string.format(...))
 end
 
+-- What pictures are made of, where they are wanted.
+local figures
+
+local function figure(chart, fields)
+  if not figures then return end
+  fields.chart = chart
+  assert(figures:write(cjson.encode(fields), "\n"))
+end
+
 local function read(path)
   local file <close> = assert(io.open(path))
   return file:read("a")
 end
 
-local function machine(server)
+local function machine(server, is_quick)
   local cpu = read("/proc/cpuinfo")
   local _, cores = cpu:gsub("processor%s*:", "")
   print(string.format("%s, %d cores, Linux %s, load %s",
@@ -123,6 +140,10 @@ local function machine(server)
     read("/proc/sys/kernel/osrelease"):match("%S+"), read("/proc/loadavg"):match("%S+ %S+ %S+")))
   print(string.format("%s, libcurl %s, %s, lua-cjson %s, nginx %s\n", catalog._VERSION,
     bare.curl_version, bare.lua_version, cjson._VERSION, server.version))
+  figure("machine", {
+    cpu = cpu:match("model name%s*:%s*([^\n]*)"), cores = cores, load = read("/proc/loadavg"):match("%S+"),
+    version = catalog._VERSION, libcurl = bare.curl_version, lua = bare.lua_version, quick = is_quick,
+  })
 end
 
 -- The measurements.
@@ -131,7 +152,8 @@ local measurements = {
   instructions = instructions.run, sequential = rates.sequential, loops = rates.loops, uploads = uploads.run,
   lateness = lateness.run, suspended = suspended.run, startup = startup.run,
   spooling = sink_rates.run, spooled = sink_ends.run, waiting = sink_sizes.run,
-  beside = sink_lateness.run, serve = sink_served.run,
+  beside = sink_lateness.run, serve = sink_served.run, sizes = uploads.sizes, batches = sink_batches.run,
+  listing = queries.listing, downloads = queries.downloads, checking = queries.checking, drain = drains.run,
 }
 
 local function same(a, b)
@@ -180,6 +202,10 @@ function measurements.encode(bench)
     { "ours", encode_block(core.json.encode, records) },
   })
   local ratios = map(turns, function(turn) return turn.cjson.wall / turn.ours.wall end)
+  figure("speed", {
+    what = "encoding records", peer = "lua-cjson", ratio = median(ratios), low = quantile(ratios, 0.25),
+    high = quantile(ratios, 0.75),
+  })
   row("encoding " .. #records .. " profiles: rate, to cjson.encode", ">= 1.2", string.format("%.2f", median(ratios)),
     median(ratios) >= 1.2)
   note("quartiles %.2f and %.2f; %.0f bytes a record", quantile(ratios, 0.25), quantile(ratios, 0.75),
@@ -208,7 +234,7 @@ end
 
 local order = {
   "instructions", "sequential", "loops", "encode", "memory", "uploads", "lateness", "suspended", "startup",
-  "spooling", "spooled", "waiting", "beside", "serve",
+  "spooling", "spooled", "waiting", "beside", "serve", "listing", "downloads", "checking", "drain", "sizes", "batches",
 }
 
 local function interpreter()
@@ -220,16 +246,21 @@ local function interpreter()
 end
 
 local function read_arguments()
-  local size, chosen, any = full, {}, false
-  for _, word in ipairs(arg) do
+  local size, chosen, any, i = full, {}, false, 1
+  while i <= #arg do
+    local word = arg[i]
     if word == "--quick" then
       size = quick
+    elseif word == "--figures" and arg[i + 1] then
+      i = i + 1
+      figures = assert(io.open(arg[i], "w"))
     elseif measurements[word] then
       chosen[word], any = true, true
     else
-      io.stderr:write("usage: run.lua [--quick] [", table.concat(order, "] ["), "]\n")
+      io.stderr:write("usage: run.lua [--quick] [--figures FILE] [", table.concat(order, "] ["), "]\n")
       os.exit(2, true)
     end
+    i = i + 1
   end
   return size, any and chosen or measurements
 end
@@ -240,10 +271,10 @@ local function main()
   local bench = {
     size = size, server = server, lua = interpreter(), root = root, turns = {},
     row = row, note = note, map = map, median = median, median_of = median_of, quantile = quantile,
-    take_turns = take_turns, lua_block = lua_block,
+    take_turns = take_turns, lua_block = lua_block, figure = figure,
   }
   local failed = false
-  machine(server)
+  machine(server, size == quick)
   line("what", "target", "measured", "")
   for _, name in ipairs(order) do
     if chosen[name] then

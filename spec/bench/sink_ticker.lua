@@ -1,6 +1,6 @@
 --- A process of its own: a loop with a timer of one millisecond, which is idle, or in which a sink writes, syncs and
--- uploads all the time. Prints by how many seconds the timer was late: the 999th of a thousand, the most; and how often
--- it rang.
+-- uploads all the time. Prints by how many seconds the timer was late: the 999th of a thousand, the most, the most of what
+-- is left without the time that the loop could have run and waited for a processor; and how often it rang.
 -- Arguments: the loop, `ours` or `idle`, the base URL, the spool, how many seconds, how many bytes a second, a line.
 local core = require "catalog.core"
 local hosts = require "spec.bench.hosts"
@@ -15,17 +15,36 @@ local clock <const> = core.system.monotonic
 -- Batches of so many bytes, so that there is always one under way.
 local BATCH <const>, FILE <const>, SYNC_SECONDS <const> = 25000000, 5000000, 0.05
 
-local lates, until_when = {}, nil
+-- What is written at once is at most what comes in so many seconds.
+local AT_ONCE <const> = 0.002
+
+local lates, busiest, until_when = {}, 0, nil
+
+local waited = 0
+
+-- For how many seconds this thread has waited for a processor since the last call, as the kernel counts it.
+local function wait_for_processor()
+  local schedule <close> = io.open "/proc/thread-self/schedstat"
+  if not schedule then return 0 end
+  local _, nanoseconds = schedule:read("n", "n")
+  local before = waited
+  waited = nanoseconds / 1e9
+  return waited - before
+end
 
 local function heard(late)
   if clock() >= until_when then return true end
   lates[#lates + 1] = late
+  busiest = math.max(busiest, late - wait_for_processor())
 end
 
+-- Who was kept from writing does not make up for it at once: that alone would be late.
 local function write_all(sink)
-  local piece, began, written = (line .. "\n"):rep(10), clock(), 0
+  local piece, last = (line .. "\n"):rep(10), clock()
   while clock() < until_when do
-    local due = (clock() - began) * rate
+    local now, written = clock(), 0
+    local due = math.min(now - last, AT_ONCE) * rate
+    last = now
     while written < due do
       assert(sink:write_lines(piece))
       written = written + #piece
@@ -38,6 +57,7 @@ host.run(function()
   local sink = side == "ours" and sinks.open(spool, {
     sync_seconds = SYNC_SECONDS, file_bytes = FILE, roll = { bytes = BATCH },
   }, base_url, require("catalog.loop." .. name))
+  wait_for_processor()
   until_when = clock() + seconds
   host.tick(heard)
   if not sink then return end
@@ -46,4 +66,4 @@ host.run(function()
   assert(sink:close())
 end)
 table.sort(lates)
-print(lates[math.ceil(#lates * 0.999)], lates[#lates], #lates)
+print(lates[math.ceil(#lates * 0.999)], lates[#lates], busiest, #lates)

@@ -55,6 +55,13 @@ local function turns_of(count, one, other)
   return turns
 end
 
+local function figure(bench, what, peer, ratios)
+  bench.figure("speed", {
+    what = what, peer = peer, ratio = bench.median(ratios), low = bench.quantile(ratios, 0.25),
+    high = bench.quantile(ratios, 0.75),
+  })
+end
+
 local function file_against_curl(bench, directory)
   local path = directory .. "/large"
   output(("head -c %d /dev/zero >%s"):format(GIB, path))
@@ -62,6 +69,7 @@ local function file_against_curl(bench, directory)
     function() return curl(bench, path) end)
   local rates = bench.map(turns, function(turn) return turn.theirs.wall / turn.ours.wall end)
   local cpus = bench.map(turns, function(turn) return turn.ours.all / turn.theirs.all end)
+  figure(bench, "a file of 1 GiB, uploaded", "curl -T", rates)
   bench.row("a file of 1 GiB in one request: rate, to curl -T", ">= 0.97", ("%.3f"):format(bench.median(rates)),
     bench.median(rates) >= 0.97)
   bench.note("%.2f GiB a second; curl %.2f", 1 / bench.median_of(turns, function(turn) return turn.ours.wall end),
@@ -87,6 +95,7 @@ local function writer_against_encoding(bench)
   local turns = turns_of(bench.size.uploads, function() return ours(bench, "writer", count) end,
     function() return ours(bench, "encode", count) end)
   local rates = bench.map(turns, function(turn) return turn.theirs.wall / turn.ours.wall end)
+  figure(bench, "a writer, encoding included", "encoding alone", rates)
   bench.row(("writer, %s records: rate, to encoding them"):format(count), ">= 0.8", ("%.2f"):format(bench.median(rates)),
     bench.median(rates) >= 0.8)
   bench.note("%.2f us a record; encoding alone %.2f",
@@ -132,6 +141,22 @@ local function many_files(bench, directory)
     assert(client:ingest {
       dataset = "d", format = "json", files = files, parallel = parallel, partial_ingestion = 100,
     })
+  end)
+end
+
+--- Measures by how much memory grows while files of several sizes are sent. They are sparse.
+function uploads.sizes(bench)
+  with_directory(function(directory)
+    for power = 24, 32, 2 do
+      local bytes = 1 << power
+      local path = ("%s/%d"):format(directory, bytes)
+      output(("truncate -s %d %s"):format(bytes, path))
+      for _, case in ipairs { { "file", path }, { "reader", tostring(bytes) } } do
+        local grown = ours(bench, case[1], case[2]).grown
+        bench.figure("memory", { way = case[1], bytes = bytes, grown = grown })
+        bench.note("%d MiB by %s: memory grows by %.1f MiB", bytes // MIB, case[1], grown / MIB)
+      end
+    end
   end)
 end
 

@@ -8,7 +8,8 @@
  *     disk.trace(directory, file, 100)               -- writes down what is done, and kills this
  *                                                       process before the hundredth call; 0: never
  *
- * Errors are those of errno, and two more: SHORT writes a half of it, SPOIL reads another byte. */
+ * Errors are those of errno, and three more: SHORT writes a half of it, SPOIL reads another byte,
+ * REMOTE says that the file system is one of a network. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,12 +23,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define LONGEST     512
 #define DESCRIPTORS 4096
 #define SHORT       10001
 #define SPOIL       10002
+#define REMOTE      10003
+#define NFS         0x6969 /* as statfs has it */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -349,6 +353,17 @@ int sync_file_range(int descriptor, off_t at, off_t length, unsigned int flags) 
     return result;
 }
 
+int disk_fstatfs(int descriptor, struct statfs *found) __asm__("fstatfs64");
+
+int disk_fstatfs(int descriptor, struct statfs *found) {
+    pthread_mutex_lock(&lock);
+    int why = fault_of("fstatfs", of(descriptor)->path);
+    pthread_mutex_unlock(&lock);
+    int result = NEXT(fstatfs, "fstatfs64")(descriptor, found);
+    found->f_type = why == REMOTE ? NFS : found->f_type;
+    return result;
+}
+
 /* --- sizes and names --- */
 
 int ftruncate(int descriptor, off_t length) {
@@ -435,8 +450,9 @@ int mkdir(const char *name, mode_t mode) {
 /* --- for Lua --- */
 
 static int error_of(lua_State *L, int index) {
-    static const char *const names[] = {"ENOSPC", "EIO", "EROFS", "ENOENT", "SHORT", "SPOIL", NULL};
-    static const int errors[] = {ENOSPC, EIO, EROFS, ENOENT, SHORT, SPOIL};
+    static const char *const names[] = {"ENOSPC", "EIO",   "EROFS",  "ENOENT",
+                                        "SHORT",  "SPOIL", "REMOTE", NULL};
+    static const int errors[] = {ENOSPC, EIO, EROFS, ENOENT, SHORT, SPOIL, REMOTE};
     return errors[luaL_checkoption(L, index, NULL, names)];
 }
 

@@ -9,7 +9,7 @@ command.PROGRAM = shell.LUA .. " lua/catalog/cli/main.lua"
 
 --- The variables of a client for a server, as words before a command. It keeps nothing in the user's cache.
 function command.environment(server, more)
-  return ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token XDG_CACHE_HOME=/dev/null %s")
+  return ("AEP_BASE_URL=%s AEP_ORG=ORG@AdobeOrg AEP_API_KEY=key AEP_ACCESS_TOKEN=s3cret-token XDG_CACHE_HOME=/proc/none %s")
     :format(server.url, more or "")
 end
 

@@ -1,31 +1,42 @@
 -- Members of a group in a world: each runs the drain's own code in coroutines, which go on one step at a time.
+local Intake = require "catalog.drain.intake"
 local core = require "catalog.core"
 local World <const> = require "support.drain_world"
 
--- A batch that is filled, without buffers and transfers: its lines go to the service when it is finished.
-local Filling = {}
-Filling.__index = Filling
+-- A file has so many bytes at the most: a line or two.
+local FILE <const> = 20
 
-function Filling.new(service)
-  return setmetatable({ service = service, ranges = {}, lines = {}, records = 0, id = false, dead = false }, Filling)
+-- A buffer: lines in a table.
+local Buffer = {}
+Buffer.__index = Buffer
+
+function Buffer:length() return self.bytes end
+
+function Buffer:append(line)
+  self.lines[line], self.bytes = true, self.bytes + #line
 end
 
-function Filling:kill(why) self.dead = self.dead or why end
+-- The files of a batch, without transfers: all lines go to the service when they are waited for.
+local Uploads = {}
+Uploads.__index = Uploads
 
-function Filling:advance(partition, next)
-  local range = self.ranges[partition.key]
-  if not range then
-    range = { partition = partition, epoch = partition.epoch, first = partition.next, next = partition.next }
-    self.ranges[partition.key] = range
-  end
-  range.next, partition.next = next, next
+function Uploads.new(service, _, filling)
+  return setmetatable({ service = service, filling = filling, lines = {}, count = 0 }, Uploads)
 end
 
-function Filling:add(line) self.lines[line], self.records = true, self.records + 1 end
+function Uploads.buffer() return setmetatable({ lines = {}, bytes = 0 }, Buffer) end
+function Uploads.put_back() end
+function Uploads.cancel() end
+function Uploads.is_full() return false end
 
-local function persist(self, step)
+function Uploads:send(buffer)
+  self.count = self.count + 1
+  for line in pairs(buffer.lines) do self.lines[line] = true end
+end
+
+local function persist(filling, step)
   for _ = 1, 20 do
-    if self.dead then return nil, { kind = "cancelled", message = self.dead } end
+    if filling.dead then return nil, { kind = "cancelled", message = filling.dead } end
     local ok, err = step()
     if ok then return true end
     if err.status then return nil, err end
@@ -33,28 +44,29 @@ local function persist(self, step)
   return nil, { kind = "network", message = "never" }
 end
 
-function Filling:finish()
-  local ok, err = persist(self, function()
-    if self.id then return true end
-    return self.service:create(self)
+function Uploads:wait()
+  local filling = self.filling
+  local ok, err = persist(filling, function()
+    if filling.id then return true end
+    return self.service:create(filling)
   end)
-  if ok then ok, err = persist(self, function() return self.service:put(self, self.lines) end) end
-  if ok and not self.dead then return true end
-  return nil, err
+  if ok then ok, err = persist(filling, function() return self.service:put(filling, self.lines) end) end
+  return ok, err
 end
 
--- The drain's code, with such batches.
-local function load_member()
+-- The drain's code, with such files.
+local function load_code()
+  local NAMES <const> = { "uploads", "filling", "batches", "member" }
   local kept = {}
-  for _, name in ipairs { "filling", "batches", "member" } do
+  for _, name in ipairs(NAMES) do
     kept[name], package.loaded["catalog.drain." .. name] = package.loaded["catalog.drain." .. name], nil
   end
-  package.loaded["catalog.drain.filling"] = Filling
+  package.loaded["catalog.drain.uploads"] = Uploads
   local Member = require "catalog.drain.member"
-  for _, name in ipairs { "filling", "batches", "member" } do package.loaded["catalog.drain." .. name] = kept[name] end
+  for _, name in ipairs(NAMES) do package.loaded["catalog.drain." .. name] = kept[name] end
   return Member
 end
-local Member <const> = load_member()
+local Member <const> = load_code()
 
 local function list_of(keys)
   local list = {}
@@ -71,11 +83,54 @@ Consumer.__index = Consumer
 
 function Consumer:commit(entries) return self.world:commit(self.member, entries) end
 function Consumer:rejoin() self.world:rejoin(self.member) end
-function Consumer.assign() end
-function Consumer:unassign(list) self.world:answered(self.member, list) end
-function Consumer.seek() end
-function Consumer.pause() end
-function Consumer.resume() end
+function Consumer:unassign(list)
+  for _, one in ipairs(list) do self.reading[one.key] = nil end
+  self.world:answered(self.member, list)
+end
+
+-- Where it reads, and whether it does: nothing is read of what was assigned until it is sought and resumed.
+function Consumer:assign(list)
+  for _, one in ipairs(list) do self.reading[one.key] = { offset = math.maxinteger, is_paused = true } end
+end
+
+function Consumer:seek(partition, offset)
+  local at = self.reading[partition.key]
+  if at then at.offset = offset end
+  return true
+end
+
+local function set_paused(self, list, is_paused)
+  for _, one in ipairs(list) do
+    local at = self.reading[one.key]
+    if at then at.is_paused = is_paused end
+  end
+end
+
+function Consumer:pause(list) set_paused(self, list, true) end
+function Consumer:resume(list) set_paused(self, list, false) end
+
+-- The next message of those that are read.
+local function next_message(self)
+  for _, key in ipairs(self.world.keys) do
+    local at = self.reading[key]
+    if at and not at.is_paused and at.offset < self.world.records then
+      at.offset = at.offset + 1
+      return key, at.offset - 1
+    end
+  end
+end
+
+-- As kafka:fill of the C module, for one message.
+function Consumer:fill(buffer, _, partitions, reached)
+  local key, offset = next_message(self)
+  if not key then return 0, 0, 0, nil end
+  local partition = partitions[key]
+  if not partition or not partition.next or offset < partition.next then return 0, 0, 0, "more" end
+  local line = key .. ":" .. offset
+  buffer:append(line)
+  reached[partition] = offset + 1
+  return 1, #line, 0, "more"
+end
 
 function Consumer:committed(list)
   self.member.stop "offsets"
@@ -92,14 +147,12 @@ local function spawn(member, body, ...)
 end
 
 -- What it reads of its partitions: each record that is there.
-local function read_all(member, batches, partitions)
-  for _, partition in pairs(partitions) do
-    while partition.next and not partition.blocked and partition.next < member.world.records do
-      local offset = partition.next
-      batches.filling:add(partition.key .. ":" .. offset)
-      batches.filling:advance(partition, offset + 1)
-      if member.world.choose("read", "more", "seal") == "seal" then return end
-    end
+local function read_all(member, batches)
+  while true do
+    local before = batches.filling.records
+    if not member.intake:take(batches.filling, 1) then return end
+    local is_taken = batches.filling.records > before
+    if is_taken and member.world.choose("read", "more", "seal") == "seal" then return end
   end
 end
 
@@ -110,7 +163,7 @@ local function live(member, drain)
     if event then
       drain[event.name](drain, event.list)
     else
-      read_all(member, batches, drain.assignment.partitions)
+      read_all(member, batches)
       if batches.filling.dead then batches:drop "it was dead" end
       if batches:may_seal() then spawn(member, batches.seal, batches) end
     end
@@ -122,12 +175,16 @@ end
 function World:join(name)
   local member = { name = name, world = self, events = {}, threads = {}, in_group = true, generation = 0, at = 0 }
   member.stop = coroutine.yield
-  member.core = Member.new(setmetatable({ world = self, member = member }, Consumer), self:service_for(member), {}, {
+  local consumer = setmetatable({ world = self, member = member, reading = {} }, Consumer)
+  local given = { file_bytes = FILE, record_bytes = FILE }
+  member.core = Member.new(consumer, self:service_for(member), given, {
     pause = function() coroutine.yield "pause" return true end, failed = function() end,
     begin = function(body, ...) spawn(member, body, ...) end, ended = function() end,
     kept = function() return true end, told_blocked = function(partition, why) error(partition.key .. ": " .. why) end,
+    ingested = function() return true end,
     refused = function(range) member.core:go_on(range.partition, range.first) end, -- once more, in another batch
   })
+  member.intake = Intake.new(consumer, member.core.assignment, given, { records = 0, bytes = 0, dropped = 0 })
   if self.mutate then self.mutate(member.core, member) end
   spawn(member, live, member, member.core)
   self.members[#self.members + 1] = member

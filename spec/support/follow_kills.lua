@@ -1,5 +1,5 @@
--- `kill -9` at random moments of `catalog sink --follow`, while its file is written and rotated, also when nobody follows
--- it: in the end each line is in the platform once.
+-- `kill -9` at random moments of `catalog sink --follow`, while its file is written and rotated, also when nobody
+-- follows it: in the end each line is in the platform once.
 local command = require "support.command"
 local core = require "catalog.core"
 local emulator = require "catalog.emulator"
@@ -27,9 +27,10 @@ local Writer = {}
 Writer.__index = Writer
 
 -- A program that writes lines into a file. It is rotated by renaming, or `by_copying`.
-local function new_writer(path, by_copying)
-  return setmetatable({ path = path, by_copying = by_copying, at = 0, rotated = 0, file = assert(io.open(path, "a")) },
-    Writer)
+local function new_writer(path, by_copying, last)
+  return setmetatable({
+    path = path, by_copying = by_copying, last = last, at = 0, rotated = 0, file = assert(io.open(path, "a")),
+  }, Writer)
 end
 
 function Writer:put(text)
@@ -39,7 +40,7 @@ end
 
 -- Some lines, the last of which may come in two pieces.
 function Writer:add()
-  local last, lines = math.min(self.at + math.random(1, 30), LAST), {}
+  local last, lines = math.min(self.at + math.random(1, 30), self.last), {}
   for i = self.at + 1, last do lines[#lines + 1] = ('{"n":%d}\n'):format(i) end
   self.at = last
   local text = table.concat(lines)
@@ -74,8 +75,8 @@ end
 function Writer:go_on(seconds)
   local until_then = clock() + seconds
   repeat
-    if self.at < LAST then self:add() end
-    if math.random(12) == 1 and self.at < LAST then self:rotate() end
+    if self.at < self.last then self:add() end
+    if math.random(12) == 1 and self.at < self.last then self:rotate() end
     sleep(math.random() * 0.02)
   until clock() >= until_then
 end
@@ -83,7 +84,7 @@ end
 -- --- one file ---
 
 local function words_of(run, words)
-  return ("%s exec %s %s%s"):format(command.environment(run.server), command.PROGRAM, WORDS:format(run.spool), words)
+  return ("%s exec env %s %s%s"):format(command.environment(run.server), command.PROGRAM, WORDS:format(run.spool), words)
 end
 
 -- Starts it, goes on writing, and kills it. Whether it was alive.
@@ -119,17 +120,17 @@ end
 
 -- Takes all, and sends it.
 local function finish(run, writer)
-  local output, status = follow_to(run, writer, LAST, "TERM")
+  local output, status = follow_to(run, writer, writer.last, "TERM")
   if status == 0 then output, status = shell.run(words_of(run, "--wait </dev/null")) end
   if status ~= 0 then error(output, 0) end
 end
 
-local function trial(run, directory, by_copying)
+local function trial(run, directory, by_copying, last)
   shell.run("mkdir " .. directory)
   run.spool = directory .. "/spool"
-  local writer, killed = new_writer(directory .. "/app.jsonl", by_copying), 1
+  local writer, killed = new_writer(directory .. "/app.jsonl", by_copying, last), 1
   begin(run, writer)
-  while writer.at < LAST do
+  while writer.at < last do
     start_and_kill(run, writer)
     killed = killed + 1
     if math.random(3) == 1 then writer:go_on(0.05) end
@@ -143,9 +144,11 @@ end
 -- @tparam integer count
 -- @tparam boolean by_copying how the files are rotated; else by renaming
 -- @tparam ?table more options of the emulator
+-- @tparam ?integer last how many lines a file and those before it have
 -- @treturn integer how many files it took
 -- @treturn integer how often they were rotated
-function follow_kills.run(count, by_copying, more)
+function follow_kills.run(count, by_copying, more, last)
+  last = last or LAST
   return shell.with_directory(function(directory)
     local options = { data_dir = directory .. "/data", faults = sink_kills.FAULTS, seed = 11 }
     for name, value in pairs(more or {}) do options[name] = value end
@@ -154,9 +157,9 @@ function follow_kills.run(count, by_copying, more)
     local killed, rotated = 0, 0
     while killed < count do
       run.files = run.files + 1
-      local kills, rotations = trial(run, ("%s/%d"):format(directory, run.files), by_copying)
+      local kills, rotations = trial(run, ("%s/%d"):format(directory, run.files), by_copying, last)
       killed, rotated = killed + kills, rotated + rotations
-      local fault = sink_kills.fault_of(run, run.files, LAST)
+      local fault = sink_kills.fault_of(run, run.files, last)
       if fault then error(("file %d: %s"):format(run.files, fault), 0) end
     end
     return run.files, rotated

@@ -8,7 +8,7 @@ trap 'rm -rf "$tree"' EXIT
 export BUSTED tree
 
 # The longest ones first: nothing is left to do beside the last.
-LONG='host_spec|sink_ends_spec|faults_spec|directory_examples_spec|cli_[a-z]*_spec|loop_examples_spec|serve_hosts_spec'
+LONG='drain_[a-z]*_spec|host_spec|sink_ends_spec|faults_spec|directory_examples_spec|cli_[a-z]*_spec|loop_examples_spec|serve_hosts_spec'
 find "$@" -name '*_spec.lua' | sort >"$tree/files"
 { grep -E "/($LONG)\.lua" "$tree/files"; grep -Ev "/($LONG)\.lua" "$tree/files"; } |
   xargs -P "$(nproc)" -I FILE sh -c '

@@ -19,7 +19,7 @@ done=
 for compiler in $(compilers); do
   for level in -O0 -O3; do
     rm -rf "$build/tree"
-    if ! make -s CC="$compiler" CFLAGS="$level" BUILD="$build/tree" all host-c "$build/tree/host" \
+    if ! make -s WERROR=-Werror CC="$compiler" CFLAGS="$level" BUILD="$build/tree" all host-c "$build/tree/host" \
       >"$build/log" 2>&1 </dev/null; then
       cat "$build/log"
       echo "failed: $compiler $level"

@@ -22,7 +22,7 @@ local function say(format, ...)
   io.stdout:flush()
 end
 
-local LOSSES <const>, PROCESSES <const>, HAPPENINGS <const> = 1000, 8, 200
+local LOSSES <const>, PROCESSES <const>, HAPPENINGS <const> = 1000, 8, 300
 
 local runs = {}
 
@@ -67,16 +67,29 @@ function runs.serve()
   end
 end
 
--- Three members of a group and six partitions of an Apache Kafka, by `make kafka`.
+-- What has happened, in words.
+local function counted(counts)
+  local list = {}
+  for name, count in pairs(counts) do list[#list + 1] = ("%s %d"):format(name, count) end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+-- Three members of a group and twelve partitions, which become more, of an Apache Kafka, by `make kafka`.
 function runs.drain()
   if not kafka.has_apache() then return say "drain: pending, needs Apache Kafka: make kafka" end
-  local broker = kafka.start(6)
-  local fine, result = pcall(drain_kills.run, broker,
-    { members = 3, records = HAPPENINGS * 300, happenings = HAPPENINGS, topic = "torture" })
+  local records, partitions = HAPPENINGS * 1000, 12
+  local broker = kafka.start(partitions)
+  local fine, result = pcall(drain_kills.run, broker, {
+    members = 3, records = records, happenings = HAPPENINGS, topic = "torture", partitions = partitions,
+    progress = function(i, counts)
+      if i % 10 == 0 then say("drain: %d of %d: %s", i, HAPPENINGS, counted(counts)) end
+    end,
+  })
   broker:stop()
   assert(fine, result)
-  say("drain: killed %d times, frozen %d times, left %d times; each of %d messages is in one batch, once", result.kills,
-    result.freezes, result.leaves, HAPPENINGS * 300)
+  say("drain: %s, and %d processes in all; each of %d messages is in one batch, once", counted(result.counts), #result.members,
+    result.sent)
 end
 
 function runs.follow()

@@ -43,7 +43,8 @@ end
 
 --- Says that all files are there: the service begins to ingest them. May be repeated.
 -- @function catalog.batch:complete
--- @tparam ?table given `timeout` (seconds)
+-- @tparam ?table given
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.batch itself
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -53,7 +54,8 @@ end
 
 --- Gives the batch up; nothing of it is ingested.
 -- @function catalog.batch:abort
--- @tparam ?table given `timeout` (seconds)
+-- @tparam ?table given
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.batch itself
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -63,7 +65,8 @@ end
 
 --- Marks the batch as failed.
 -- @function catalog.batch:fail
--- @tparam ?table given `timeout` (seconds)
+-- @tparam ?table given
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.batch itself
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -73,7 +76,8 @@ end
 
 --- Takes an ingested batch back: its data is deleted.
 -- @function catalog.batch:revert
--- @tparam ?table given `timeout` (seconds)
+-- @tparam ?table given
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.batch itself
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -149,7 +153,9 @@ end
 
 --- Waits until the batch is ingested.
 -- @function catalog.batch:wait
--- @tparam ?table given `timeout` (seconds; default: none), `on_change` (called with the status each time it is another)
+-- @tparam ?table given
+-- @tparam[opt=none,unit=seconds] number given.timeout how long to wait at the most
+-- @tparam[opt] function given.on_change called with the status each time it is another
 -- @treturn[1] catalog.batch fresh, in a final state of success
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `batch`, with the service's `code` and the `batch`, when it ended in another state;

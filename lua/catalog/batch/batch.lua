@@ -10,6 +10,16 @@ local scheduler = require "catalog.scheduler.scheduler"
 
 local batch = {}
 
+--- The fields are the service's, and there may be others; a handle that was not looked up has its id alone.
+-- @table catalog.batch
+-- @tfield string id
+-- @tfield ?string status such as `loading`, `staged`, `processing`, `success`, `failed` or `aborted`
+-- @tfield ?integer created milliseconds since 1970
+-- @tfield ?integer updated milliseconds since 1970
+-- @tfield ?table metrics such as `inputRecordCount` and `outputRecordCount`; the service may leave it out
+-- @tfield ?{table,...} errors what was wrong, with `code` and `description`
+-- @tfield ?table inputFormat the format of the files
+
 -- The methods. None may have the name of a field the service knows; should it learn of one, that field gets out of the
 -- way (`typed`). Other files add theirs.
 local methods = {}
@@ -21,10 +31,12 @@ local states = setmetatable({}, { __mode = "k" })
 local ABORT_TIMEOUT <const> = 10
 
 --- What is known of a batch besides its fields.
+-- @local
 -- @tparam catalog.batch self
--- @treturn table `dataset`; `created_here` (boolean); `process`, as of `scheduler.process`; `final_action` (the
---   one that was tried last: `COMPLETE`, `ABORT`, ...); `writing` (a set of the names that are being written; nil: none
---   ever was); `others` (what `once.abort_others` needs, where an answer to its creation was lost)
+-- @treturn table `dataset` (see `batch.dataset`); `created_here` (boolean); `process`, as of `scheduler.process`;
+--   `final_action` (the one that was tried last: `COMPLETE`, `ABORT`, ...); `writing` (a set of the names that are
+--   being written; nil: none ever was); `others` (what `once.abort_others` needs, where an answer to its creation was
+--   lost)
 -- @treturn table what it has in common with others: `client` and `sandbox`
 function batch.state(self)
   local state, kind = states[self], getmetatable(self)
@@ -35,7 +47,24 @@ function batch.state(self)
   return state, kind
 end
 
+--- The id of the data set of a batch, as far as it is known without the catalog's entry of the batch.
+-- @local
+-- @tparam catalog.batch self
+-- @treturn[1] ?string nil: it is not
+-- @treturn[2] nil
+-- @treturn[2] table error: it was given by its name, which cannot be looked up
+function batch.dataset(self)
+  local state, kind = batch.state(self)
+  if type(state.dataset) == "table" then
+    local id, err = kind.client:dataset_id(state.dataset, kind.sandbox)
+    if not id then return nil, err end
+    state.dataset = id
+  end
+  return state.dataset
+end
+
 --- Reads an answer that says no more than that it is one.
+-- @local
 -- @tparam string body nothing, or JSON; a page of somebody's on the way is no answer. Source: Adobe's guide shows empty
 --   bodies, the description of its API objects
 -- @treturn[1] boolean true
@@ -49,6 +78,7 @@ function batch.accept(body)
 end
 
 --- The request of an action on a batch, which is about to be tried. Source: Adobe's batch ingestion guide.
+-- @local
 -- @tparam catalog.batch self
 -- @tparam string action `COMPLETE`, `ABORT`, `FAIL`, `REVERT`
 -- @tparam ?number timeout seconds
@@ -143,6 +173,7 @@ local function typed(fields, kind)
 end
 
 --- Checks a time that was given.
+-- @local
 -- @tparam ?number timeout seconds
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -156,6 +187,7 @@ function batch.check_timeout(timeout)
 end
 
 --- Makes the fields of a new batch a batch. A field that has the name of a method gets an underscore behind its name.
+-- @local
 -- @tparam catalog.client client
 -- @tparam table given the options it was created with
 -- @tparam table fields what the service sent
@@ -165,10 +197,11 @@ function batch.created(client, given, fields)
 end
 
 --- A handle for a batch that exists.
+-- @local
 -- @tparam catalog.client client
 -- @tparam string id
 -- @tparam ?string sandbox the client's when nil
--- @tparam ?string dataset its id, when it is known
+-- @tparam ?string|table dataset its id, or `{ name = ... }`, when it is known
 -- @treturn catalog.batch
 function batch.attach(client, id, sandbox, dataset)
   local attached = setmetatable({ id = id }, type_of(client, sandbox or client.sandbox))
@@ -178,6 +211,7 @@ function batch.attach(client, id, sandbox, dataset)
 end
 
 --- What makes batches of the entries of a listing, as those of the process that asks for it.
+-- @local
 -- @tparam catalog.client client
 -- @tparam ?string sandbox the client's when nil
 -- @treturn function makes the fields of an entry, `id` among them, a batch: the same table
@@ -208,7 +242,8 @@ end
 
 --- Looks the batch up in the catalog.
 -- @function catalog.batch:get
--- @tparam ?table given `timeout` (seconds)
+-- @tparam ?table given
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.batch a fresh table; the one it was asked of stays as it was
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `http` with status 404 when the catalog does not know it (yet), also where what it
@@ -222,6 +257,7 @@ function methods:get(given)
 end
 
 --- Looks a batch up in the catalog, as part of a call.
+-- @local
 -- @tparam catalog.batch self
 -- @tparam ?number timeout seconds for a request
 -- @tparam ?number deadline when the call has to be over, as of `client:deadline`
@@ -242,6 +278,7 @@ function batch.fetch(self, timeout, deadline)
 end
 
 --- The names of the methods.
+-- @local
 batch.methods = methods
 
 return batch

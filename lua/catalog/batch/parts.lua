@@ -62,8 +62,9 @@ function parts.target(self, timeout)
   if state.final_action then
     return failure("batch", "the batch %s takes no more files: %s was called", self.id, state.final_action:lower())
   end
-  local dataset, err = state.dataset or entry.dataset(self), nil
-  if not dataset then dataset, err = look_up_dataset(self) end
+  local dataset, err = batch.dataset(self)
+  if not dataset and not err then dataset = entry.dataset(self) end
+  if not dataset and not err then dataset, err = look_up_dataset(self) end
   if not dataset then return nil, err end
   state.dataset = dataset
   local files, unfit = paths.files(self.id, dataset)

@@ -99,8 +99,9 @@ end
 
 --- The rows that were not ingested, over all pages and files.
 -- @function catalog.batch:failed_rows
--- @treturn function an iterator of the row as a table (`_errors` says why; empty when the line is no object), and the
---   raw line. Whole numbers beyond +-(2^53 - 1) are rounded floats in the row, and have all their digits in the line
+-- @treturn fun():table,string an iterator of the row as a table (`_errors` says why; empty when the line is no object),
+--   and the raw line. Whole numbers beyond +-(2^53 - 1) are rounded floats in the row, and have all their digits in the
+--   line
 -- @raise in the loop: the error table, when a page or a file cannot be had
 -- @usage for row, line in batch:failed_rows() do print(row._errors[1].code, line) end
 function batch.methods:failed_rows()

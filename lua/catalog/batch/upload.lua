@@ -194,12 +194,18 @@ end
 --- Uploads a file.
 -- @function catalog.batch:upload
 -- @tparam string name in the batch; may have slashes in it
--- @tparam table source `{ file = path }` (with `offset` and `length`, in bytes, for a range of it), or
---   `{ data = string }`, or `{ reader = function }` that gives a chunk each time it is called, and nil at the end
--- @tparam ?table given `part_size` (bytes; default 64 MiB, for readers 8 MiB; at most 512,000,000), `part_threshold`
---   (up to so many bytes go in one request; default and maximum 256,000,000; a file that is too large for the service
---   or takes too long for its gateway goes on in parts), `parallel` (requests in flight; default
---   the client's), `timeout` (seconds for which an upload may stand still)
+-- @tparam table source one of `file`, `data` and `reader`
+-- @tparam[opt] string source.file a path
+-- @tparam[opt=0,unit=bytes] integer source.offset of the file, before what is sent of it
+-- @tparam[opt=the rest,unit=bytes] integer source.length of the file that are sent
+-- @tparam[opt] string source.data what is sent, as it is
+-- @tparam[opt] function source.reader gives a chunk, a string, each time it is called, and nil at the end
+-- @tparam ?table given
+-- @tparam[opt=67108864; of readers 8388608,unit=bytes] integer given.part_size of a part; at most 512,000,000
+-- @tparam[opt=256000000,unit=bytes] integer given.part_threshold that go in one request at the most; that is the
+--   maximum, too. A file that is too large for the service, or takes too long for its gateway, goes on in parts
+-- @tparam[opt=the client's,unit=requests] integer given.parallel in flight at a time
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for which an upload may stand still
 -- @treturn[1] table `name`, `bytes`, `seconds`
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when the name or the source cannot be used, or the file was changed

@@ -132,6 +132,7 @@ function Writer:write(record)
 end
 
 --- Adds bytes as they are; for readers.
+-- @local
 -- @tparam string text
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -229,6 +230,7 @@ function Writer:__tostring()
 end
 
 --- Opens a writer without looking at the batch's format.
+-- @local
 -- @tparam catalog.batch self
 -- @tparam string name
 -- @tparam table given checked options
@@ -278,9 +280,12 @@ end
 --- Opens a file of a batch for records.
 -- @function catalog.batch:writer
 -- @tparam string name in the batch
--- @tparam ?table given `part_size` (bytes; default 8 MiB), `parallel` (requests in flight; default the client's),
---   `timeout` (seconds for which an upload may stand still), `check` (true: each record is held against the schema of
---   the data set, and one that does not fit is left out, with an error). Memory: at most (parallel + 1) parts
+-- @tparam ?table given memory: at most `parallel` + 1 parts
+-- @tparam[opt=8388608,unit=bytes] integer given.part_size of a part; at most 512,000,000
+-- @tparam[opt=the client's,unit=requests] integer given.parallel in flight at a time
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for which an upload may stand still
+-- @tparam[opt=false] boolean given.check `true`: each record is held against the schema of the data set, and one that
+--   does not fit is left out, with an error
 -- @treturn[1] catalog.writer
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when the name cannot be used, is being written already, or the batch is not

@@ -74,6 +74,7 @@ function batches.list(arguments, listing, columns, print_row, brief)
     count = count + 1
     if count == arguments.limit then break end
   end
+  if count == 0 and not (arguments.json or arguments.quiet) then output.note "catalog: there are none" end
   return problem.OK
 end
 

@@ -1,8 +1,7 @@
---- `catalog completion`: what makes a shell complete this program's words, from the table of options.
+--- `catalog completion`: what makes a shell complete this program's words, from the table of options. `make` writes it
+-- into files with nothing but that table.
 -- @module catalog.cli.completion
 local options = require "catalog.cli.options"
-local output = require "catalog.cli.output"
-local problem = require "catalog.cli.problem"
 
 local completion = { offline = true }
 
@@ -185,9 +184,14 @@ end
 
 local SHELLS <const> = { bash = bash, zsh = zsh }
 
+--- The text for a shell.
+-- @tparam string shell `bash` or `zsh`
+-- @treturn string
+function completion.text(shell) return SHELLS[shell]() end
+
 function completion.run(session)
-  output.line((SHELLS[session.arguments.shell]():gsub("\n$", "")))
-  return problem.OK
+  require("catalog.cli.output").line((completion.text(session.arguments.shell):gsub("\n$", "")))
+  return require("catalog.cli.problem").OK
 end
 
 return completion

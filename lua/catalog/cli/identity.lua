@@ -23,6 +23,21 @@ local function sum_of(tail, length)
   return head and #head == length and core.journal.checksum(head) or nil
 end
 
+-- What a name says; nil: it is no file's.
+local function parse(name, position)
+  local id, number, length, sum = name:match(PATTERN)
+  if not id then return nil end
+  return setmetatable({
+    id = id, number = math.tointeger(tonumber(number)), length = math.tointeger(tonumber(length)), sum = sum,
+    position = position,
+  }, Identity)
+end
+
+-- Whether it counts, of two that have one inode.
+local function is_later(one, other)
+  return not other or one.number > other.number or one.number == other.number and one.length > other.length
+end
+
 --- What is known of the file that has an inode, or had it last.
 -- @tparam function known gives the last positions of the sources whose names begin with a text
 -- @tparam string id device and inode, as of `core.tail.look`
@@ -30,15 +45,26 @@ end
 function identity.latest(known, id)
   local last
   for name, position in pairs(known(("file:%s:"):format(id))) do
-    local _, number, length, sum = name:match(PATTERN)
-    if number then
-      number, length = math.tointeger(tonumber(number)), math.tointeger(tonumber(length))
-      if not last or number > last.number or number == last.number and length > last.length then
-        last = setmetatable({ id = id, number = number, length = length, sum = sum, position = position }, Identity)
-      end
-    end
+    local one = parse(name, position)
+    if one and is_later(one, last) then last = one end
   end
   return last
+end
+
+--- The names that `latest` gives for no inode any more.
+-- @tparam function known as for `latest`
+-- @treturn {string,...}
+function identity.outdated(known)
+  local last, names, list = {}, {}, {}
+  for name, position in pairs(known "file:") do
+    local one = parse(name, position)
+    if one then names[name] = one end
+    if one and is_later(one, last[one.id]) then last[one.id] = one end
+  end
+  for name, one in pairs(names) do
+    if last[one.id] ~= one then list[#list + 1] = name end
+  end
+  return list
 end
 
 --- A file of which nothing was taken.

@@ -187,7 +187,10 @@ local function follow_all(run, followed)
       if not ok then return ok, more end
       any = any or more
     end
-    if not any then run.watch:wait(POLL) end
+    if not any then
+      run.sink:poll() -- tells of what has ended, though no line comes
+      run.watch:wait(POLL)
+    end
     run.progress:tick()
   end
 end

@@ -11,7 +11,7 @@ local VARIABLES <const> = {
 }
 
 -- What is a secret by its name: everybody on a machine sees a command's words.
-local SECRET <const> = { "password", "secret", "%.pem$", "^sasl%.jaas" }
+local SECRET <const> = { "password", "secret", "%.pem$", "^sasl%.jaas", "^sasl%.oauthbearer%.config$" }
 
 local function is_secret(name)
   for _, pattern in ipairs(SECRET) do
@@ -24,7 +24,12 @@ end
 -- @tparam table arguments
 -- @treturn ?string
 function kafka.fault(arguments)
+  local seen = {}
   if #(arguments.topic or {}) == 0 then return "give --topic, once or several times" end
+  for _, topic in ipairs(arguments.topic) do
+    if seen[topic] then return ("--topic %s is given twice"):format(topic) end
+    seen[topic] = true
+  end
   for _, pair in ipairs(arguments.kafka_set or {}) do
     local name = pair:match "^([^=]+)="
     if not name then return ("--kafka-set '%s' is no NAME=VALUE"):format(pair) end

@@ -1,4 +1,5 @@
---- The HTTP server of a command: `catalog serve` takes records by it, `catalog sink` shows its numbers.
+--- The HTTP server of a command: `catalog serve` takes records by it, `catalog sink` and `catalog drain` show their
+-- numbers.
 -- @module catalog.cli.listening
 local Routes = require "catalog.serve.routes"
 local Server = require "catalog.serve.server"
@@ -42,6 +43,27 @@ function listening.start(what, place, arguments, streams)
   if not server then return nil, err end
   routes.answered = server.answered
   return setmetatable({ routes = routes, server = server, token = token, url = server.url }, Listening)
+end
+
+--- What is wrong with the options of `--metrics-listen` together, or nil.
+-- @tparam table arguments
+-- @treturn ?string
+function listening.fault_of_metrics(arguments)
+  if arguments.listen_token_file and not arguments.metrics_listen then
+    return "--listen-token-file is for --metrics-listen"
+  end
+end
+
+--- Starts what shows the numbers of a stream, where somebody wants that.
+-- @tparam table arguments `command`, `metrics_listen`, `listen_token_file`
+-- @tparam table stream as of `catalog.serve.routes`
+-- @treturn[1] table|boolean as of `start`; false: nobody does
+-- @treturn[2] nil
+-- @treturn[2] table error of kind `config`
+function listening.start_metrics(arguments, stream)
+  if not arguments.metrics_listen then return false end
+  return listening.start(("catalog %s --metrics-listen"):format(arguments.command), arguments.metrics_listen,
+    { listen_token_file = arguments.listen_token_file }, { stream })
 end
 
 --- Begins to take requests.

@@ -105,6 +105,7 @@ local SPOOL <const> = {
     help = "The spool leaves so much of its disk free." },
   { name = "sync-seconds", value = "TIME", kind = "time", least = 0,
     help = "What is taken is on disk after so long; 0: at once." },
+  { name = "check", help = "Records that do not fit the schema of the dataset are rejected." },
 }
 
 -- Which Kafka, and which group of it.
@@ -126,6 +127,13 @@ local TRANSFORM <const> = {
 local LISTEN_TOKEN <const> = {
   name = "listen-token-file", value = "FILE", completes = "files",
   help = "A file with the token that requests need: Authorization: Bearer.",
+}
+
+-- What shows how a stream goes.
+local METRICS <const> = {
+  { name = "metrics-listen", value = "WHERE", kind = "listen",
+    help = "ADDRESS:PORT or unix:PATH, where GET /metrics, /ready and /health show how it goes." },
+  LISTEN_TOKEN,
 }
 
 local function joined(...)
@@ -264,10 +272,7 @@ options.COMMANDS = {
       { name = "follow", help = "Follow the files by their names, as tail -F does, over rotations." },
       { name = "confirm", help = "Answer OK at the start, and to each line once it is on disk." },
       { name = "wait", help = "At the end of the input, wait until all is in the platform." },
-      { name = "metrics-listen", value = "WHERE", kind = "listen",
-        help = "ADDRESS:PORT or unix:PATH, where GET /metrics, /ready and /health show how it goes." },
-      LISTEN_TOKEN,
-    }, WAITING),
+    }, METRICS, WAITING),
   },
   {
     name = "spool", summary = "Show what is in a spool, send a batch that failed again, or print its records.",
@@ -286,7 +291,7 @@ options.COMMANDS = {
       { name = "dataset", value = "ID[=NAME]", kind = "dataset", required = true, many = true,
         instead = "dataset-name",
         help = "The id of the dataset; with a name its records go to /NAME, and others may follow." },
-      { name = "dataset-name", value = "NAME[=PATH]", kind = "dataset", many = true,
+      { name = "dataset-name", value = "NAME[=PATH]", kind = "dataset", many = true, completes = "datasets",
         help = "The name of a dataset, instead of its id; with a path its records go to /PATH." },
     }, SINK, {
       { name = "listen", value = "WHERE", kind = "listen", required = true,
@@ -302,11 +307,13 @@ options.COMMANDS = {
     options = joined({ DATASET, DATASET_NAME }, KAFKA, ROLL, TRANSFORM, {
       { name = "from", value = "WHERE", choices = { "beginning", "end" },
         help = "Where a group starts that has committed nothing yet." },
-      { name = "rejected-topic", value = "TOPIC", help = "Where rejected messages go, with the reason." },
+      { name = "raw", help = "The transform gets values as they are, which need not be JSON." },
+      { name = "rejected-topic", value = "TOPIC",
+        help = "Where rejected messages go, and rows that the service has refused, with the reason." },
       { name = "rejected", value = "FOLDER", completes = "folders", help = "The same, into files." },
       { name = "allow-failed", value = "N", kind = "whole", default = 0,
-        help = "So many rejected messages and failed batches leave the exit code 0." },
-    }),
+        help = "So many rejected messages, refused rows and failed batches leave the exit code 0." },
+    }, METRICS),
   },
   {
     name = "group", summary = "Show how far a group of drains is, or decide by hand where it goes on.",
@@ -323,6 +330,8 @@ options.COMMANDS = {
       { name = "data-dir", value = "FOLDER", completes = "folders", help = "Where batches and files are kept." },
       { name = "dataset", value = "ID[=NAME]", kind = "dataset", many = true,
         help = "A data set that is known; may be repeated. Without it any is." },
+      { name = "schema", value = "FILE", completes = "files",
+        help = "A JSON schema with its $id, which the data sets have: rows are held against it." },
     },
   },
   {

@@ -28,6 +28,9 @@ local TRANSLATIONS <const> = {
   { "or lower parallel", "or lower --parallel" },
   { "%f[%w]roll%.(%l+)", "--roll-%1" },
   { "%f[%w]limit%.(%l+)", "--limit-%1" },
+  { "^kafka%.config has (%S+), which a drain sets", "a drain sets the property %1 by itself" },
+  { "`from`", "--from" }, { '%f[%w]from = "beginning" or "end"', "--from beginning or --from end" },
+  { "%f[%w]kafka%.topics", "--topic" }, { "%f[%w]kafka%.(%l+)", "--%1" },
   { "the batch (%S+) (.*) once it is completed", "the batch %1 %2 once it is completed (catalog complete %1)" },
 }
 

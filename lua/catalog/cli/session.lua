@@ -102,6 +102,9 @@ local function fate_of(self, id)
   if action == "COMPLETE" then return ("is completed, and goes on; catalog wait %s waits for it"):format(id) end
   if action == "REVERT" then return "is reverted" end
   if self.arguments.command == "download" then return "is there in part; the same command again goes on" end
+  if self.arguments.command == "resend" then -- of the first one; the new one was aborted or completed
+    return #self.ids == 1 and "keeps its rows; the same command again sends them" or nil
+  end
   if self.arguments.journal or self:adopts() then return "is kept; the same command again goes on from here" end
   if self.arguments.command == "wait" then return ("goes on; catalog wait %s waits for it again"):format(id) end
   if self.arguments.command == "upload" then return "takes files still; the same command again sends them" end

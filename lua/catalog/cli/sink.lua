@@ -4,6 +4,7 @@ local Progress = require "catalog.cli.sink_progress"
 local Watch = require "catalog.cli.watch"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
+local identity = require "catalog.cli.identity"
 local intake = require "catalog.cli.intake"
 local listening = require "catalog.cli.listening"
 local output = require "catalog.cli.output"
@@ -42,10 +43,8 @@ end
 -- @treturn ?string
 function sink.check(arguments)
   local fault, reads_input = fault_of_files(arguments)
+  fault = fault or listening.fault_of_metrics(arguments)
   if fault then return fault end
-  if arguments.listen_token_file and not arguments.metrics_listen then
-    return "--listen-token-file is for --metrics-listen"
-  end
   if arguments.wait and (arguments.follow or arguments.confirm) then
     return "--wait is for what has an end: standard input or files"
   end
@@ -107,6 +106,7 @@ local function open(session, watch)
   if not opened then return nil, refused end
   run.sink, run.record_bytes = opened, opened.settings.record_bytes
   run.known = function(beginning) return opened:positions(beginning) end
+  opened:forget(identity.outdated(run.known)) -- else it is tried again at the next start
   run.progress = Progress.new(opened, session.arguments.quiet)
   return run
 end
@@ -204,16 +204,9 @@ local function run_all(run)
   return code, unwritten
 end
 
--- What shows the numbers of a stream by HTTP; false where nobody wants that.
-local function start_server(arguments, stream)
-  if not arguments.metrics_listen then return false end
-  return listening.start("catalog sink --metrics-listen", arguments.metrics_listen,
-    { listen_token_file = arguments.listen_token_file }, { stream })
-end
-
 function sink.run(session)
   local stream = { dataset = session.arguments.dataset }
-  local server <close>, err = start_server(session.arguments, stream)
+  local server <close>, err = listening.start_metrics(session.arguments, stream)
   if err then return nil, err end
   local watch <close>, unwatched = Watch.new(function()
     session:read_credentials()

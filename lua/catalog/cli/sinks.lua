@@ -10,6 +10,7 @@ local sinks = {}
 local GROUPS <const> = { roll = { "seconds", "bytes", "files", "records" }, limit = { "bytes", "free" } }
 local PLAIN <const> = {
   "file_bytes", "sync_seconds", "record_bytes", "partial_ingestion", "after_failure", "parallel",
+  "check",
 }
 
 local function tell_batch(report)

@@ -179,7 +179,8 @@ local function show_kept(found, one)
 end
 
 local function show_rejected(found)
-  if found.rejected.records == 0 then return end
+  local is_there = core.fs.kind(found.folder .. "/rejected/records.jsonl") -- it may have been moved away
+  if found.rejected.records == 0 or not is_there then return end
   row("rejected", ("%s, %s"):format(output.count(found.rejected.records, "record"), output.size(found.rejected.bytes)))
   next_step(("%s/rejected/records.jsonl has each with its reason"):format(output.plain(found.folder)))
 end

@@ -1,4 +1,4 @@
---- The function of a file of Lua that changes records: `--transform`.
+--- The function that changes records, of a file of Lua that an option names.
 -- @module catalog.cli.transform
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"

@@ -17,7 +17,8 @@ local Client = { __name = "catalog.client" }
 Client.__index = Client
 
 --- Makes a client.
--- @tparam ?table given as in the README: `org`, `api_key`, `token`, ...
+-- @local
+-- @tparam ?table given as in the guide (first-batch.md, Configuration): `org`, `api_key`, `token`, ...
 -- @tparam[opt=1] integer level who is to blame for an unknown option, as in `error`
 -- @treturn[1] catalog.client
 -- @treturn[2] nil
@@ -47,6 +48,7 @@ function Client.new(given, level)
 end
 
 --- An exchange as a line, without secrets.
+-- @local
 -- @tparam table exchange as `on_request` gets it
 -- @treturn string
 function Client.describe(exchange)
@@ -67,6 +69,7 @@ local function observe(client, exchange)
 end
 
 --- When the call that begins now has to be over.
+-- @local
 -- @treturn number seconds on the monotonic clock
 function Client:deadline()
   return clock() + self.policy.deadline
@@ -192,6 +195,7 @@ end
 
 --- Sends a request and gives what came of it: the one place that does. What fails in a way that passes is tried again
 -- (`catalog.retry`).
+-- @local
 -- @tparam table request `method`; `path` below the base URL, or `url` whole; `body`; `content_type`; `sandbox`;
 --   `timeout` (seconds); `accept` (default `application/json`) and `headers` (a list of pairs of a name and a value),
 --   which few requests have; `anonymous` (no credentials: the call that fetches them); `read`, a function that makes a

@@ -146,7 +146,7 @@ end
 local CHECKS <const> = { check_required, check_header_values, check_times, check_rate, check_urls, check_authorities }
 
 --- Reads a configuration.
--- @tparam ?table given as in the README: `org`, `api_key`, `token`, ...
+-- @tparam ?table given as in the guide (first-batch.md, Configuration): `org`, `api_key`, `token`, ...
 -- @tparam integer level who is to blame for an unknown option, as in `error`
 -- @treturn table the settings: every option that has a value
 -- @raise an option is unknown or has a wrong type

@@ -19,7 +19,7 @@ local AGAIN <const> = 1
 -- @treturn table `partitions` by their keys: `topic`, `number`, `key`, `epoch`, `next` (the offset of the next record;
 --   nil until it is known)
 function Assignment.new(kafka, from, host)
-  return setmetatable({ kafka = kafka, from = from, host = host, partitions = {}, epoch = 0 }, Assignment)
+  return setmetatable({ kafka = kafka, from = from, host = host, partitions = {}, topics = {}, epoch = 0 }, Assignment)
 end
 
 --- The key of a partition.
@@ -45,16 +45,31 @@ end
 
 local function is_current(self, partition) return self.partitions[partition.key] == partition end
 
---- Takes partitions over. Nothing of them is read until it is known where they go on.
+--- The partition of a topic with a number: as in `partitions`, for each message.
+-- @tparam string topic
+-- @tparam integer number
+-- @treturn ?table
+function Assignment:find(topic, number)
+  local numbers = self.topics[topic]
+  return numbers and numbers[number]
+end
+
+local function put(self, topic, number, partition)
+  self.partitions[Assignment.key(topic, number)] = partition
+  self.topics[topic] = self.topics[topic] or {}
+  self.topics[topic][number] = partition
+end
+
+--- Takes partitions over. Nothing of them is read until it is known where they go on: rule 2.
 -- @tparam {table,...} list each `topic`, `number`
 -- @treturn {table,...} the partitions
-function Assignment:add(list)
+function Assignment:add(list) -- rule 1: an epoch of its own
   local added = {}
   for i, one in ipairs(list) do
     self.epoch = self.epoch + 1
     local key = Assignment.key(one.topic, one.number)
     added[i] = { topic = one.topic, number = one.number, key = key, epoch = self.epoch }
-    self.partitions[key] = added[i]
+    put(self, one.topic, one.number, added[i])
   end
   return added
 end
@@ -62,7 +77,7 @@ end
 --- Gives partitions up.
 -- @tparam {table,...} list each `topic`, `number`
 function Assignment:remove(list)
-  for _, one in ipairs(list) do self.partitions[Assignment.key(one.topic, one.number)] = nil end
+  for _, one in ipairs(list) do put(self, one.topic, one.number, nil) end
 end
 
 -- --- where a partition goes on ---
@@ -70,7 +85,7 @@ end
 -- A partition by what is noted of it.
 local function place(self, partition, noted)
   local intended, fault = intention.decode(noted.metadata)
-  if intended == nil then return self.host.blocked(partition, fault) end
+  if intended == nil then return self.host.blocked(partition, fault) end -- rule 14: somebody else's, or newer
   if intended then return self.host.inherit(partition, intended, noted.offset) end
   self.host.go_on(partition, noted.offset)
 end
@@ -94,7 +109,7 @@ local function highest_noted(all, noted)
   return highest
 end
 
--- Commits where partitions begin, in one request.
+-- rule 13: the start is committed once. Where partitions begin, in one request.
 local function note_start(self, list, from)
   local entries = {}
   for i, one in ipairs(list) do
@@ -108,8 +123,8 @@ end
 local BEHIND <const> = "the group has offsets of other partitions of the topic and none of this one: it has expired, "
   .. "or was deleted. Say where to go on: catalog group resolve %s=OFFSET"
 
--- What is to be done about a partition of which no offset is noted: nothing but waiting, where it gives nil. Who has
--- the first partition of a topic notes the start of all of them, so that it is noted once; the others wait for that.
+-- rule 13: what is to be done about a partition of which no offset is noted: nothing but waiting, where it gives nil.
+-- Who has the first partition of a topic notes the start of all of them, so that it is noted once; the others wait.
 -- Later ones are new: the topic was enlarged.
 local function way_to_start(self, partition, highest)
   if highest and highest > partition.number then return "blocked", BEHIND:format(partition.key) end

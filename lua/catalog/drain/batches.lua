@@ -3,6 +3,7 @@
 -- what became of it decides where its partitions go on.
 -- @module catalog.drain.batches
 local Filling = require "catalog.drain.filling"
+local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local intention = require "catalog.drain.intention"
 local settling = require "catalog.drain.settling"
@@ -18,14 +19,16 @@ Batches.__index = Batches
 -- @tparam table service of `catalog.drain.service`
 -- @tparam table given `file_bytes`, `parallel`
 -- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`: runs a function beside; `go_on(partition,
---   offset)`; `blocked(partition, why)`; `refused(range, fields)`: a batch failed for its data; `ended(sealed, verdict,
---   fields)`; `kept()`: waits until what was rejected is kept somewhere, and gives true, or nil and an error
+--   offset)`; `blocked(partition, why)`; `give_up(err)`: this member cannot go on; `refused(range, id, fields)`: a
+--   batch failed for its data; `ingested(sealed, fields)`: a batch has succeeded, and its offsets go on next; false:
+--   they do not; `ended(sealed, verdict, fields)`; `kept()`: waits until what was rejected is kept somewhere, and gives
+--   true, or nil and an error; `sent()`: a file was sent, and there is room for one more
 -- @treturn table `filling`, `sealed` (this process's), `inherited` (by their ids)
 function Batches.new(kafka, assignment, service, given, host)
   local self = setmetatable({
     kafka = kafka, assignment = assignment, service = service, host = host, inherited = {}, sealed = false,
-    given = { file_bytes = given.file_bytes, parallel = given.parallel, buffers = {} }, committing = false,
-    must_rejoin = false,
+    given = { file_bytes = given.file_bytes, parallel = given.parallel, buffers = {}, sent = host.sent },
+    committing = false, must_rejoin = false,
   }, Batches)
   self.filling = Filling.new(service, self.given)
   return self
@@ -33,8 +36,15 @@ end
 
 -- --- commits ---
 
--- Commits offsets. One commit is in flight. After an unclear answer the group is joined again before the next: the new
--- generation fences a late copy. The third value: it was refused, and has not happened.
+-- Refusals that stay as they are until a person has changed something, and what.
+local FOR_A_PERSON <const> = {
+  OFFSET_METADATA_TOO_LARGE = "the brokers' offset.metadata.max.bytes has to be 4096, or 200 at the least",
+  GROUP_AUTHORIZATION_FAILED = "the drain has to be allowed to read the group",
+  TOPIC_AUTHORIZATION_FAILED = "the drain has to be allowed to read the topics",
+}
+
+-- rule 8: commits offsets. One commit is in flight. After an unclear answer the group is joined again before the next:
+-- the new generation fences a late copy. The third value: it was refused, and has not happened.
 local function commit(self, entries)
   while self.committing do
     if not self.host.pause(0.01) then return nil end
@@ -49,7 +59,12 @@ local function commit(self, entries)
     self.must_rejoin = true
     self.kafka:rejoin()
   end
-  return nil, err, not is_unclear
+  local remedy = FOR_A_PERSON[err.code]
+  if remedy then
+    err.message = ("%s; %s"):format(err.message, remedy)
+    self.host.give_up(err)
+  end
+  return nil, err, not is_unclear and not remedy
 end
 
 -- The ranges whose partitions are still held.
@@ -67,6 +82,7 @@ local function commit_for(self, ranges, all, entry_of)
   while true do
     local held, entries = held_of(self, ranges), {}
     for i, range in ipairs(held) do entries[i] = entry_of(range) end
+    -- rule 6: before it is sent
     if all and not self.assignment:holds_all(ranges) then return failure("cancelled", "a partition of it was lost") end
     if #entries == 0 then return true end
     local ok, err, is_refused = commit(self, entries)
@@ -122,7 +138,8 @@ function Batches:pass_over(partition, next)
   return commit_for(self, { { partition = partition, epoch = partition.epoch, next = next } }, true, behind)
 end
 
--- It was ingested: its partitions go on behind it. Where that cannot be noted the next one finds out by the intention.
+-- rule 10: it was ingested, and its partitions go on behind it. Where that cannot be noted the next one finds out by
+-- the intention.
 local function pass(self, sealed)
   while next(sealed.ranges) do
     local ranges = sealed.ranges
@@ -132,12 +149,13 @@ local function pass(self, sealed)
   end
 end
 
--- It was not ingested: what was filled behind it is no good, and its partitions go back, or what is in it is refused.
+-- rule 10: it was not ingested; what was filled behind it is no good, and its partitions go back, or what is in it is
+-- refused.
 local function go_back(self, sealed, verdict, fields)
   if is_behind(self, sealed.ranges) then self:drop("the batch before it was not ingested") end
   for _, range in ipairs(held_of(self, sealed.ranges)) do
     if verdict == "failed" then
-      self.host.refused(range, fields)
+      self.host.refused(range, sealed.id, fields)
     else
       self.host.go_on(range.partition, range.first)
     end
@@ -154,15 +172,21 @@ local function settle(self, sealed)
     end,
   })
   if not verdict then return end
-  if verdict == "success" then pass(self, sealed) else go_back(self, sealed, verdict, fields) end
+  if verdict ~= "success" then
+    go_back(self, sealed, verdict, fields)
+  elseif #held_of(self, sealed.ranges) == 0 or self.host.ingested(sealed, fields) then
+    pass(self, sealed)
+  else
+    return
+  end
   for _, range in pairs(sealed.ranges) do release(range.partition, sealed) end
   if self.sealed == sealed then self.sealed = false end
   if self.inherited[sealed.id] == sealed then self.inherited[sealed.id] = nil end
   self.host.ended(sealed, verdict, fields)
 end
 
---- Takes over a partition whose records up to an offset are in a batch that somebody else has completed, or wanted to.
--- It is filled from there on meanwhile, but that is not sealed.
+--- rule 12: takes over a partition whose records up to an offset are in a batch that somebody else has completed, or
+-- wanted to. It is filled from there on meanwhile, but that is not sealed.
 -- @tparam table partition
 -- @tparam table intended the intention: `batch`, `next`
 -- @tparam integer first where the batch began
@@ -173,7 +197,9 @@ function Batches:inherit(partition, intended, first)
   if known then
     known.ranges[partition.key] = range
   else
-    known = { id = intended.batch, own = false, ranges = { [partition.key] = range } }
+    known = {
+      id = intended.batch, own = false, ranges = { [partition.key] = range }, since = core.system.monotonic(),
+    }
     self.inherited[intended.batch] = known
     self.host.begin(settle, self, known)
   end
@@ -183,7 +209,7 @@ end
 
 -- --- sealing ---
 
---- Whether the batch that is filled may be sealed: those before it are known to have succeeded.
+--- rule 4: whether the batch that is filled may be sealed: those before it are known to have succeeded.
 -- @treturn boolean
 function Batches:may_seal()
   if self.sealed or self.must_rejoin or not next(self.filling.ranges) then return false end
@@ -193,7 +219,8 @@ function Batches:may_seal()
   return true
 end
 
--- Takes a batch to where its COMPLETE may be sent. Nil: it is dead.
+-- rule 5: takes a batch to where its COMPLETE may be sent: every file is there, then its intention is noted, in one
+-- commit. Nil: it is dead.
 local function prepare(self, filling)
   local ok, err = filling:finish()
   if ok then ok, err = self.host.kept() end
@@ -205,12 +232,13 @@ local function prepare(self, filling)
     }
   end)
   if not ok then return nil, err end
+  -- rule 6: nor was any lost meanwhile
   if not self.assignment:holds_all(filling.ranges) then return failure("cancelled", "a partition of it was lost") end
   filling.own = true -- the answer was clear, and nobody else had a partition of it meanwhile
   return true
 end
 
--- A batch that cannot be completed: nobody completes it, and its partitions go back.
+-- rule 7: a batch that cannot be completed; nobody completes it, and its partitions go back.
 local function give_up(self, filling, err)
   filling:kill(err and tostring(err) or "it could not be sealed")
   if filling.id then self.host.begin(self.service.abort, self.service, filling) end

@@ -11,19 +11,23 @@ Consumer.__index = Consumer
 -- How often it is polled where its descriptor says nothing, as while all is paused, in seconds.
 local POLL <const> = 0.25
 
--- What librdkafka is to do unless somebody wants it otherwise. The queue holds 24 MB: few of them make more speed than
--- the platform takes. A list of topics is looked at each half minute for new partitions.
+-- What librdkafka is to do unless somebody wants it otherwise. The queue and a fetch are small, for the sake of memory,
+-- and large enough for many times the speed that the platform has. A list of topics is looked at each half minute for
+-- new partitions.
 local DEFAULTS <const> = {
-  ["partition.assignment.strategy"] = "cooperative-sticky", ["queued.max.messages.kbytes"] = 24576,
-  ["fetch.message.max.bytes"] = 2097152, ["topic.metadata.refresh.interval.ms"] = 30000,
+  ["partition.assignment.strategy"] = "cooperative-sticky", ["queued.max.messages.kbytes"] = 16384,
+  ["fetch.message.max.bytes"] = 2097152, ["fetch.max.bytes"] = 2097152, ["topic.metadata.refresh.interval.ms"] = 30000,
   ["client.id"] = "catalog", ["isolation.level"] = "read_committed",
 }
 
--- What the guarantee needs.
+-- What the guarantee needs; rule 13: no offset is passed over.
 local KEPT <const> = {
   ["enable.auto.commit"] = "false", ["enable.auto.offset.store"] = "false", ["auto.offset.reset"] = "error",
   ["enable.partition.eof"] = "true",
 }
+
+-- Where the names are, for who has mistaken one.
+local NAMES <const> = "; its CONFIGURATION.md has the names, which are not always those of Kafka's Java clients"
 
 -- Of the consumer's properties, those that its producer has as well.
 local SHARED <const> = {
@@ -38,8 +42,14 @@ local function properties_of(kafka)
   return all
 end
 
+-- What is sent fits into little memory; how long a message may be is for the broker to say.
+local PRODUCING <const> = {
+  ["enable.idempotence"] = "true", ["queue.buffering.max.kbytes"] = "8192", ["message.max.bytes"] = "67108864",
+}
+
 local function producing(properties)
-  local all = { ["enable.idempotence"] = "true" }
+  local all = {}
+  for name, value in pairs(PRODUCING) do all[name] = value end
   for name, value in pairs(properties) do
     for _, pattern in ipairs(SHARED) do
       if name:find(pattern) then all[name] = value end
@@ -55,8 +65,9 @@ end
 function Consumer.load()
   local found, kafka = pcall(require, "catalog.kafka")
   if found then return kafka end
-  return failure("config", "reading from Kafka needs catalog.kafka, which is built where librdkafka is: install "
-    .. "librdkafka-dev (Debian), and build again (%s)", core.failure.line((tostring(kafka):gsub("\n.*", ""))))
+  return failure("config", "reading from Kafka needs catalog.kafka: install catalog-kafka (LuaRocks) or "
+    .. "lua-catalog-kafka (Debian), or build with librdkafka (Debian: librdkafka-dev) (%s)",
+    core.failure.line((tostring(kafka):gsub("\n.*", ""))))
 end
 
 --- @tparam table kafka `brokers`, `topics`, `group`, `config`
@@ -69,7 +80,10 @@ function Consumer.new(kafka, loop)
   if not module then return nil, missing end
   local properties = properties_of(kafka)
   local opened, err = module.new(properties, producing(properties))
-  if not opened then return nil, err end
+  if not opened then
+    if err.message:find "none of this name$" then err.message = err.message .. NAMES end
+    return nil, err
+  end
   return setmetatable({
     core = opened, group = kafka.group, topics = kafka.topics, loop = loop, asked = {}, ready = false, closed = false,
     listener = core.listener.new(opened:fd()), asking = false,
@@ -170,6 +184,9 @@ function Consumer:pause(list) return self.core:pause(list) end
 function Consumer:resume(list) return self.core:resume(list) end
 
 --- Reads a partition from an offset on.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error: it is where it was, and is not to be resumed
 function Consumer:seek(partition, offset)
   return self.core:seek { { topic = partition.topic, number = partition.number, offset = offset } }
 end
@@ -191,15 +208,31 @@ local function hand_out(self, ticket, value, err)
   scheduler.complete(operation)
 end
 
+-- An error of brokers in fewer words: how long it took librdkafka helps nobody.
+local function shorten(err)
+  err.message = err.message:gsub(" %(after %d+ms in state [^()]*[()%a]*[^()]*%)$", "")
+end
+
 --- What has happened, without waiting.
+-- @tparam ?boolean without_messages as of `kafka:poll`
 -- @treturn ?string as of `kafka:poll`
 -- @return
-function Consumer:poll()
+function Consumer:poll(without_messages)
   while true do
-    local name, first, value, err = self.core:poll()
+    local name, first, value, err = self.core:poll(without_messages)
+    if name == "error" then shorten(first) end
     if name ~= "answer" then return name, first end
     hand_out(self, first, value, err)
   end
+end
+
+--- Takes records into a buffer, and tells what has happened else, without waiting: as `kafka:fill`.
+function Consumer:fill(...)
+  local records, bytes, dropped, name, first, value, err = self.core:fill(...)
+  if name == "error" then shorten(first) end
+  if name ~= "answer" then return records, bytes, dropped, name, first, value end
+  hand_out(self, first, value, err)
+  return records, bytes, dropped, "more" -- who has waited for it may have sent the buffer
 end
 
 --- Waits until there may be something to poll.
@@ -237,31 +270,19 @@ end
 
 --- Sends a message to a topic.
 -- @tparam string topic
--- @tparam table message
--- @tparam string reason
+-- @tparam ?string key
+-- @tparam ?string value
+-- @tparam {[string]=string,...} headers
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] table error
-function Consumer:produce(topic, message, reason)
-  local headers = {}
-  for name, value in pairs(message.headers or {}) do headers[name] = value end
-  headers.catalog_reason = reason
-  headers.catalog_source = ("%s/%d:%d"):format(message.topic, message.partition, message.offset)
-  return self.core:produce(topic, message.key, message.value, headers)
-end
+-- @treturn[2] table error: of code `_QUEUE_FULL` when too much is under way
+function Consumer:produce(topic, key, value, headers) return self.core:produce(topic, key, value, headers) end
 
---- Waits until all that was produced is there.
--- @treturn[1] boolean true
+--- How many messages were produced and are not there yet.
+-- @treturn[1] integer
 -- @treturn[2] nil
--- @treturn[2] table error
-function Consumer:flush()
-  while true do
-    local left, err = self.core:undelivered()
-    if not left then return nil, err end
-    if left == 0 then return true end
-    if not scheduler.sleep(0.02, self.loop) then return nil, scheduler.cancelled() end
-  end
-end
+-- @treturn[2] table error: one could not be delivered; it is told once
+function Consumer:undelivered() return self.core:undelivered() end
 
 -- --- the end ---
 

@@ -4,6 +4,7 @@
 local Client = require "catalog.client.client"
 local Consumer = require "catalog.drain.consumer"
 local Group = require "catalog.scheduler.group"
+local Intake = require "catalog.drain.intake"
 local Member = require "catalog.drain.member"
 local Service = require "catalog.drain.service"
 local Transform = require "catalog.stream.transform"
@@ -11,6 +12,7 @@ local check_settings = require "catalog.drain.settings"
 local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local rejected = require "catalog.drain.rejected"
+local rows = require "catalog.drain.rows"
 local scheduler = require "catalog.scheduler.scheduler"
 local stream = require "catalog.stream.settings"
 
@@ -19,8 +21,12 @@ local clock <const> = core.system.monotonic
 local Drain = { __name = "catalog.drain" }
 Drain.__index = Drain
 
--- How long a turn waits at the most, and how many messages it takes before it looks at what else there is; in seconds.
-local TURN <const>, MOST <const> = 0.25, 500
+-- In seconds: how long a turn waits at the most, and for how long it takes what there is before others have their
+-- turn; the least that can be waited.
+local TURN <const>, SLICE <const>, AT_ONCE <const> = 0.25, 0.001, 0.000001
+
+-- How long what was fetched is kept while nothing may be taken, in seconds.
+local PATIENCE <const> = 1
 
 -- How long the end may take until the last COMPLETE is sent and the group is left, in seconds.
 local END <const> = 30
@@ -48,113 +54,152 @@ local function report_of(sealed, verdict, fields)
   return {
     id = sealed.id, status = fields and fields.status or verdict, state = verdict == "again" and "dropped" or verdict,
     metrics = fields and fields.metrics, errors = fields and fields.errors, records = sealed.records,
-    bytes = sealed.bytes, files = sealed.files, positions = positions, inherited = not sealed.own,
+    bytes = sealed.bytes, files = sealed.files and sealed:files(), positions = positions, inherited = not sealed.own,
   }
 end
 
 local function ended(self, sealed, verdict, fields)
-  self.counts[verdict] = (self.counts[verdict] or 0) + 1
+  local state = verdict == "again" and "dropped" or verdict
+  self.counts[state] = (self.counts[state] or 0) + 1
   if self.settings.on_batch then self.settings.on_batch(report_of(sealed, verdict, fields)) end
 end
 
 -- A batch failed for its data: what it has of a partition is read once more, and kept apart; or a person decides.
-local function refuse(self, range, fields)
-  local why = ("the batch failed: %s"):format(rejected.reason_of(fields))
+local function refuse(self, range, id, fields)
+  local why = ("the batch %s failed: %s"):format(id, rejected.reason_of(fields))
   if self.settings.after_failure == "stop" then return self.member:block(range.partition, why) end
   self.member:go_on(range.partition, range.first)
-  range.partition.refusing = { next = range.next, reason = why }
+  range.partition.refusing = { first = range.first, next = range.next, reason = why, faults = self.rejected.faults }
 end
 
-local function new_member(self)
-  local host = {
-    pause = function(seconds) return not self.ended and scheduler.sleep(seconds, self.client.loop, self.client) end,
-    failed = function(err) note_failure(self, err) end,
+-- A batch was ingested: rows of it that were refused are kept. False: there is nothing more to be done.
+local function keep_rows(self, sealed, fields)
+  local count = self.rejected:wants_rows() and rows.keep(sealed, fields, self.service, self.rejected, self.host)
+  if count == nil then return false end
+  local metrics = type(fields.metrics) == "table" and fields.metrics or {}
+  self.refused = self.refused + (count or metrics.failedRecordCount or 0)
+  return true
+end
+
+local function new_host(self)
+  return {
+    pause = self.pause, failed = function(err) note_failure(self, err) end,
     begin = function(body, ...) begin(self, body, ...) end,
-    refused = function(range, fields) refuse(self, range, fields) end,
+    refused = function(range, id, fields) refuse(self, range, id, fields) end,
+    ingested = function(sealed, fields) return keep_rows(self, sealed, fields) end,
     ended = function(sealed, verdict, fields) ended(self, sealed, verdict, fields) end,
-    kept = function() return self.rejected:flush() end,
+    kept = function()
+      local since = self.faults -- the first of the batch came after the one before was sealed
+      self.faults = self.rejected.faults
+      local ok, err = self.rejected:flush(self.pause, since)
+      if not ok then note_failure(self, err) end
+      return ok, err
+    end,
+    sent = function() self.kafka:wake() end,
     give_up = function(err) self.fatal = self.fatal or err end,
     told_blocked = function(partition, why)
       note_failure(self, select(2, failure("conflict", "%s is blocked: %s", partition.key, why)))
     end,
   }
-  return Member.new(self.kafka, Service.new(self.client, self.settings, host), self.settings, host)
 end
 
 -- --- opening ---
 
 --- Makes a drain. It joins the group when it runs.
 -- @function catalog.client:drain
--- @tparam table given `dataset` (its id); `kafka`: `brokers` (as `k1:9092,k2:9092`), `topics` (a list of names),
---   `group`, `config` (properties of librdkafka, by their names); and of these what shall be another than its default:
---   `from` (`"beginning"` or `"end"`: where a new group starts; required for one, ignored by an old one);
---   `roll` `{ seconds = 960, bytes = 10e9, files = 1500 }` (seconds grow with this member's share of the partitions);
---   `file_bytes` (4e6: of a file of a batch), `parallel` (4: files at a time); `record_bytes` (1e6: longer records are
---   rejected); `transform(record, message)`; `rejected_topic` or `rejected` (a directory): where rejected records go;
---   `after_failure` (`"continue"` where there is such a place: what a failed batch had goes there; else `"stop"`: its
---   partitions wait for a person); `error_diagnostics` (true), `partial_ingestion` (5, percent), `tags`, `sandbox`;
---   `on_batch(report)`, `on_rejected(message, err)`, `on_error(err)`, `on_warning(text)`
+-- @tparam table given
+-- @tparam string|table given.dataset the id of the data set, a `catalog.dataset`, or `{ name = ... }`
+-- @tparam table given.kafka which topics, and as whom
+-- @tparam string given.kafka.brokers as `k1:9092,k2:9092`
+-- @tparam {string,...} given.kafka.topics names, no patterns
+-- @tparam string given.kafka.group the consumer group, whose members share the partitions
+-- @tparam[opt] {[string]=string,...} given.kafka.config properties of librdkafka, by their names
+-- @tparam[opt] string given.from `beginning` or `end`: where a new group starts; required for one, ignored by an old
+--   one
+-- @tparam[opt] table given.roll when a batch is sealed: at whichever comes first
+-- @tparam[opt=960,unit=seconds] number given.roll.seconds that the first record of a batch waits at the most; more as
+--   this member's share of the partitions is smaller
+-- @tparam[opt=10000000000,unit=bytes] number given.roll.bytes in a batch
+-- @tparam[opt=1500,unit=files] integer given.roll.files in a batch
+-- @tparam[opt=none,unit=records] integer given.roll.records in a batch
+-- @tparam[opt=4000000,unit=bytes] number given.file_bytes of a file of a batch
+-- @tparam[opt=4,unit=files] integer given.parallel at a time
+-- @tparam[opt=1000000,unit=bytes] number given.record_bytes of a record; longer ones are rejected
+-- @tparam[opt] function given.transform `transform(record, message)` changes each message: it gives nil, which drops
+--   it, a list, which makes several of it, or a record; where it raises, or gives something else, the message is
+--   rejected; `message` has `topic`, `partition`, `offset`, `key`, `value`, `timestamp` and `headers`
+-- @tparam[opt=false] boolean given.raw `true`: the `record` of `transform` is the value as it is, a string, or nil, and
+--   need not be JSON: for Avro, say
+-- @tparam[opt] string given.rejected_topic a topic of Kafka, where rejected messages go, and rows that the service has
+--   refused of a batch that it has ingested
+-- @tparam[opt] string given.rejected or a directory for them
+-- @tparam[opt=continue where rejected messages have a place; else stop] string given.after_failure what a failed
+--   batch had goes there; or its partitions wait for a person: `catalog group resolve`
+-- @tparam[opt=true] boolean given.error_diagnostics the service says of each bad row what is wrong
+-- @tparam[opt=5,unit=percent] number given.partial_ingestion of the rows of a batch that may be bad
+-- @tparam[opt] {[string]={string,...},...} given.tags of each batch: name to a list of texts
+-- @tparam[opt=the client's] string given.sandbox where the data set is
+-- @tparam[opt] table given.extra merged into the payload of each creation as it is
+-- @tparam[opt] function given.on_batch `on_batch(report)`: a batch has ended
+-- @tparam[opt] function given.on_rejected `on_rejected(message, err)`: a message was rejected
+-- @tparam[opt] function given.on_error `on_error(err)`: something failed; what passes is tried again
+-- @tparam[opt] function given.on_warning `on_warning(text)`: the options are not wise
 -- @treturn[1] catalog.drain
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: librdkafka is not there, or refuses a property
 -- @raise an option is unknown or has a wrong type
 function Client:drain(given)
   local settings, err = check_settings(given, 2)
+  if settings and type(settings.dataset) == "table" then settings, err = self:with_dataset_id(settings) end
   if not settings then return nil, err end
   local kafka, refused = Consumer.new(settings.kafka, self.loop)
   if not kafka then return nil, refused end
   local drain = setmetatable({
-    client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {}, records = 0,
-    bytes = 0, dropped = 0, retries = 0, rebalances = 0, running = false, closing = false, ended = false,
-    is_held = false, fatal = false, defect = false,
+    client = self, settings = settings, kafka = kafka, group = Group.new "detached", counts = {},
+    taken = { records = 0, bytes = 0, dropped = 0 }, refused = 0, faults = 0, retries = 0, rebalances = 0,
+    running = false, closing = false, ended = false, held_since = false, is_paused = false, fatal = false,
+    defect = false,
     process = scheduler.process(),
   }, Drain)
-  drain.transform = settings.transform and Transform.new(settings.transform, settings.record_bytes) or false
+  drain.transform = settings.transform
+    and Transform.new(settings.transform, settings.record_bytes, { raw = settings.raw }) or false
   drain.rejected, err = rejected.new(drain)
   if not drain.rejected then
     kafka:drop()
     return nil, err
   end
-  drain.member = new_member(drain)
+  function drain.pause(seconds) return not drain.ended and scheduler.sleep(seconds, self.loop, self) end
+  drain.host = new_host(drain)
+  drain.service = Service.new(self, settings, drain.host)
+  drain.member = Member.new(kafka, drain.service, settings, drain.host)
+  drain.intake = Intake.new(kafka, drain.member.assignment, settings, drain.taken)
   stream.warn_of_fixed_token(self, settings)
   return drain
 end
 
 -- --- messages ---
 
--- What a message is without a transform: JSON as it is, on one line.
-local function line_of(self, value)
-  if #value > self.settings.record_bytes then
-    return nil, ("it has %d bytes; record_bytes is %d"):format(#value, self.settings.record_bytes)
-  end
-  local fault = core.lines.fault(value)
-  if not fault then return value end
-  local joined = value:gsub("[\r\n]", " ") -- in JSON these are blanks, since strings have none
-  if core.lines.fault(joined) == nil then return joined end
-  return nil, fault
-end
-
 local function add_line(self, filling, line)
   filling:add(line)
-  self.records, self.bytes = self.records + 1, self.bytes + #line + 1
+  self.taken.records, self.taken.bytes = self.taken.records + 1, self.taken.bytes + #line + 1
 end
 
 -- Adds what the transform has made of a message.
 local function add_made(self, filling, message, lines, fault)
   if not lines then return self.rejected:add(message, fault) end
-  if #lines == 0 then self.dropped = self.dropped + 1 end
+  if #lines == 0 then self.taken.dropped = self.taken.dropped + 1 end
   for _, line in ipairs(lines) do add_line(self, filling, line) end
 end
 
--- Adds what a message has to the batch that is filled.
-local function add(self, filling, message)
-  if message.value == nil then -- a tombstone
-    self.dropped = self.dropped + 1
-    return
-  end
-  local line, fault = line_of(self, message.value)
-  if not line then return self.rejected:add(message, fault) end
-  add_line(self, filling, line)
+local function add_changed(self, partition, message)
+  local expected = partition.next
+  local lines, fault = self.transform:lines(message.value, message)
+  -- it may have waited for something, while the partition was lost or has gone back: then the message comes again
+  local is_still = self.member:partition_of(message.topic, message.partition, message.offset) == partition
+  if not is_still or partition.next ~= expected then return end
+  local filling = self.member.batches.filling
+  add_made(self, filling, message, lines, fault)
+  filling:advance(partition, message.offset + 1) -- it is part of the batch, also where nothing of it is
 end
 
 -- What failed before is read once more, and kept apart up to where the batch ended.
@@ -170,39 +215,39 @@ end
 local function end_refusing(self, partition)
   local refusing = partition.refusing
   partition.refusing, partition.next = nil, nil
-  begin(self, function() self.member:pass_refused(partition, refusing.next, self.rejected) end)
-end
-
-local function take(self, message)
-  local partition = self.member:partition_of(message.topic, message.partition, message.offset)
-  if not partition then return end
-  if partition.refusing then
-    refuse_message(self, partition, message)
-    if message.offset + 1 >= partition.refusing.next then end_refusing(self, partition) end
-    return
-  end
-  local expected, lines, fault = partition.next, nil, nil
-  if self.transform then
-    lines, fault = self.transform:lines(message.value, message)
-    -- it may have waited for something, while the partition was lost or has gone back: then the message comes again
-    local is_still = self.member:partition_of(message.topic, message.partition, message.offset) == partition
-    if not is_still or partition.next ~= expected then return end
-  end
-  local filling = self.member.batches.filling
-  filling:advance(partition, expected) -- it is part of the batch, also where nothing of it is
-  if self.transform then add_made(self, filling, message, lines, fault) else add(self, filling, message) end
-  filling:advance(partition, message.offset + 1)
+  begin(self, function() self.member:pass_refused(partition, refusing, self.rejected) end)
 end
 
 -- --- events ---
 
 local EVENTS <const> = {}
 
-function EVENTS.message(self, message) take(self, message) end
+-- One that is not put into the buffer as it is.
+function EVENTS.message(self, message)
+  local partition = self.member:partition_of(message.topic, message.partition, message.offset)
+  if not partition then return end
+  if not partition.refusing then
+    if self.transform then add_changed(self, partition, message) end -- else it is paused, and read again
+    return
+  end
+  refuse_message(self, partition, message)
+  if message.offset + 1 >= partition.refusing.next then end_refusing(self, partition) end
+end
 
+function EVENTS.rejected(self, message, reason) self.rejected:add(message, reason) end
+
+-- A partition was read to its end. What is behind the last message, if anything, is what transactions leave there, and
+-- those that were aborted: it is passed over, or it would look like messages that nobody has read.
 function EVENTS.eof(self, at)
   local partition = self.member:partition_of(at.topic, at.partition, at.offset)
-  if partition and partition.refusing and at.offset >= partition.refusing.next then end_refusing(self, partition) end
+  if not partition then return end
+  if partition.refusing then
+    if at.offset >= partition.refusing.next then end_refusing(self, partition) end
+  elseif at.offset > partition.next then
+    local filling = self.member.batches.filling
+    filling:advance(partition, partition.next)
+    filling:advance(partition, at.offset)
+  end
 end
 
 function EVENTS.assigned(self, list)
@@ -215,13 +260,17 @@ end
 function EVENTS.revoked(self, list) begin(self, self.member.revoked, self.member, list) end
 function EVENTS.lost(self, list) self.member:lost(list) end
 
--- What was not read yet is gone from the broker, or Kafka says no for another reason.
+-- What librdkafka says where there is nothing at an offset, and what a person has to change.
+local OUT_OF_RANGE <const> = { _AUTO_OFFSET_RESET = true, OFFSET_OUT_OF_RANGE = true }
+local FOR_A_PERSON <const> = { GROUP_AUTHORIZATION_FAILED = true, TOPIC_AUTHORIZATION_FAILED = true }
+
+-- rule 13: an offset at which there is nothing is an error, and never passed over.
 function EVENTS.error(self, err)
   local partition = err.topic and self.member:partition_of(err.topic, err.partition, math.maxinteger)
-  if partition and err.code == "OFFSET_OUT_OF_RANGE" then
-    return begin(self, self.member.block_gone, self.member, partition)
+  if partition and OUT_OF_RANGE[err.code] then
+    return begin(self, self.member.look_for_offset, self.member, partition)
   end
-  if err.is_fatal then self.fatal = err end
+  if err.is_fatal or FOR_A_PERSON[err.code] then self.fatal = self.fatal or err end
   note_failure(self, err)
 end
 
@@ -237,34 +286,46 @@ end
 
 local function is_due(self)
   local filling, roll = self.member.batches.filling, self.settings.roll
-  return filling.bytes >= roll.bytes or filling.files >= roll.files or filling.records >= (roll.records or math.huge)
+  return filling.bytes >= roll.bytes or filling:files() >= roll.files or filling.records >= (roll.records or math.huge)
     or time_left(self) <= 0
 end
 
--- Reads nothing while as many files are under way as may be, or the batch is full and may not be sealed yet.
+-- Reads nothing while as many files are under way as may be, or the batch is full and may not be sealed yet. What was
+-- fetched by then is kept for a while; where that lasts it is given up, so that what happens to partitions is heard of.
 local function hold_or_go_on(self)
   local batches = self.member.batches
-  local hold = batches.filling:is_full() or is_due(self) and not batches:may_seal()
-  if hold == self.is_held then return end
-  self.is_held = hold
-  self.member:hold(hold)
+  local hold = batches.filling:is_full() or self.rejected:is_full() or is_due(self) and not batches:may_seal()
+  self.held_since = hold and (self.held_since or clock())
+  local pause = hold and clock() - self.held_since >= PATIENCE
+  if pause == self.is_paused then return end
+  self.is_paused = pause
+  self.member:hold(pause)
 end
 
 local function look_around(self)
   local batches = self.member.batches
+  self.rejected:push()
+  self.rejected:tell()
   if batches.filling.dead then batches:drop(batches.filling.dead) end
   if is_due(self) and batches:may_seal() then begin(self, batches.seal, batches) end
   hold_or_go_on(self)
 end
 
--- Takes what has happened, some of it.
+-- The next thing that has come; records without a transform are in the batch by then.
+local function next_event(self)
+  local filling = self.member.batches.filling
+  if self.held_since or self.transform then return self.kafka:poll(self.held_since and not self.is_paused) end
+  return self.intake:take(filling, (self.settings.roll.records or math.maxinteger) - filling.records)
+end
+
+-- Takes what has happened, some of it. Whether there is more.
 local function take_events(self)
-  for _ = 1, MOST do
-    local name, value = self.kafka:poll()
-    if not name then return false end
-    EVENTS[name](self, value)
-    if self.member.batches.filling:is_full() then return true end
-  end
+  local last = clock() + SLICE
+  repeat
+    local name, value, more = next_event(self)
+    if not name or name == "more" then return name end
+    EVENTS[name](self, value, more)
+  until self.member.batches.filling:is_full() or self.rejected:is_full() or clock() >= last
   return true
 end
 
@@ -272,7 +333,8 @@ local function turn(self)
   local more = take_events(self)
   look_around(self)
   if self.defect then error(self.defect, 0) end
-  if more then scheduler.poke() else self.kafka:wait(math.max(0, math.min(TURN, time_left(self)))) end
+  if not more or self.held_since then return self.kafka:wait(math.max(0, math.min(TURN, time_left(self)))) end
+  if self.client.loop then scheduler.sleep(AT_ONCE, self.client.loop, self.client) else scheduler.poke() end
 end
 
 -- --- from the start to the end ---
@@ -286,8 +348,10 @@ local function poll_until(self, is_so, last)
   end
 end
 
--- Seals what there is, where that may be done, and leaves the group.
+-- Seals what there is, where that may be done, and leaves the group. Where librdkafka itself has given up there is
+-- nothing to be left.
 local function leave(self)
+  if self.fatal and self.fatal.is_fatal then return self.member.batches:drop "the drain has ended" end
   local last, batches, kafka = clock() + END, self.member.batches, self.kafka.core
   local sealed = self.fatal or not batches:may_seal()
   if not sealed then
@@ -310,12 +374,18 @@ local function finish(self)
   self.group:abandon()
 end
 
+local function is_left_behind(self) return self.process ~= scheduler.process() end
+
 local function run(self)
   begin(self, self.kafka.listen, self.kafka)
   local ok, err = self.kafka:subscribe()
   if not ok then return nil, err end
-  while not self.closing and not self.fatal do turn(self) end
+  while not self.closing and not self.fatal do
+    turn(self)
+    if is_left_behind(self) then return nil, scheduler.left_behind() end -- a callback has forked: this is the child
+  end
   leave(self)
+  self.rejected:tell()
   if self.fatal then return nil, self.fatal end
   return true
 end
@@ -326,10 +396,11 @@ end
 -- @treturn[2] table error: Kafka lets this member not go on
 -- @raise what a callback has raised
 function Drain:run()
-  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  if is_left_behind(self) then return nil, scheduler.left_behind() end
   if self.running then return failure("config", "the drain runs, or has run") end
   self.running = true
   local fine, ok, err = xpcall(run, debug.traceback, self)
+  if is_left_behind(self) then return nil, scheduler.left_behind() end
   finish(self)
   if not fine then error(ok, 0) end
   return ok, err
@@ -337,37 +408,19 @@ end
 
 --- Ends `run`, soon: what was filled is sealed, the group is left, and nothing is waited for beyond that.
 function Drain:close()
-  if self.process ~= scheduler.process() then return nil, scheduler.left_behind() end
+  if is_left_behind(self) then return nil, scheduler.left_behind() end
   self.closing = true
   if self.running then self.kafka:wake() elseif not self.ended then finish(self) end
   return true
 end
 
 function Drain:__close()
-  if self.process == scheduler.process() then self:close() end
+  if not is_left_behind(self) then self:close() end
 end
 
 function Drain:__tostring()
   return core.failure.line(("catalog.drain (%s of %s)"):format(self.settings.kafka.group,
     table.concat(self.settings.kafka.topics, ", ")))
-end
-
---- How it goes on, in numbers.
--- @treturn table `records`, `bytes` (of batches, taken by this process), `rejected`, `dropped` (by the transform, and
---   tombstones), `batches` by what became of them, `lag` (messages of own partitions that are not in a batch yet),
---   `partitions`, `blocked` (`{ key = why }`; nil: none is), `rebalances`, `retries`, `batch_seconds` (the age of the
---   batch that is filled), `last_error`, `last_error_at` (milliseconds since the epoch)
-function Drain:metrics()
-  local filling, counts = self.member.batches.filling, {}
-  for name, count in pairs(self.counts) do counts[name] = count end
-  local summary = self.member:summary()
-  return {
-    records = self.records, bytes = self.bytes, rejected = self.rejected.count, dropped = self.dropped,
-    batches = counts, lag = summary.lag, partitions = summary.count, blocked = summary.blocked,
-    rebalances = self.rebalances, retries = self.retries,
-    batch_seconds = next(filling.ranges) and clock() - filling.since or 0,
-    last_error = self.last_error, last_error_at = self.last_error_at,
-  }
 end
 
 return Drain

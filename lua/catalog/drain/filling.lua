@@ -1,84 +1,48 @@
---- The batch that is filled: records of many partitions in files of one buffer each, sent as soon as they are full. No
--- request stays open while records come in. It is dead once a partition of it was lost, or it was given up at the
--- service: then nobody completes it, and its partitions go back to where it began.
+--- The batch that is filled: records of many partitions in files of one buffer each. It is dead once a partition of it
+-- was lost, or it was given up at the service: then nobody completes it, and its partitions go back to where it began.
 -- @module catalog.drain.filling
-local Group = require "catalog.scheduler.group"
+local Uploads = require "catalog.drain.uploads"
 local core = require "catalog.core"
 
 local Filling = {}
 Filling.__index = Filling
 
---- @tparam table service `create(filling)` sets its `id`; `put(filling, name, buffer)`. Each tries until it comes to
---   something, and gives nil and an error where the batch can come to nothing any more
--- @tparam table given `file_bytes` (of a buffer), `parallel` (files at a time), `buffers`: those that are idle
--- @treturn table `ranges`: by the keys of partitions, each `partition`, `epoch`, `first`, `next`; `records`, `bytes`,
---   `files`; `since` (monotonic: when the first of it came); `dead`: why, or false
+--- @tparam table service as of `catalog.drain.uploads`
+-- @tparam table given likewise
+-- @treturn table `ranges`: by the keys of partitions, each `partition`, `epoch`, `first`, `next`; `records`, `bytes`;
+--   `since` (monotonic: when the first of it came); `id`; `dead`: why, or false
 function Filling.new(service, given)
-  return setmetatable({
-    service = service, given = given, ranges = {}, records = 0, bytes = 0, files = 0, id = false, dead = false,
-    since = false, buffer = false, waiting = {}, under_way = 0, creating = false,
-    jobs = Group.new("detached", given.parallel),
+  local self = setmetatable({
+    given = given, ranges = {}, records = 0, bytes = 0, id = false, dead = false, since = false, buffer = false,
   }, Filling)
+  self.uploads = Uploads.new(service, given, self)
+  return self
+end
+
+-- Takes the buffer from it, where there is one.
+local function take_buffer(self)
+  local buffer = self.buffer
+  self.buffer = false
+  return buffer
 end
 
 --- Ends it: its files go nowhere.
 -- @tparam string why
 function Filling:kill(why)
   self.dead = self.dead or why
-  self.jobs:cancel()
+  local buffer = take_buffer(self)
+  if buffer then self.uploads:put_back(buffer) end
+  self.uploads:cancel()
 end
 
--- --- files ---
+--- How many files it has, those that are under way counted.
+function Filling:files() return self.uploads.count end
 
-local function put(self, name, buffer)
-  local ok, err = self.service:put(self, name, buffer)
-  self.under_way = self.under_way - 1
-  if not ok then
-    self:kill(tostring(err))
-    return nil, err
-  end
-  buffer:reset()
-  table.insert(self.given.buffers, buffer)
-  return true
-end
-
-local function add_file(self, name, buffer)
-  self.jobs:add(function() return put(self, name, buffer) end)
-end
-
--- The first file has the batch created; those that come meanwhile wait for that.
-local function create_and_put(self, name, buffer)
-  local ok, err = self.service:create(self)
-  if not ok then
-    self:kill(tostring(err))
-    return nil, err
-  end
-  self.creating = false
-  for _, file in ipairs(self.waiting) do add_file(self, file.name, file.buffer) end
-  self.waiting = {}
-  return put(self, name, buffer)
-end
-
--- Sends the buffer as a file.
-local function dispatch(self)
-  local buffer = self.buffer
-  self.buffer, self.files, self.under_way = false, self.files + 1, self.under_way + 1
-  local name = ("%06d.jsonl"):format(self.files)
-  if self.id then
-    add_file(self, name, buffer)
-  elseif self.creating then
-    self.waiting[#self.waiting + 1] = { name = name, buffer = buffer }
-  else
-    self.creating = true
-    self.jobs:add(function() return create_and_put(self, name, buffer) end)
-  end
-end
-
---- Whether there are as many files under way as there may be: nothing more is to be taken.
+--- Whether nothing more is to be taken for now: as many files are under way as may be.
 -- @treturn boolean
-function Filling:is_full() return self.under_way >= self.given.parallel end
+function Filling:is_full() return self.uploads:is_full() end
 
--- --- records ---
+-- --- how far its partitions come ---
 
 local function range_of(self, partition)
   local range = self.ranges[partition.key]
@@ -98,18 +62,38 @@ function Filling:advance(partition, next)
   partition.next = next
 end
 
+-- --- records ---
+
+--- The buffer that the next records go to.
+-- @treturn buffer
+function Filling:room()
+  self.buffer = self.buffer or self.uploads:buffer()
+  return self.buffer
+end
+
+--- Sends what is in the buffer.
+function Filling:dispatch()
+  local buffer = take_buffer(self)
+  if not buffer then return end
+  if buffer:length() > 0 then self.uploads:send(buffer) else self.uploads:put_back(buffer) end
+end
+
+--- Takes note of records that were put into the buffer.
+-- @tparam integer records
+-- @tparam integer bytes
+function Filling:count(records, bytes)
+  self.records, self.bytes = self.records + records, self.bytes + bytes
+  if self.buffer and self.buffer:length() >= self.given.file_bytes then self:dispatch() end
+end
+
 --- Adds a record.
 -- @tparam string line JSON, without a line break
 function Filling:add(line)
-  local buffer = self.buffer
-  if not buffer then
-    buffer = table.remove(self.given.buffers) or core.buffer.new(self.given.file_bytes)
-    self.buffer = buffer
+  if not self:room():add_line(line, self.given.file_bytes) then
+    self:dispatch()
+    self:room():add_line(line, self.given.file_bytes)
   end
-  buffer:append(line)
-  buffer:append "\n"
-  self.records, self.bytes = self.records + 1, self.bytes + #line + 1
-  if buffer:length() >= self.given.file_bytes then dispatch(self) end
+  self:count(1, #line + 1)
 end
 
 --- Sends what is left, and waits until all files have arrived.
@@ -117,8 +101,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] ?table error: it is dead
 function Filling:finish()
-  if self.buffer and not self.dead then dispatch(self) end
-  local ok, err = self.jobs:wait()
+  if not self.dead then self:dispatch() end
+  local ok, err = self.uploads:wait()
   if ok and not self.dead then return true end
   return nil, err
 end

@@ -10,8 +10,9 @@ Member.__index = Member
 --   `catalog.drain.assignment` and `catalog.drain.batches` need
 -- @tparam table service of `catalog.drain.service`
 -- @tparam table given `from`, `file_bytes`, `parallel`
--- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`, `refused(range, fields)`, `ended(sealed,
---   verdict, fields)`, `kept()`, as of `catalog.drain.batches`; `told_blocked(partition, why)`
+-- @tparam table host `pause(seconds)`, `failed(err)`, `begin(body, ...)`, `refused(range, id, fields)`,
+--   `ingested(sealed, fields)`, `ended(sealed, verdict, fields)`, `kept()`, `sent()`, as of `catalog.drain.batches`;
+--   `told_blocked(partition, why)`
 -- @treturn table `assignment`, `batches`
 function Member.new(kafka, service, given, host)
   local self = setmetatable({ kafka = kafka, host = host }, Member)
@@ -33,48 +34,97 @@ local function is_filled_from(self, list)
   return false
 end
 
+-- rule 2: reads a partition from where it goes on. False: it cannot be placed there yet, and nothing of it may be read:
+-- it would be from somewhere else.
+local function place(self, partition)
+  local ok = self.kafka:seek(partition, partition.next)
+  partition.is_astray = not ok
+  if not ok then self.kafka:pause { partition } elseif not self.is_held then self.kafka:resume { partition } end
+  return ok
+end
+
+-- Places a partition as soon as that can be done.
+local function find(self, partition)
+  local held = { partition = partition, epoch = partition.epoch }
+  while self.host.pause(0.1) and partition.is_astray and self.assignment:holds(held) do
+    if not partition.next then -- it is blocked
+      partition.is_astray = false
+      return
+    end
+    place(self, partition)
+  end
+end
+
+-- Reads a partition from where it goes on, now or as soon as that can be done.
+local function read_on(self, partition)
+  local was_astray = partition.is_astray
+  if not place(self, partition) and not was_astray then self.host.begin(find, self, partition) end
+end
+
 --- Lets a partition go on, or go back.
 -- @tparam table partition
 -- @tparam integer offset of the next record
 function Member:go_on(partition, offset)
   partition.next, partition.blocked, partition.refusing = offset, nil, nil
-  self.kafka:seek(partition, offset)
-  if not self.is_held then self.kafka:resume { partition } end
+  read_on(self, partition)
 end
 
---- Reads nothing of all partitions, or goes on.
+--- Reads nothing of all partitions, or goes on where each was.
 -- @tparam boolean hold
 function Member:hold(hold)
   self.is_held = hold
   local list = {}
   for _, partition in pairs(self.assignment.partitions) do
-    if partition.next then list[#list + 1] = partition end
+    if partition.next and not partition.is_astray then list[#list + 1] = partition end
   end
-  if hold then self.kafka:pause(list) else self.kafka:resume(list) end
+  if hold then return self.kafka:pause(list) end
+  for _, partition in ipairs(list) do read_on(self, partition) end
 end
 
---- What a batch had that has failed is kept elsewhere: then its partition goes on behind it.
+--- What a batch had that has failed is kept elsewhere: then its partition goes on behind it. Where it could not be kept
+-- it is read once more.
 -- @tparam table partition
--- @tparam integer next the offset behind it
+-- @tparam table refusing `first`, `next`: the offset behind it; `faults`: those of `rejected` when it began
 -- @tparam table rejected of `catalog.drain.rejected`
-function Member:pass_refused(partition, next, rejected)
+function Member:pass_refused(partition, refusing, rejected)
   local held = { partition = partition, epoch = partition.epoch }
+  local kept, lost = rejected:flush(self.host.pause, refusing.faults)
   while self.assignment:holds(held) do
-    local ok, err = rejected:flush()
-    if ok then ok, err = self.batches:pass_over(partition, next) end
-    if ok then return self:go_on(partition, next) end
+    local ok, err = nil, lost
+    if kept then ok, err = self.batches:pass_over(partition, refusing.next) end
+    if ok then return self:go_on(partition, refusing.next) end
     self.host.failed(err)
+    if not self.host.pause(1) or not self.assignment:holds(held) then return end
+    if not kept then
+      self:go_on(partition, refusing.first)
+      refusing.faults = rejected.faults
+      partition.refusing = refusing
+      return
+    end
+  end
+end
+
+local GONE <const> = "%d offsets from %d on were deleted before they were read; say where to go on: catalog group "
+  .. "resolve %s=%d"
+local BEYOND <const> = "it ends at %d, and its group is at %d: the topic was made anew, or its end was lost; say where "
+  .. "to go on: catalog group resolve %s=OFFSET"
+
+--- Kafka says that there is nothing at the offset where a partition goes on: it was deleted before it was read. Says
+-- how much is gone.
+-- @tparam table partition
+function Member:look_for_offset(partition)
+  local held = { partition = partition, epoch = partition.epoch }
+  while self.assignment:holds(held) and partition.next do
+    local low, high = self.kafka:watermarks(partition)
+    local offset = partition.next
+    if low and offset and self.assignment:holds(held) then
+      if offset < low then return self:block(partition, GONE:format(low - offset, offset, partition.key, low)) end
+      if offset > high then return self:block(partition, BEYOND:format(high, offset, partition.key)) end
+      return self.kafka:rejoin() -- it is there: librdkafka reads it again when it is assigned anew
+    end
+    if not low then self.host.failed(high) end
     if not self.host.pause(1) then return end
   end
-end
-
---- What was not read yet is gone: the brokers have deleted it. Says how much.
--- @tparam table partition
-function Member:block_gone(partition)
-  local low = self.kafka:watermarks(partition)
-  local gone = low and partition.next and low - partition.next
-  self:block(partition, ("%s offsets from %d on were deleted before they were read; say where to go on: catalog group "
-    .. "resolve %s=%s"):format(gone or "some", partition.next or 0, partition.key, low or "OFFSET"))
 end
 
 --- Counts the partitions of all members, for the share of this one.
@@ -140,7 +190,7 @@ local function give_up(self, list, why)
   if filled then self.batches:drop(why) end
 end
 
---- Partitions are to be given back. What was filled of them is sealed where that may be done now, and dropped
+--- rule 11: partitions are to be given back. What was filled of them is sealed where that may be done now, and dropped
 -- otherwise. The group waits for the answer, which is given when no commit is in flight.
 -- @tparam {table,...} list
 function Member:revoked(list)
@@ -153,7 +203,7 @@ function Member:revoked(list)
   if self.giving_back == list then self.kafka:unassign(list) end -- else they were lost meanwhile
 end
 
---- Partitions were lost: somebody else has them by now.
+--- rule 11: partitions were lost; somebody else has them by now.
 -- @tparam {table,...} list
 function Member:lost(list)
   self.giving_back = nil
@@ -161,14 +211,14 @@ function Member:lost(list)
   self.kafka:unassign(list)
 end
 
---- The partition that a record belongs to; nil where it is another's, was rewound, or cannot be read now.
+--- rule 1: the partition that a record belongs to; nil where it is another's, was rewound, or cannot be read now.
 -- @tparam string topic
 -- @tparam integer number
 -- @tparam integer offset
 -- @treturn ?table
 function Member:partition_of(topic, number, offset)
-  local partition = self.assignment.partitions[Assignment.key(topic, number)]
-  if partition and partition.next and offset >= partition.next then return partition end
+  local partition = self.assignment:find(topic, number)
+  if partition and partition.next and not partition.is_astray and offset >= partition.next then return partition end
 end
 
 return Member

@@ -79,5 +79,6 @@ end
 function Service:complete(sealed) return self.platform:complete(sealed) end
 function Service:abort(sealed) return self.platform:abort(sealed) end
 function Service:status(sealed) return self.platform:status(sealed) end
+function Service:rows(sealed) return self.platform:rows(sealed) end
 
 return Service

@@ -10,8 +10,8 @@ local SCHEMA <const> = {
   dataset = "string|table", sandbox = "string", tags = "table", extra = "table", error_diagnostics = "boolean",
   partial_ingestion = "number", kafka = "table", from = "string", roll = "table", file_bytes = "number",
   record_bytes = "number", after_failure = "string", rejected_topic = "string", rejected = "string",
-  parallel = "integer", transform = "callable", on_batch = "callable", on_rejected = "callable", on_error = "callable",
-  on_warning = "callable",
+  parallel = "integer", transform = "callable", raw = "boolean", on_batch = "callable", on_rejected = "callable",
+  on_error = "callable", on_warning = "callable",
 }
 local KAFKA <const> = { brokers = "string", topics = "table", group = "string", config = "table" }
 local ROLL <const> = { seconds = "number", bytes = "number", files = "integer", records = "integer" }
@@ -48,21 +48,40 @@ local function ranges(settings)
   }
 end
 
--- What is wrong with `kafka`, or nil.
-local function fault_of_kafka(kafka)
-  if #kafka.topics == 0 then return "kafka.topics is empty; it is a list of names" end
-  for i, topic in ipairs(kafka.topics) do
+local function fault_of_topics(topics)
+  local seen = {}
+  if #topics == 0 then return "kafka.topics is empty; it is a list of names" end
+  for i, topic in ipairs(topics) do
     if type(topic) ~= "string" or topic == "" then return ("kafka.topics[%d] is no name of a topic"):format(i) end
     if topic:sub(1, 1) == "^" then return ("kafka.topics[%d] is a pattern; a drain takes names"):format(i) end
+    if seen[topic] then return ("kafka.topics has %s twice"):format(topic) end
+    seen[topic] = true
   end
-  for name in pairs(kafka.config or {}) do
+end
+
+-- What is wrong with `kafka`, or nil.
+local function fault_of_kafka(kafka)
+  local fault = fault_of_topics(kafka.topics)
+  if fault then return fault end
+  if kafka.brokers == "" then return "kafka.brokers is empty; it is as k1:9092,k2:9092" end
+  if kafka.group == "" then return "kafka.group is empty; it is the name of a consumer group" end
+  local config = kafka.config or {}
+  for name in pairs(config) do
     if KEPT[name] then return ("kafka.config has %s, which a drain sets: %s"):format(name, KEPT[name]) end
+  end
+  local protocol = tostring(config["security.protocol"]):upper()
+  if protocol:find "^SASL" and not config["sasl.mechanism"] and not config["sasl.mechanisms"] then
+    return ("security.protocol is %s, and sasl.mechanism is not given: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, "
+      .. "OAUTHBEARER or GSSAPI"):format(protocol)
   end
 end
 
 local function fault_of(settings)
   if settings.from and settings.from ~= "beginning" and settings.from ~= "end" then
     return ('from is "%s"; it is "beginning" or "end"'):format(settings.from)
+  end
+  if settings.raw and not settings.transform then
+    return "raw is for a transform, which makes records of values; without one they are JSON"
   end
   if settings.rejected_topic and settings.rejected then
     return "rejected_topic and rejected are both given; records are rejected to one place"

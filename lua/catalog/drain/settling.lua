@@ -24,7 +24,7 @@ local function look(service, sealed)
 end
 
 -- The batch still takes files, or is not known: who made it completes it, who inherits it gives it up. What is answered
--- decides nothing.
+-- decides nothing: rules 3, 10.
 local function decide(service, sealed, age)
   local ok, err = true, nil
   if sealed.own then
@@ -35,7 +35,7 @@ local function decide(service, sealed, age)
   return not ok and err or nil
 end
 
---- Waits until a batch has ended.
+--- Waits until a batch has ended: rule 3, a final state of the catalog decides, and nothing else.
 -- @tparam table sealed `id`; `own`: this process has made it, and noted its intention without doubt. What it is now is
 --   asked for each time: an inherited one may turn out to be its own
 -- @tparam table service `status(sealed)`, `complete(sealed)`, `abort(sealed)`

@@ -4,6 +4,7 @@ local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local derived = require "catalog.emulator.derived"
 local files = require "catalog.emulator.files"
+local ingested = require "catalog.emulator.ingested"
 local lifecycle = require "catalog.emulator.lifecycle"
 local listing = require "catalog.emulator.listing"
 
@@ -149,12 +150,13 @@ function export.failed(service, request, segments)
 end
 
 -- A file of a data set, of a batch's file and its number.
-local function entry_of(record, name, number)
+local function entry_of(service, record, name, number)
   local batch, counts = record.batch, record.counts or {}
+  local _, size = ingested.file(service, record, name, number)
   return {
     dataSetFileId = ("%s-%d"):format(batch.id, number), dataSetViewId = derived.view(batch.relatedObjects[1].id),
     version = "1.0.0", created = tostring(batch.created), updated = tostring(batch.updated),
-    size = tostring(record.files[name]), records = counts[name] and tostring(counts[name]),
+    size = tostring(size), records = counts[name] and tostring(counts[name]),
     isValid = batch.status == "success",
   }
 end
@@ -165,7 +167,7 @@ function export.files(service, request, segments)
   if not record then return table.unpack(refusal) end
   local path = ("batches/%s/files"):format(record.batch.id)
   return page(service, request, path, lifecycle.names(record), function(name, number)
-    local entry = entry_of(record, name, number)
+    local entry = entry_of(service, record, name, number)
     entry._links = { self = link(service, request, "files/%s", entry.dataSetFileId) }
     return entry
   end)
@@ -187,7 +189,7 @@ function export.all_files(service, request)
     local is_own = record.org == request.org and record.sandbox == request.sandbox
     for number, name in ipairs(is_own and is_wanted(record, request.query) and lifecycle.names(record) or {}) do
       count = count + 1
-      local entry = entry_of(record, name, number)
+      local entry = entry_of(service, record, name, number)
       entry.batchId = record.batch.id
       if count > start and #members < limit then
         members[#members + 1] = listing.member(entry.dataSetFileId, entry, request.query.properties)
@@ -202,14 +204,16 @@ function export.file(service, request, segments)
   local id = segments[5]
   local of, number = id:match "^(.+)%-(%d+)$"
   local record = of and find(service, request, of)
-  local name = record and lifecycle.names(record)[math.tointeger(tonumber(number))]
+  number = math.tointeger(tonumber(number))
+  local name = record and lifecycle.names(record)[number]
   if not name then return answers.problem(404, "The file %s was not found", id) end
   local wanted = request.query.path
-  if wanted == name then return send_file(request, files.path_of(service, record, name)) end
+  local path, size = ingested.file(service, record, name, number)
+  if wanted == name then return send_file(request, path or files.path_of(service, record, name)) end
   if wanted then return answers.problem(404, "There is no %s in the file %s", wanted, id) end
   if request.method == "HEAD" then return answers.problem(400, "path is required") end
   return page_of_files(service, request, "files/" .. core.url.encode(id), nil, { name },
-    function() return record.files[name] end)
+    function() return size end)
 end
 
 return export

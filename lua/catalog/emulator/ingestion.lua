@@ -4,6 +4,7 @@
 local answers = require "catalog.emulator.answers"
 local core = require "catalog.core"
 local csv = require "catalog.emulator.csv"
+local ingested = require "catalog.emulator.ingested"
 local schemas = require "catalog.emulator.schemas"
 
 local ingestion = {}
@@ -66,13 +67,16 @@ local function fits(row, find, name, bad)
   bad:note(row, errors, name)
 end
 
-local function json_lines(path, _, name, bad, find)
+local function json_lines(path, _, name, bad, find, kept)
   local good = 0
   for line in io.lines(path) do
     if line:find "%S" then
       local row, err = core.json.decode(line)
       if type(row) == "table" and first_of(line) == "{" then
-        if fits(row, find, name, bad) then good = good + 1 end
+        if fits(row, find, name, bad) then
+          good = good + 1
+          kept:add(line)
+        end
       else
         bad:add(line, err and err.message or "the row is no JSON object", name)
       end
@@ -91,7 +95,7 @@ local function objects_of(text)
   return objects
 end
 
-local function json_array(path, _, name, bad, find)
+local function json_array(path, _, name, bad, find, kept)
   local file <close> = assert(io.open(path, "rb"))
   local text = file:read "a"
   local rows, err = core.json.decode(text)
@@ -102,7 +106,10 @@ local function json_array(path, _, name, bad, find)
   local good, objects = 0, objects_of(text)
   for i, row in ipairs(rows) do
     if objects[i] then
-      if fits(row, find, name, bad) then good = good + 1 end
+      if fits(row, find, name, bad) then
+        good = good + 1
+        kept:add(core.json.encode(row) or "{}")
+      end
     else
       bad:add(core.json.encode(row) or tostring(row), "the row is no JSON object", name)
     end
@@ -110,17 +117,19 @@ local function json_array(path, _, name, bad, find)
   return good
 end
 
-local function csv_rows(path, format, name, bad)
+local function csv_rows(path, format, name, bad, _, kept)
   local header, good = nil, 0
   for fields, text in csv(path, format) do
     if not header then
       if not fields or not text:find "[^%s,;]" then return nil, "118", "The header row of " .. name .. " is empty" end
       header = fields
+      kept:add(text)
     elseif not fields or #fields ~= #header then
       local why = fields and ("the row has %d fields, and the header %d"):format(#fields, #header)
       bad:add(text, why or "a quote is not closed", name)
     else
       good = good + 1
+      kept:add(text)
     end
   end
   return good
@@ -144,15 +153,16 @@ end
 
 -- Reads all files. Gives how many rows are good in each of those whose rows are counted, and the errors that are no
 -- row's.
-local function read_files(service, record, names, bad)
+local function read_files(service, record, names, bad, kept)
   local format, counts, errors = record.batch.inputFormat, {}, {}
   local read, find = reader_of(format), schemas.check_of(service, record)
-  for _, name in ipairs(names) do
+  for number, name in ipairs(names) do
     if record.files[name] == 0 then
       errors[#errors + 1] = { code = "106", description = "Dataset file is empty: " .. name }
     else
       local path = ("%s/files/%s/%s"):format(service.directory, record.batch.id, name)
-      local count, code, description = read(path, format, name, bad, find)
+      kept:begin(number, name)
+      local count, code, description = read(path, format, name, bad, find, kept)
       if code then errors[#errors + 1] = { code = code, description = description } end
       counts[name] = count
     end
@@ -207,7 +217,8 @@ function ingestion.run(service, record, names, unfinished)
   local tags = record.batch.tags
   local directory = ("%s/row_errors/%s"):format(service.directory, record.batch.id)
   local bad = new_row_errors(directory, tags.acp_enableErrorDiagnostics == true)
-  local counts, errors = read_files(service, record, names, bad)
+  local kept = ingested.new(service, record)
+  local counts, errors = read_files(service, record, names, bad, kept)
   bad:close()
   local good, bytes = 0, 0
   for _, name in ipairs(names) do good, bytes = good + (counts[name] or 0), bytes + record.files[name] end
@@ -215,6 +226,7 @@ function ingestion.run(service, record, names, unfinished)
     errors[#errors + 1] = { code = "INGEST-1555-400", description = "The file was not completed: " .. name }
   end
   local fine = #errors == 0 and tolerated(tags, bad.count, good + bad.count)
+  kept:finish(fine and bad.count > 0)
   summarise(errors, bad)
   local metrics = { inputByteSize = bytes, inputFileCount = #names, partitionCount = 1 }
   count_records(metrics, record.batch.inputFormat.format, good, bad.count, fine)

@@ -51,6 +51,7 @@ end
 
 -- What a record has, by paths such as `person/name`.
 local function flatten(value, path, flat)
+  if path == "" and next(value) == nil then return flat end
   if type(value) == "table" and #value == 0 and next(value) ~= nil then
     for name, item in pairs(value) do flatten(item, path == "" and name or path .. "/" .. name, flat) end
     return flat

@@ -150,7 +150,7 @@ return function(settings)
     schemas = given.schemas or {}, checks = {},
     made = {}, spooled = 0, abandon_ms = given.abandon_ms, log = log_of(given.log),
   }
-  for _, name in ipairs { "files", "parts", "spool", "row_errors", "datasets" } do
+  for _, name in ipairs { "files", "parts", "spool", "row_errors", "ingested", "datasets" } do
     assert(core.fs.mkdir(given.directory .. "/" .. name))
   end
   if given.seed then math.randomseed(given.seed) end

@@ -63,6 +63,7 @@ local function write_record(store, record)
   local kept = {
     batch = record.batch, org = record.org, sandbox = record.sandbox, completed_at = record.completed_at,
     row_errors = record.row_errors and core.json.array(record.row_errors), counts = record.counts,
+    ingested = record.ingested,
   }
   assert(file:write(assert(core.json.encode(kept))))
   assert(file:close())
@@ -103,7 +104,8 @@ end
 -- @tparam string sandbox
 -- @treturn table the record: `batch`, `org`, `sandbox`; `files` (name -> bytes), how many (`file_count`) and their size
 --   (`bytes`); `large` (name -> the `parts` that have arrived, or `size` once it is complete); `completed_at`
---   (milliseconds since the epoch), `row_errors` (names of files) and `counts` (name -> records) when there are
+--   (milliseconds since the epoch), `row_errors` (names of files), `counts` (name -> records) and `ingested` (name ->
+--   bytes, where not all rows of a file are in) when there are
 function Store:add(batch, org, sandbox)
   local record = { batch = batch, org = org, sandbox = sandbox, files = {}, large = {}, file_count = 0, bytes = 0 }
   mark_lists(batch)

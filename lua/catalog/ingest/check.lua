@@ -104,9 +104,14 @@ end
 
 --- Checks a file before it is sent: one of JSON lines, or one JSON array. An array is read as a whole.
 -- @function catalog.client:check
--- @tparam table given `file` (its path, or an open file of Lua's, such as `io.stdin`; required); `format` (`json`,
---   `csv`, `parquet`; default: what the ending of the path says, as of `ingest`, else `json`, which alone can be
---   checked); `dataset` or `schema`, and `sandbox`, as of `checker`; `most` (how many problems are told; default 100)
+-- @tparam table given either `dataset` or `schema`, and `file`
+-- @tparam string|file given.file its path, or an open file of Lua's, such as `io.stdin`
+-- @tparam[opt=by the ending of the path; else json] string given.format `json`, `csv` or `parquet`, as of `ingest`;
+--   JSON alone can be checked
+-- @tparam[opt] string|table given.dataset an id, a data set, or `{ name = ... }`: its schema counts
+-- @tparam[opt] table given.schema a JSON schema, decoded
+-- @tparam[opt=the client's] string given.sandbox where the data set is
+-- @tparam[opt=100,unit=problems] integer given.most that are told
 -- @treturn[1] table `records`, how many were read; `bad`, how many of them do not fit; `count`, how many problems there
 --   are; `problems`, the first of them, as of `checker:check`, each with its `line`, or in an array the number of its
 --   `record`, and the problem `json` where that is none

@@ -267,23 +267,37 @@ end
 --- Ingests files: creates a batch, uploads them all, completes it, and waits. If an upload fails for good the batch is
 -- aborted, and nothing is ingested.
 -- @function catalog.client:ingest
--- @tparam table given the options of `create_batch` (without `timeout`), and: `files` (paths, or
---   `{ name = ..., file = path }`), or `dir`, and with it `pattern` (`*.json`) and `recursive` (true: what is below it
---   too, by names such as `a/x.json`; links to directories are not followed); without `format` the endings of the files
---   say it; `parallel`, `part_size`, `part_threshold` as of `upload`; `upload_timeout` (seconds for which an upload may
---   stand still); `timeout` (seconds to wait for the service to ingest; default: none); `split` (true: as many batches
---   as the advised limits make); `advised_files`, `advised_bytes` (10,000; 100 GB: more warns), `max_files`,
---   `max_bytes` (25,000; 2^40: more is refused);
---   `on_progress` (called at most ten times a second with `{ file, bytes, total, files_done, files_total, rate }`, rate
---   in bytes a second; `bytes` are those that have left, and become fewer where some have to be sent again),
---   `on_batch` (called with the id of each batch, before anything goes into it), `on_change` (called with a batch's
---   status each time it is another), `on_warning` (called with a text; default: Lua's `warn`), `journal` (a path: what
---   has been done is noted there, and the same call again goes on where the last one stopped; then nothing but a
---   refusal aborts the batch); `shard` (`"3/16"` or `{ 3, 16 }`: of the files of `dir` those whose names hash to the
---   fourth of 16 shards, in a batch with the external id `ID-3-of-16`; it implies `adopt`); `adopt` (true: a batch with
---   the `external_id` that is there already is the one: it is filled, or waited for, or reported; one that has failed
---   is replaced by one with `-2` behind the id; one of other files is an error of kind `data`. As with a journal,
---   nothing but a refusal aborts the batch)
+-- @tparam table given either `files` or `dir`, and the options of the batches
+-- @tparam[opt] {string|table,...} given.files paths, or `{ name = ..., file = path }`
+-- @tparam[opt] string given.dir the directory of the files
+-- @tparam[opt=*] string given.pattern of the names in `dir`, such as `*.json`
+-- @tparam[opt=false] boolean given.recursive `true`: what is below `dir` too, by names such as `a/x.json`; links to
+--   directories are not followed
+-- @tparam[opt] string given.journal a path: what has been done is noted there, and the same call again goes on where
+--   the last one stopped; then nothing but a refusal aborts the batch
+-- @tparam[opt] string|table given.shard `"3/16"` or `{ 3, 16 }`: of the files of `dir` those whose names hash to the
+--   fourth of 16 shards, in a batch with the external id `ID-3-of-16`; it implies `adopt`
+-- @tparam[opt=false] boolean given.adopt `true`: a batch with the `external_id` that is there already is the one: it is
+--   filled, or waited for, or reported; one that has failed is replaced by one with `-2` behind the id; one of other
+--   files is an error of kind `data`. As with a journal, nothing but a refusal aborts the batch
+-- @tparam[opt=false] boolean given.split `true`: as many batches as the advised limits make
+-- @tparam[opt=the client's,unit=requests] integer given.parallel in flight at a time
+-- @tparam[opt=67108864,unit=bytes] integer given.part_size of a part, as of `catalog.batch:upload`
+-- @tparam[opt=256000000,unit=bytes] integer given.part_threshold that go in one request at the most, as of
+--   `catalog.batch:upload`
+-- @tparam[opt=the client's,unit=seconds] number given.upload_timeout for which an upload may stand still
+-- @tparam[opt=none,unit=seconds] number given.timeout to wait for the service to ingest
+-- @tparam[opt=10000,unit=files] integer given.advised_files in a batch; more warns
+-- @tparam[opt=100000000000,unit=bytes] integer given.advised_bytes in a batch; more warns
+-- @tparam[opt=25000,unit=files] integer given.max_files in a batch; more is refused
+-- @tparam[opt=1099511627776,unit=bytes] integer given.max_bytes in a batch; more is refused
+-- @tparam[opt] function given.on_progress called at most ten times a second with `{ file, bytes, total, files_done,
+--   files_total, rate }`, rate in bytes a second; `bytes` are those that have left, and become fewer where some have to
+--   be sent again
+-- @tparam[opt] function given.on_batch called with the id of each batch, before anything goes into it
+-- @tparam[opt] function given.on_change called with a batch's status each time it is another
+-- @tparam[opt=Lua's `warn`] function given.on_warning called with a text
+-- @options catalog.client:create_batch -timeout -once
 -- @treturn[1] table the report: `id`, `status`, `files` (each `name`, `bytes`, `seconds`, `batch`), `bytes`, `seconds`,
 --   `metrics`, `errors`, `batches` (each `id`, `status`, `metrics`, `errors`, `completed`, `files`); with a journal
 --   or `adopt` `resumed` (true: it went on), and with a journal `replaced`: batches (`id`, `status`) that had ended

@@ -1,25 +1,27 @@
 --- Adapters: how a host's event loop turns this module. `catalog.loop.cqueues` and `catalog.loop.luv` are two.
 --
--- An adapter is a table of functions:
---
--- - `watch(fd, callback)` lets the loop call `callback` whenever the descriptor can be read, until that returns false.
---   It may return a function that ends the watch at once; one that returns none is called once more to end it.
--- - `suspend()` lets the running coroutine wait until `resume(thread)` is called with it. It may return early.
--- - `resume(thread)` lets a coroutine that was suspended go on in its turn. It is called from another coroutine, from
---   the callback of a watch, or from outside the loop, and returns at once.
--- - `current()`, which may be left out, gives nil where the loop does not run, and else a key that tells it from others
---   of its kind; and false as a second value in a coroutine that the loop cannot suspend. Without it, whatever can
---   yield is taken for a coroutine of the loop.
---
--- For a host whose coroutines can only pause, one function is enough:
---
--- - `wait(fd, seconds)` lets the running coroutine wait until the descriptor can be read, for so many seconds at the
---   most. It may return early. One coroutine at a time is given the descriptor; the others are given nil, and few
---   milliseconds.
+-- For a host whose coroutines can only pause, `wait` alone is enough; another has `watch`, `suspend`, `resume`, and
+-- perhaps `current`.
 -- @module catalog.loop.adapter
 local options = require "catalog.base.options"
 
 local loop = {}
+
+--- An adapter is a table of functions.
+-- @table catalog.loop.adapter
+-- @tfield ?function watch `watch(fd, callback)` lets the loop call `callback` whenever the descriptor can be read,
+--   until that returns false. It may return a function that ends the watch at once; one that returns none is called
+--   once more to end it
+-- @tfield ?function suspend `suspend()` lets the running coroutine wait until `resume(thread)` is called with it. It
+--   may return early
+-- @tfield ?function resume `resume(thread)` lets a coroutine that was suspended go on in its turn. It is called from
+--   another coroutine, from the callback of a watch, or from outside the loop, and returns at once
+-- @tfield ?function current `current()` gives nil where the loop does not run, and else a key that tells it from others
+--   of its kind; and false as a second value in a coroutine that the loop cannot suspend. Without it, whatever can
+--   yield is taken for a coroutine of the loop
+-- @tfield ?function wait `wait(fd, seconds)` lets the running coroutine wait until the descriptor can be read, for so
+--   many seconds at the most. It may return early. One coroutine at a time is given the descriptor; the others are
+--   given nil, and few milliseconds
 
 local SCHEMA <const> = {
   watch = "callable", suspend = "callable", resume = "callable", current = "callable", wait = "callable",
@@ -29,6 +31,7 @@ local SCHEMA <const> = {
 local GONE <const> = { yieldable = "current", spawn = "watch" }
 
 --- Checks an adapter.
+-- @local
 -- @tparam ?table given
 -- @tparam integer level who is to blame, as in `error`
 -- @raise a function is missing, unknown, or none

@@ -49,13 +49,22 @@ end
 -- loop may be left at any time. Batches that are created meanwhile do not put the listing out of step, in the order of
 -- their creation.
 -- @function catalog.client:batches
--- @tparam table given `dataset` (an id, a data set, or `{ name = ... }`); `status` (a state or a list of them; `failed`
---   finds those that the service calls `failure`, too); `since` (that moment and later: `24h` or `7d`, an ISO date in
---   UTC, or milliseconds since 1970) or `created_after`; `created_before`; `tags` (name to value, in which `*` is any
---   text, or to a list of values: all of them); `external_id` (one or a list); `properties` (a list of the fields that
---   are wanted; `created` comes along); `order_by` (`asc:created`, `desc:updated`; default `desc:created`); `sandbox`.
---   At least one of them has to narrow the listing down
--- @treturn function an iterator of batches, each with the fields that the service sends
+-- @tparam table given at least one of them has to narrow the listing down
+-- @tparam[opt] string|table given.dataset an id, a data set, or `{ name = ... }`
+-- @tparam[opt] string|{string,...} given.status a state or a list of them; `failed` finds those that the service calls
+--   `failure`, too
+-- @tparam[opt,unit=milliseconds] string|number given.since that moment and later: `24h` or `7d`, an ISO date in UTC, or
+--   a number, since 1970
+-- @tparam[opt,unit=milliseconds] string|number given.created_after later than that moment, as `since`
+-- @tparam[opt,unit=milliseconds] string|number given.created_before earlier than that moment, as `since`
+-- @tparam[opt] string|{[string]=string|table,...} given.tags name to value, in which `*` is any text, or to a list of
+--   values: all of them
+-- @tparam[opt] string|{string,...} given.external_id one or a list
+-- @tparam[opt=all] string|{string,...} given.properties one or a list: the fields that are wanted; `created` comes
+--   along
+-- @tparam[opt=desc:created] string|{string,...} given.order_by such as `asc:created` or `desc:updated`, or a list
+-- @tparam[opt=the client's] string given.sandbox where the batches are
+-- @treturn fun():catalog.batch an iterator of batches, each with the fields that the service sends
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when
 --   a value cannot be used or a page cannot be had
 -- @usage for batch in client:batches { status = "failed", since = "24h" } do print(batch.id) end

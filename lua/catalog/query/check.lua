@@ -54,11 +54,13 @@ function dataset.methods:get_schema()
   }
 end
 
+--- Holds records against the schema of a data set, before they are sent. `catalog.client:checker` makes one.
+-- @table catalog.checker
 local Checker = { __name = "catalog.checker" }
 Checker.__index = Checker
 
 --- Says what of a record does not fit.
--- @function checker:check
+-- @function catalog.checker:check
 -- @tparam table record
 -- @tparam ?integer most how many problems are told; default: all
 -- @treturn {table,...} problems, none when it fits: `path` (such as `person.list[2].name`, where the first of a list is
@@ -72,11 +74,13 @@ end
 local TOLD <const> = 3
 
 --- Says why a record is not to be sent.
--- @function checker:refusal
+-- @local
+-- @function catalog.checker:refusal
 -- @tparam table record
+-- @tparam ?string line the same as JSON, where it is known: most lines are not looked at for long
 -- @treturn ?table error of kind `data`, with `problems`; nil: it fits
-function Checker:refusal(record)
-  if type(record) ~= "table" then return nil end -- what is no record is refused for that
+function Checker:refusal(record, line)
+  if type(record) ~= "table" or line and self.fits:check(line) then return nil end -- what is none is refused for that
   local found, count = self.find(record, TOLD)
   if count == 0 then return nil end
   local texts = {}
@@ -87,8 +91,19 @@ function Checker:refusal(record)
   return err
 end
 
+--- Says why a line is not to be sent.
+-- @function catalog.checker:line_refusal
+-- @local
+-- @tparam string line one record, as JSON
+-- @treturn ?table error, as of `refusal`; nil: it fits, or is no record
+function Checker:line_refusal(line)
+  if self.fits:check(line) then return nil end
+  local row = core.json.decode(line)
+  return type(row) == "table" and line:find "^%s*{" and self:refusal(row) or nil
+end
+
 --- Says what of a line does not fit. Most surely fit, and are not decoded.
--- @function checker:check_line
+-- @function catalog.checker:check_line
 -- @tparam string line one record, as JSON
 -- @tparam ?integer most how many problems are told; default: all
 -- @treturn {table,...} problems, as of `check`; the problem `json` where the line is none
@@ -127,9 +142,11 @@ local CHECKER <const> = { dataset = "string|table", schema = "table", sandbox = 
 
 --- Makes what checks records. The schema is asked for once, and kept for ten minutes.
 -- @function catalog.client:checker
--- @tparam table given `dataset` (an id, a data set, or `{ name = ... }`), or `schema` (a JSON schema, a table);
---   `sandbox`
--- @treturn[1] checker
+-- @tparam table given either `dataset` or `schema`
+-- @tparam[opt] string|table given.dataset an id, a data set, or `{ name = ... }`: its schema counts
+-- @tparam[opt] table given.schema a JSON schema, decoded
+-- @tparam[opt=the client's] string given.sandbox where the data set is
+-- @treturn[1] catalog.checker
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when the data set names no schema
 -- @raise an option is unknown or has a wrong type; there is neither `dataset` nor `schema`, or both

@@ -7,6 +7,16 @@ local later = require "catalog.base.later"
 local options = require "catalog.base.options"
 local tags = require "catalog.query.tags"
 
+--- The fields are the service's, and there may be others; a handle that was not looked up has its id alone.
+-- @table catalog.dataset
+-- @tfield string id
+-- @tfield ?string name
+-- @tfield ?string description
+-- @tfield ?table schemaRef which schema its records have
+-- @tfield ?table tags name to a list of texts
+-- @tfield ?integer created milliseconds since 1970
+-- @tfield ?integer updated milliseconds since 1970
+
 local DATASETS <const> = "/data/foundation/catalog/dataSets/"
 -- It changes what lies deep, and takes If-Match. Source: the description of Adobe's API.
 local CHANGES <const> = "/data/foundation/catalog/v2/dataSets/"
@@ -25,6 +35,7 @@ local function describe(self)
 end
 
 --- What makes data sets of fields, `id` among them.
+-- @local
 -- @tparam catalog.client client
 -- @tparam ?string sandbox the client's when nil
 -- @treturn function makes a table of fields a data set: the same table
@@ -37,6 +48,7 @@ function dataset.maker(client, sandbox)
 end
 
 --- The sandbox of a data set.
+-- @local
 -- @tparam table value
 -- @treturn ?string nil: it is no data set
 function dataset.sandbox(value)
@@ -71,7 +83,9 @@ end
 
 --- Looks the data set up in the catalog.
 -- @function catalog.dataset:get
--- @tparam ?table given `properties` (the fields that are wanted, a list; default: all), `timeout` (seconds)
+-- @tparam ?table given
+-- @tparam[opt=all] {string,...} given.properties the fields that are wanted
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.dataset a fresh table; the one it was asked of stays as it was
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `http` with status 404 when the catalog does not know it
@@ -121,9 +135,14 @@ local UPDATE <const> = {
 --- Changes the data set, unless somebody else has changed it since it was looked up. One that was not looked up (a
 -- handle, or one of a listing) is looked up first. Fields that are not named stay as they are, tags too.
 -- @function catalog.dataset:update
--- @tparam table given `name`; `description`; `tags` (name to a list of texts); `profile` and `upsert` (booleans: the
---   tags that enable the data set for profiles, and for updates of them); `extra` (fields of the service, as they are);
---   `timeout` (seconds)
+-- @tparam table given
+-- @tparam[opt] string given.name its name from now on
+-- @tparam[opt] string given.description for people
+-- @tparam[opt] {[string]={string,...},...} given.tags name to a list of texts
+-- @tparam[opt] boolean given.profile whether it has the tags that enable it for profiles
+-- @tparam[opt] boolean given.upsert whether it has the tags that enable it for updates of profiles
+-- @tparam[opt] table given.extra fields of the service, as they are
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.dataset as it is now: a fresh table
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `conflict` when somebody else was first, with `wanted` (the changes) and `current`
@@ -213,7 +232,8 @@ end
 
 --- Creates a batch for the data set.
 -- @function catalog.dataset:create_batch
--- @tparam ?table given as in `catalog.client:create_batch`, without `dataset`
+-- @tparam ?table given
+-- @options catalog.client:create_batch -dataset
 -- @treturn[1] catalog.batch
 -- @treturn[2] nil
 -- @treturn[2] table error; `ambiguous` when the batch may exist
@@ -230,6 +250,7 @@ later.methods(methods, "catalog.query.preview", { "preview" })
 later.methods(methods, "catalog.query.check", { "get_schema" })
 
 --- The methods.
+-- @local
 dataset.methods = methods
 
 return dataset

@@ -59,11 +59,19 @@ end
 --- Goes through the data sets that fit, the newest first. The service filters; a page of 100 is held at a time, and the
 -- loop may be left at any time.
 -- @function catalog.client:datasets
--- @tparam table given `name` (in which `*` is any text, and `**` a star); `tags`, `since`, `created_after`,
---   `created_before`, `order_by`, `sandbox` as of `batches`; `properties` (a list of the fields that are wanted;
---   without it all are sent, the schema in full among them). Something has to narrow the listing down, or the
---   properties
--- @treturn function an iterator of data sets, each with the fields that the service sends
+-- @tparam table given something has to narrow the listing down, or the properties
+-- @tparam[opt] string given.name in which `*` is any text, and `**` a star
+-- @tparam[opt] string|{[string]=string|table,...} given.tags name to value, in which `*` is any text, or to a list of
+--   values: all of them
+-- @tparam[opt,unit=milliseconds] string|number given.since that moment and later: `24h` or `7d`, an ISO date in UTC, or
+--   a number, since 1970
+-- @tparam[opt,unit=milliseconds] string|number given.created_after later than that moment, as `since`
+-- @tparam[opt,unit=milliseconds] string|number given.created_before earlier than that moment, as `since`
+-- @tparam[opt=all] string|{string,...} given.properties one or a list: the fields that are wanted; without it the
+--   schema in full is among them
+-- @tparam[opt=desc:created] string|{string,...} given.order_by such as `asc:created` or `desc:updated`, or a list
+-- @tparam[opt=the client's] string given.sandbox where the data sets are
+-- @treturn fun():catalog.dataset an iterator of data sets, each with the fields that the service sends
 -- @raise an option is unknown or has a wrong type; nothing narrows the listing down; in the loop: the error table, when
 --   a value cannot be used or a page cannot be had
 -- @usage for dataset in client:datasets { name = "Loyalty*", properties = { "name" } } do print(dataset.id) end
@@ -84,8 +92,11 @@ end
 
 --- Finds a data set by its name, in one call.
 -- @function catalog.client:find_dataset
--- @tparam table given `name` (in full; stars are stars); `properties` (the fields that are wanted, a list; default:
---   name, description, schemaRef, tags, created, updated, version); `sandbox`
+-- @tparam table given
+-- @tparam string given.name in full; stars are stars
+-- @tparam[opt=name; description; schemaRef; tags; created; updated; version] {string,...} given.properties the fields
+--   that are wanted
+-- @tparam[opt=the client's] string given.sandbox where the data set is
 -- @treturn[1] catalog.dataset
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `http` with status 404 when there is none of this name; of kind `config` when there
@@ -112,7 +123,8 @@ end
 --- A data set by its id, without a call.
 -- @function catalog.client:dataset
 -- @tparam string id
--- @tparam ?table given `sandbox`
+-- @tparam ?table given
+-- @tparam[opt=the client's] string given.sandbox where the data set is
 -- @treturn catalog.dataset with nothing but its id; `get` fetches the rest
 -- @raise the id is not a string, an option is unknown or has a wrong type
 function Client:dataset(id, given)
@@ -138,9 +150,16 @@ end
 
 --- Creates a data set.
 -- @function catalog.client:create_dataset
--- @tparam table given `name` (required); `schema` (the id of its schema, a URL, or a `schemaRef` as it is);
---   `description`; `tags` (name to a list of texts); `profile` and `upsert` (true: the tags that enable it for
---   profiles, and for updates of them); `extra` (fields of the service, as they are); `sandbox`; `timeout` (seconds)
+-- @tparam table given
+-- @tparam string given.name its name
+-- @tparam[opt] string|table given.schema the id of its schema, a URL, or a `schemaRef` as it is
+-- @tparam[opt] string given.description for people
+-- @tparam[opt] {[string]={string,...},...} given.tags name to a list of texts
+-- @tparam[opt=false] boolean given.profile `true`: the tags that enable it for profiles
+-- @tparam[opt=false] boolean given.upsert `true`: the tags that enable it for updates of profiles
+-- @tparam[opt] table given.extra fields of the service, as they are
+-- @tparam[opt=the client's] string given.sandbox where it is created
+-- @tparam[opt=the client's,unit=seconds] number given.timeout for a request
 -- @treturn[1] catalog.dataset with its id; `get` fetches the rest
 -- @treturn[2] nil
 -- @treturn[2] table error; `ambiguous` when the data set may exist: look for it by its name before it is created again

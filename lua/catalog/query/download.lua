@@ -76,10 +76,11 @@ local function get(file, run)
     return { name = file.name, bytes = length_of(target), path = target }
   end
   if core.fs.kind(target) and not run.overwrite then return exists(target) end
-  local ok, err = fetch.make_way(run.to, file.name)
+  local ok, err = fetch.make_directory(target:match "^(.*)/")
   if not ok then return nil, err end
   local bytes, failed = fetch.file(file, target, function(count) run:arrived(file, count) end,
     function(length)
+      if core.fs.kind(target) and not run.overwrite then return exists(target) end -- it came meanwhile
       if not run.done then return true end
       return run.done:note(file, length, run.loop)
     end)
@@ -101,10 +102,21 @@ function Run:arrived(file, count, is_whole)
   }
 end
 
+-- The directories in which the next one on the way to a path is not there yet.
+local function parents_of_new(path)
+  local list = {}
+  while not core.fs.kind(path) do
+    path = path:match "^(.*)/[^/]*$" or "."
+    if path == "" then path = "/" end
+    list[#list + 1] = path
+  end
+  return list
+end
+
 local function new_run(given, loop)
   local to = given.to:gsub("(.)/+$", "%1")
   return setmetatable({
-    to = to, loop = loop, is_new = not core.fs.kind(to), overwrite = given.overwrite,
+    to = to, loop = loop, parents = parents_of_new(to), overwrite = given.overwrite,
     on_progress = given.on_progress, bytes = 0, files_done = 0, files_total = 1,
   }, Run)
 end
@@ -122,8 +134,9 @@ local FILE <const> = { to = "string", overwrite = "boolean" }
 -- has come is in `NAME.ID.part` until it is whole, and the same call again goes on from there, unless the machine was
 -- started anew meanwhile.
 -- @function catalog.file:download
--- @tparam table given `to` (the directory, required: made when it is not there; the file has its name in it, and never
---   leaves it), `overwrite` (true: a file that is there is replaced; otherwise that is an error)
+-- @tparam table given
+-- @tparam string given.to the directory, made when it is not there; the file has its name in it, and never leaves it
+-- @tparam[opt=false] boolean given.overwrite `true`: a file that is there is replaced; otherwise that is an error
 -- @treturn[1] string its path
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when it cannot be written, or is there already; of kind `protocol` when it
@@ -136,7 +149,7 @@ function files.methods:download(given)
   local run = new_run(checked, client.loop)
   local got, err = get(self, run)
   if not got then return nil, err end
-  local ok, failed = fetch.sync(run.to, { got.name }, run.is_new, run.loop)
+  local ok, failed = fetch.sync(run.to, { got.name }, run.parents, run.loop)
   if not ok then return nil, failed end
   return got.path
 end
@@ -176,10 +189,14 @@ local BATCH <const> = {
 -- power, too. What has come is kept when it ends, however it ends, and the same call again goes on from there. Only
 -- files that were not whole when the machine was started anew begin again.
 -- @function catalog.batch:download
--- @tparam table given `to` (the directory, required: made when it is not there; no file leaves it), `parallel` (how
---   many at a time; default the client's), `overwrite` (true: files that are there are replaced; otherwise one that is
---   there and did not come by this call is an error), `failed` (true: the files that a batch was sent which failed),
---   `on_progress` (called after each piece with `{ file, bytes, total, files_done, files_total }`, in a task)
+-- @tparam table given
+-- @tparam string given.to the directory, made when it is not there; no file leaves it
+-- @tparam[opt=the client's,unit=files] integer given.parallel at a time
+-- @tparam[opt=false] boolean given.overwrite `true`: files that are there are replaced; otherwise one that is there and
+--   did not come by this call is an error
+-- @tparam[opt=false] boolean given.failed `true`: the files that a batch was sent which failed
+-- @tparam[opt] function given.on_progress called after each piece with `{ file, bytes, total, files_done, files_total
+--   }`, in a task
 -- @treturn[1] table `files`, each `name`, `bytes`, `path`; `bytes` in all
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `data` when a file cannot be written, is there already, or has a name that leads out
@@ -194,7 +211,7 @@ function batch.methods:download(given)
   local _, kind = batch.state(self)
   local run = new_run(checked, kind.client.loop)
   run.total, run.files_total = total, #list
-  local ok, err = core.fs.mkdir(run.to)
+  local ok, err = fetch.make_directory(run.to)
   if not ok then return nil, err end
   local done <close>, unusable = open_done(run.to, self.id)
   if not done then return nil, unusable end
@@ -202,7 +219,7 @@ function batch.methods:download(given)
   local got, failed = tasks.map(list, function(file) return get(file, run) end,
     { parallel = checked.parallel or kind.client.parallel })
   if not got then return nil, failed end
-  ok, err = fetch.sync(run.to, names_of(got), run.is_new, run.loop)
+  ok, err = fetch.sync(run.to, names_of(got), run.parents, run.loop)
   if not ok then return nil, err end
   done.is_empty = true -- all is there: what was noted is of no use any more
   local bytes = 0

@@ -24,19 +24,20 @@ function fetch.target(directory, name)
   return directory .. "/" .. name
 end
 
---- Makes the directories on the way to a file.
--- @tparam string directory there already, or made
--- @tparam string name
+--- Makes a directory, and those that it is in, unless they are there.
+-- @tparam string path
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`
-function fetch.make_way(directory, name)
-  local ok, err = core.fs.mkdir(directory)
-  for at in name:gmatch "()/" do
-    if not ok then return nil, err end
-    ok, err = core.fs.mkdir(directory .. "/" .. name:sub(1, at - 1))
+function fetch.make_directory(path)
+  for at in (path .. "/"):gmatch "()/" do
+    local one = path:sub(1, at - 1)
+    if one ~= "" and core.fs.kind(one) ~= "directory" then
+      local ok, err = core.fs.mkdir(one)
+      if not ok then return nil, err end
+    end
   end
-  return ok, err
+  return true
 end
 
 -- Reads the head of an answer: where in the file its body ends. The service may send fewer bytes than were asked for.
@@ -78,7 +79,7 @@ local function complete(file, into, there, on_piece)
     if file.bytes and there == file.bytes and there > 0 then return true end
     local now, whole = get_piece(file, into, there)
     if not now then return nil, whole end
-    on_piece(now - (whole and 0 or there))
+    on_piece(now - there)
     there = now
     if whole and (not file.bytes or there == file.bytes) then return true end
     if whole or there > file.bytes then
@@ -102,13 +103,13 @@ end
 --- Brings the names of files onto the disk, and those of the directories they are in.
 -- @tparam string directory
 -- @tparam {string,...} names
--- @tparam ?boolean is_new true: the directory was made for them, and its name is brought there, too
+-- @tparam {string,...} others directories that have got names besides
 -- @tparam ?table loop the adapter of the client
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `data`
-function fetch.sync(directory, names, is_new, loop)
-  local seen, list = {}, { is_new and (directory:match "^(.*/)[^/]*$" or ".") or nil }
+function fetch.sync(directory, names, others, loop)
+  local seen, list = {}, table.move(others, 1, #others, 1, {})
   for _, name in ipairs(names) do
     for at in ("/" .. name):gmatch "()/" do
       local path = directory .. ("/" .. name):sub(1, at - 1)
@@ -147,7 +148,7 @@ end
 -- there once `fetch.sync` has brought it there.
 -- @tparam catalog.file file
 -- @tparam string target its path
--- @tparam function on_piece called with how many bytes have come
+-- @tparam function on_piece called with how many bytes more are there
 -- @tparam function on_whole called before it gets its name; gives true, or nil and an error
 -- @treturn[1] integer its length
 -- @treturn[2] nil
@@ -157,6 +158,7 @@ function fetch.file(file, target, on_piece, on_whole)
   local part = fetch.part(file, target)
   local into <close>, there = open_part(part, file.bytes)
   if not into then return nil, there end
+  if there > 0 then on_piece(there) end
   local done, err = complete(file, into, there, on_piece)
   if err and err.kind == "data" then
     err.message = ("cannot write %s: %s"):format(part, err.message:match "^%u+ %S+: (.*)$" or err.message)

@@ -7,6 +7,12 @@ local failure = require "catalog.base.failure"
 local later = require "catalog.base.later"
 local options = require "catalog.base.options"
 
+--- `catalog.batch:files` gives them.
+-- @table catalog.file
+-- @tfield string name
+-- @tfield ?integer bytes where the service says it
+-- @tfield ?string id of the data set's file which it is a part of
+
 local EXPORT <const> = "/data/foundation/export/"
 
 local files = {}
@@ -24,11 +30,13 @@ end
 local origins = setmetatable({}, { __mode = "k" })
 
 --- Where a file comes from.
+-- @local
 -- @tparam catalog.file self
 -- @treturn table `batch`; `path`, that of the request which gives it
 function files.origin(self) return origins[self] end
 
 --- The request that gets a file, or a part of one.
+-- @local
 -- @tparam catalog.file self
 -- @treturn table for `client:send`, without `read`
 -- @treturn catalog.client
@@ -70,6 +78,7 @@ local function below(self, path, id)
 end
 
 --- What gives the files of a batch one by one.
+-- @local
 -- @tparam catalog.batch self
 -- @tparam ?boolean failed true: those that a batch that failed was sent
 -- @treturn[1] function gives the next file; nil at the end; nil and an error
@@ -100,9 +109,10 @@ end
 
 --- Goes through the files that the batch has become in its data set; there are none before it is ingested.
 -- @function catalog.batch:files
--- @tparam ?table given `failed` (true: the files that a batch was sent which failed)
--- @treturn function an iterator of files: `name`, `bytes` (nil where the service does not say), `id` (that of the data
---   set's file which it is a part of)
+-- @tparam ?table given
+-- @tparam[opt=false] boolean given.failed `true`: the files that a batch was sent which failed
+-- @treturn fun():catalog.file an iterator of files: `name`, `bytes` (nil where the service does not say), `id` (that of
+--   the data set's file which it is a part of)
 -- @raise an option is unknown or has a wrong type; in the loop: the error table, when a page cannot be had
 -- @usage for file in batch:files() do print(file.name, file.bytes) end
 function batch.methods:files(given)
@@ -138,6 +148,7 @@ end
 later.methods(methods, "catalog.query.download", { "download" })
 
 --- The methods.
+-- @local
 files.methods = methods
 
 return files

@@ -42,6 +42,7 @@ function Client:dataset_id(given, sandbox, level)
 end
 
 --- Options in which a data set is named by its id.
+-- @local
 -- @function catalog.client:with_dataset_id
 -- @tparam table given options with `dataset`, a table as of `dataset_id`
 -- @treturn[1] table a copy, with the id; and with the sandbox of the data set, unless another is named

@@ -16,6 +16,32 @@ local function compare(a, b)
   return not fits and 0 or a < b and -1 or 1
 end
 
+-- What compares entries in an order.
+local function comparison(order)
+  return function(a, b)
+    for _, key in ipairs(order) do
+      local difference = compare(a[key.name], b[key.name]) * key.sign
+      if difference ~= 0 then return difference < 0 end
+    end
+    return a.id < b.id
+  end
+end
+
+-- The same of one key that is a number in all of them, as most are; nil: it is none.
+local function plain_comparison(order, list)
+  if #order > 1 then return nil end
+  local name, is_rising = order[1].name, order[1].sign > 0
+  for i = 1, #list do
+    if type(list[i][name]) ~= "number" then return nil end
+  end
+  return function(a, b)
+    local x, y = a[name], b[name]
+    if x == y then return a.id < b.id end
+    if is_rising then return x < y end
+    return x > y
+  end
+end
+
 -- The entries of an answer in the order that was asked for: the answer is an object, and has none.
 local function sorted(answer, order)
   local list = {}
@@ -27,13 +53,7 @@ local function sorted(answer, order)
     if fields.id ~= id then return failure("protocol", "the reply has another id under that of %s", id) end
     list[#list + 1] = fields
   end
-  table.sort(list, function(a, b)
-    for _, key in ipairs(order) do
-      local difference = compare(a[key.name], b[key.name]) * key.sign
-      if difference ~= 0 then return difference < 0 end
-    end
-    return a.id < b.id
-  end)
+  table.sort(list, plain_comparison(order, list) or comparison(order))
   return list
 end
 

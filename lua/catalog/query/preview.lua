@@ -85,7 +85,9 @@ local function known(self)
   local fields, err = self, nil
   if type(self.inputFormat) ~= "table" then fields, err = batch.fetch(self) end
   if not fields then return nil, err end
-  local id = batch.state(self).dataset or entry.dataset(fields)
+  local id, unknown = batch.dataset(self)
+  if unknown then return nil, unknown end
+  id = id or entry.dataset(fields)
   if not id then return failure("batch", "the batch %s names no data set", self.id) end
   return type(fields.inputFormat) == "table" and fields.inputFormat or {}, id
 end
@@ -111,8 +113,8 @@ end
 -- completed.
 -- @function catalog.batch:preview
 -- @tparam[opt=5] integer count 1 to 9
--- @treturn function an iterator of rows: tables of the names of columns and their values; what is deep in a record is
---   named by its path (`person/name`)
+-- @treturn fun():table an iterator of rows: tables of the names of columns and their values; what is deep in a record
+--   is named by its path (`person/name`)
 -- @raise in the loop: the error table
 -- @usage for row in batch:preview(5) do print(row["person/name"]) end
 function batch.methods:preview(count)
@@ -130,7 +132,7 @@ end
 --- Goes through the first records of the data set.
 -- @function catalog.dataset:preview
 -- @tparam[opt=5] integer count 1 to 100
--- @treturn function an iterator of rows, tables as the service sends them
+-- @treturn fun():table an iterator of rows, tables as the service sends them
 -- @raise in the loop: the error table
 function dataset.methods:preview(count)
   local kind = getmetatable(self)

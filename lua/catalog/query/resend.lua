@@ -141,10 +141,7 @@ function Resend:earlier()
   local listing = self.kind.client:batches { tags = { [TAG] = self.of.id }, sandbox = self.kind.sandbox }
   while true do
     local fine, other = pcall(listing)
-    if not fine then
-      if type(other) == "table" and other.kind then return nil, other end
-      error(other, 0)
-    end
+    if not fine then return sources.caught(other) end
     if not other then return nil end
     if not states.is_failure(other.status) then return other.id end
   end
@@ -197,10 +194,13 @@ end
 --- Sends the rows of the batch that failed again, as a batch of their own: what is kept in memory does not depend on
 -- how many there are. The new batch is completed, and goes on; its tag `catalog_resend_of` has the id of this one.
 -- @function catalog.batch:resend
--- @tparam ?table given `rows` (called with each row, a table; its errors, a list of `code` and `message`; and its line
---   as the service gave it: gives back the mended row, or its line of JSON as a text, or nil to drop it; without it all
---   are sent as they were); `whole` (true: all of a batch that failed is sent again, as a replacement of it, each row
---   through `rows`, where that is given); `again` (true: also where that was done before)
+-- @tparam ?table given
+-- @tparam[opt] function given.rows called with each row, a table; its errors, a list of `code` and `message`; and its
+--   line as the service gave it: gives back the mended row, or its line of JSON as a text, or nil to drop it; without
+--   it all are sent as they were
+-- @tparam[opt=false] boolean given.whole `true`: all of a batch that failed is sent again, as a replacement of it, each
+--   row through `rows`, where that is given
+-- @tparam[opt=false] boolean given.again `true`: also where that was done before
 -- @treturn[1] catalog.batch the new batch
 -- @treturn[1] table `rows`, `sent`, `dropped`: how many; of files where there is no `rows` with `whole`
 -- @treturn[2] nil
@@ -212,9 +212,11 @@ function batch.methods:resend(given)
   local checked = options.check(given, SCHEMA, "resend", 2)
   local fields, err = batch.fetch(self)
   if not fields then return nil, err end
-  local state, kind = batch.state(self)
+  local _, kind = batch.state(self)
+  local known, unknown = batch.dataset(self)
+  if unknown then return nil, unknown end
   local this = setmetatable({
-    of = self, fields = fields, kind = kind, dataset = state.dataset or entry.dataset(fields), rows = checked.rows,
+    of = self, fields = fields, kind = kind, dataset = known or entry.dataset(fields), rows = checked.rows,
     whole = checked.whole, again = checked.again, by_rows = checked.rows ~= nil or not checked.whole, count = 0,
     sent = 0,
   }, Resend)

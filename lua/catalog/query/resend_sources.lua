@@ -6,6 +6,16 @@ local files = require "catalog.query.files"
 
 local sources = {}
 
+--- What an iterator has raised, as nil and an error, where it is one of the service's.
+-- @param raised
+-- @treturn nil
+-- @treturn table error
+-- @raise it is something else, such as a signal
+function sources.caught(raised)
+  if type(raised) == "table" and raised.kind and not raised.signal then return nil, raised end
+  error(raised, 0)
+end
+
 -- What the service adds to a row.
 local ADDED <const> = { "_errors", "_filename" }
 
@@ -13,10 +23,7 @@ local function failed_rows(self)
   local step = self:failed_rows()
   return function()
     local fine, row, line = pcall(step)
-    if not fine then
-      if type(row) == "table" and row.kind then return nil, row end
-      error(row, 0)
-    end
+    if not fine then return sources.caught(row) end
     if not row then return nil end
     local errors = type(row._errors) == "table" and row._errors or {}
     for _, name in ipairs(ADDED) do row[name] = nil end

@@ -3,6 +3,7 @@
 local core = require "catalog.core"
 local leaves = require "catalog.query.schema_leaves"
 local parts = require "catalog.query.schema_parts"
+local sets_of = require "catalog.query.schema_pattern"
 
 -- How many fields an object may need, and from how many on it is not looked at.
 local MOST_NEEDED <const> = 64
@@ -33,8 +34,11 @@ local function within(length) return math.min(math.max(length, 0), LONGEST) end
 local function of_string(node)
   local words, is_enum = words_of(node)
   local shortest, longest = tonumber(node.minLength), tonumber(node.maxLength)
-  if not words or node.pattern ~= nil then return { kind = UNSURE, words = {} } end
+  local sets, is_open
+  if type(node.pattern) == "string" then sets, is_open = sets_of(node.pattern) end
+  if not words or node.pattern ~= nil and not sets then return { kind = UNSURE, words = {} } end
   return {
+    sets = sets, sets_open = is_open,
     kind = "string", words = words, enum = is_enum, format = FORMATS[node.format],
     length = shortest ~= nil or longest ~= nil, shortest = math.ceil(within(shortest or 0)),
     longest = math.floor(within(longest or LONGEST)),

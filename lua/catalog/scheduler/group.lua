@@ -5,8 +5,8 @@ local core = require "catalog.core"
 local hosts = require "catalog.scheduler.hosts"
 local scheduler = require "catalog.scheduler.scheduler"
 
---- A function that runs beside others.
--- @type catalog.task
+--- A function that runs beside others. `catalog.spawn` makes one.
+-- @table catalog.task
 local Task = { __name = "catalog.task" }
 Task.__index = Task
 
@@ -183,6 +183,8 @@ local function goes_on_after(target, other, in_place, seen)
 end
 
 --- Whether the task goes on only after what runs: that is part of it, was called by it, or is what it waits for.
+-- @function catalog.task:is_around
+-- @local
 -- @treturn boolean
 function Task:is_around()
   local me = scheduler.current_task()
@@ -190,6 +192,8 @@ function Task:is_around()
 end
 
 --- Waits until the task is done.
+-- @function catalog.task:wait
+-- @local
 -- @tparam ?number seconds how long to wait at the most
 -- @tparam ?table loop an adapter, where the task knows none
 -- @tparam ?table owner whose call this is: `scheduler.interrupt(owner)` ends it

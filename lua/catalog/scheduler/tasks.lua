@@ -67,7 +67,8 @@ end
 -- @function catalog.map
 -- @tparam table list without holes
 -- @tparam function body is given an element and its index; returns a value, or nil and an error
--- @tparam ?table given `parallel`: how many at a time (default 4)
+-- @tparam ?table given
+-- @tparam[opt=4] integer given.parallel how many at a time
 -- @treturn[1] table the values, each at the index of its element
 -- @treturn[2] nil
 -- @treturn[2] table the first error there was

@@ -1,4 +1,4 @@
---- The part of the core that serves HTTP. It is built where libmicrohttpd is installed.
+--- The part of the core that serves HTTP. It is built where libmicrohttpd is installed, and installed by itself.
 -- @module catalog.serve.httpd
 local failure = require "catalog.base.failure"
 
@@ -11,6 +11,6 @@ local failure = require "catalog.base.failure"
 return function(what)
   local found, httpd = pcall(require, "catalog.httpd")
   if found then return httpd end
-  return failure("config", "%s was not built: install libmicrohttpd (Debian: libmicrohttpd-dev) and build again (%s)",
-    what, (tostring(httpd):match "^[^\n]*"))
+  return failure("config", "%s needs catalog.httpd: install catalog-httpd (LuaRocks) or lua-catalog-httpd (Debian), or "
+    .. "build with libmicrohttpd (Debian: libmicrohttpd-dev) (%s)", what, (tostring(httpd):match "^[^\n]*"))
 end

@@ -5,11 +5,15 @@
 -- @module catalog.serve.intake
 local answers = require "catalog.serve.answers"
 local core = require "catalog.core"
+local sorted = require "catalog.base.sorted"
 
 local intake = {}
 
 -- After how many seconds the sender is to try again: when the spool is full, and when there are too many bodies.
 local WHEN_FULL <const>, WHEN_CROWDED <const> = "10", "1"
+
+-- How many bad lines are told.
+local TOLD <const> = 10
 
 -- What a source may be called, bytes; and the largest position.
 local LONGEST_SOURCE <const>, LAST_POSITION <const> = 1024, 1 << 53
@@ -59,12 +63,16 @@ local function refusal(sink, err, explain)
   return answers.problem(status, explain(text), { ["retry-after"] = WHEN_FULL })
 end
 
---- Why a sink does not go on.
--- @tparam catalog.sink sink
+--- Why a sink or a drain does not go on.
+-- @tparam catalog.sink|catalog.drain sink
 -- @treturn ?string nil: it does
 function intake.obstacle(sink)
   local numbers, closed = sink:metrics()
-  return closed and closed.message or numbers.blocked
+  local blocked = closed and closed.message or numbers.blocked
+  if type(blocked) ~= "table" then return blocked end
+  local texts = {}
+  for i, key in ipairs(sorted(blocked)) do texts[i] = ("%s is blocked: %s"):format(key, blocked[key]) end
+  return table.concat(texts, "; ")
 end
 
 local function unread(request, body_bytes)
@@ -86,6 +94,31 @@ end
 
 local function is_strict(request)
   return ("&" .. request.query .. "&"):find("&strict=1&", 1, true) ~= nil
+end
+
+-- Why a line is not taken by a sink that holds records against a schema; nil: it is.
+local function fault_of(sink, line)
+  if #line > sink.settings.record_bytes then return "it is longer than record_bytes" end
+  local fault = core.lines.fault(line)
+  if fault then return fault end
+  local unfit = sink.checker:line_refusal(line)
+  return unfit and unfit.message
+end
+
+-- Looks at lines as `core.lines.check` does; where there is a schema, only those that fit it are good.
+local function look(sink, lines, all)
+  if not sink.checker or sink.transform then return core.lines.check(lines, sink.settings.record_bytes, all) end
+  local is_usable, bad, faults, number = false, 0, {}, 0
+  for text in lines:gmatch "([^\n]*)\n?" do
+    local line = text:gsub("\r$", "")
+    number = number + 1
+    local fault = line ~= "" and fault_of(sink, line)
+    is_usable = is_usable or line ~= "" and not fault
+    if fault then bad = bad + 1 end
+    if fault and bad <= TOLD then faults[bad] = { line = number, reason = fault } end
+    if is_usable and not all then break end
+  end
+  return is_usable, bad, faults
 end
 
 -- Writes lines, and waits until they are on disk. Nil and an error as of the sink.
@@ -113,7 +146,7 @@ function intake.take(sink, request, given)
   if not lines then return answers.problem(400, unreadable) end
   request.body = nil
   local all = is_strict(request)
-  local is_usable, bad, faults = core.lines.check(lines, sink.settings.record_bytes, all)
+  local is_usable, bad, faults = look(sink, lines, all)
   if bad > 0 and (all or not is_usable) then
     return outcome(400, 0, bad, faults, { error = "nothing of this request was taken" })
   end

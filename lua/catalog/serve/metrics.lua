@@ -1,4 +1,5 @@
---- The numbers of sinks in Prometheus's text format. Their names are those of `sink:metrics()`.
+--- The numbers of sinks and drains in Prometheus's text format. Their names are those of `sink:metrics()` and
+-- `drain:metrics()`.
 -- @module catalog.serve.metrics
 local sorted = require "catalog.base.sorted"
 
@@ -11,22 +12,33 @@ local function number(value) return value or 0 end
 local function is_there(value) return value and 1 or 0 end
 local function seconds(value) return value and value / 1000 or 0 end
 
--- Name in `sink:metrics()`; name here, behind `catalog_sink_`; kind; what it is; how it becomes a number.
-local SINK <const> = {
-  { "records", "records_total", "counter", "Records that were taken.", number },
-  { "bytes", "bytes_total", "counter", "Bytes of records that were taken.", number },
-  { "rejected", "rejected_total", "counter", "Records that were not taken; the spool has them.", number },
-  { "refused", "refused_total", "counter", "Rows that the service has refused.", number },
-  { "dropped", "dropped_total", "counter", "Records of which the transform has made nothing.", number },
-  { "repeated", "repeated_total", "counter", "Writes that were taken before.", number },
-  { "retries", "retries_total", "counter", "Requests to the service that were made again.", number },
-  { "spool_bytes", "spool_bytes", "gauge", "Bytes in the spool.", number },
-  { "free_bytes", "free_bytes", "gauge", "Bytes that are free on the disk of the spool.", number },
-  { "oldest_seconds", "oldest_seconds", "gauge", "Age of the oldest record of which nothing is decided.", number },
-  { "blocked", "blocked", "gauge", "1: the sink cannot go on without help.", is_there },
-  { "last_error_at", "last_error_timestamp_seconds", "gauge", "When something failed last; 0: never.", seconds },
+local function count(value)
+  local all = 0
+  for _ in pairs(value or {}) do all = all + 1 end
+  return all
+end
+
+-- Name in `metrics()`; name here; kind; what it is; how it becomes a number; of which streams it is, where not of all.
+-- What sinks and drains have in common has the names that it has of a sink, so that rules are for both.
+local ROWS <const> = {
+  { "records", "sink_records_total", "counter", "Records that were taken.", number },
+  { "bytes", "sink_bytes_total", "counter", "Bytes of records that were taken.", number },
+  { "rejected", "sink_rejected_total", "counter", "Records that were not taken; they are kept elsewhere.", number },
+  { "refused", "sink_refused_total", "counter", "Rows that the service has refused.", number },
+  { "dropped", "sink_dropped_total", "counter", "Records of which the transform has made nothing.", number },
+  { "repeated", "sink_repeated_total", "counter", "Writes that were taken before.", number, "sink" },
+  { "retries", "sink_retries_total", "counter", "Requests that were made again.", number },
+  { "spool_bytes", "sink_spool_bytes", "gauge", "Bytes in the spool.", number, "sink" },
+  { "free_bytes", "sink_free_bytes", "gauge", "Bytes that are free on the disk of the spool.", number, "sink" },
+  { "oldest_seconds", "sink_oldest_seconds", "gauge", "Age of the oldest record of which nothing is decided.", number },
+  { "blocked", "sink_blocked", "gauge", "1: something does not go on without help.", is_there },
+  { "last_error_at", "sink_last_error_timestamp_seconds", "gauge", "When something failed last; 0: never.", seconds },
+  { "lag", "drain_lag", "gauge", "Messages of own partitions that are in no batch yet.", number, "drain" },
+  { "partitions", "drain_partitions", "gauge", "Partitions that this member has.", number, "drain" },
+  { "blocked", "drain_blocked_partitions", "gauge", "Own partitions that wait for a person.", count, "drain" },
+  { "rebalances", "drain_rebalances_total", "counter", "How often partitions were assigned.", number, "drain" },
+  { "batch_seconds", "drain_batch_seconds", "gauge", "Age of the batch that is filled.", number, "drain" },
 }
-local BATCHES <const> = { nil, "batches", "gauge", "Batches by state: under way, and ended since the start." }
 
 -- A value of a label.
 local function quoted(text)
@@ -41,7 +53,9 @@ end
 
 local function of_stream(stream, more)
   local list = { { "dataset", stream.dataset } }
-  if stream.name then list[2] = { "name", stream.name } end
+  for _, name in ipairs { "name", "group" } do
+    if stream[name] then list[#list + 1] = { name, stream[name] } end
+  end
   list[#list + 1] = more
   return labels(list)
 end
@@ -56,8 +70,8 @@ local function sample(lines, name, shown, value)
 end
 
 local function add_batches(lines, streams)
-  local name = "catalog_sink_" .. BATCHES[2]
-  head(lines, name, BATCHES[3], BATCHES[4])
+  local name = "catalog_sink_batches"
+  head(lines, name, "gauge", "Batches by state: under way, and ended since the start.")
   for _, stream in ipairs(streams) do
     local batches = stream.numbers.batches or {}
     for _, state in ipairs(sorted(batches)) do
@@ -73,19 +87,26 @@ local function add_answers(lines, answered)
   end
 end
 
+-- Adds a number of all streams that have it.
+local function add_row(lines, row, streams)
+  local name, is_headed = "catalog_" .. row[2], false
+  for _, stream in ipairs(streams) do
+    if not row[6] or row[6] == (stream.kind or "sink") then
+      if not is_headed then head(lines, name, row[3], row[4]) end
+      is_headed = true
+      sample(lines, name, of_stream(stream), row[5](stream.numbers[row[1]]))
+    end
+  end
+end
+
 --- The numbers as text.
--- @tparam {table,...} streams each `dataset`, `numbers` (what `sink:metrics()` gives), and perhaps `name`
+-- @tparam {table,...} streams each `dataset`, `numbers` (what its `metrics()` gives), and perhaps `name`; of a drain
+--   `kind` (`drain`) and `group`
 -- @tparam ?{[integer]=integer,...} answered how many requests were answered, by status
 -- @treturn string
 function metrics.text(streams, answered)
   local lines = {}
-  for _, row in ipairs(SINK) do
-    local name = "catalog_sink_" .. row[2]
-    head(lines, name, row[3], row[4])
-    for _, stream in ipairs(streams) do
-      sample(lines, name, of_stream(stream), row[5](stream.numbers[row[1]]))
-    end
-  end
+  for _, row in ipairs(ROWS) do add_row(lines, row, streams) end
   add_batches(lines, streams)
   if answered then add_answers(lines, answered) end
   return table.concat(lines, "\n") .. "\n"

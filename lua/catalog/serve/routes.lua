@@ -19,7 +19,8 @@ local OPEN <const> = { ["/health"] = true, ["/ready"] = true }
 local VIEWS <const> = {}
 
 --- What leads to sinks, and to what is known of them.
--- @tparam {table,...} streams each `dataset` and, where there are several, `name`; and `sink` once it is open
+-- @tparam {table,...} streams each `dataset` and, where there are several, `name`; and `sink` once it is open, which
+--   may be a drain (`kind` is `drain` then) where no records are taken
 -- @tparam table given `token` (of `catalog.serve.token`, or nil); `explain(text)` (default: what sinks say is told as
 --   it is); `codings` (a list) and `body_bytes` (the largest body), or `reads_only` (true: no records are taken)
 -- @treturn table `state`: `starting`, `running` or `ending`; `answered`, what a server has answered
@@ -119,7 +120,7 @@ VIEWS["/metrics"] = function(self)
   local list = {}
   for _, stream in ipairs(self.streams) do
     local numbers = stream.sink and stream.sink:metrics()
-    list[#list + 1] = numbers and { dataset = stream.dataset, name = stream.name, numbers = numbers }
+    list[#list + 1] = numbers and setmetatable({ numbers = numbers }, { __index = stream })
   end
   return answers.text(200, metrics.text(list, self.answered), metrics.TYPE)
 end

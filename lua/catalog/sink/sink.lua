@@ -227,27 +227,50 @@ end
 local function transform_of(settings, checker)
   if not settings.transform then return false end
   return Transform.new(settings.transform, settings.record_bytes, {
-    refusal = checker and function(record) return checker:refusal(record) end,
+    refusal = checker and function(record, line) return checker:refusal(record, line) end,
   })
 end
 
 --- Opens a sink: records go into its spool, and from there into batches. It needs no network for that,
 -- unless the data set is given by its name, or `check` by its schema.
 -- @function catalog.client:sink
--- @tparam table given `dataset` (as of `create_batch`) and `spool` (a directory of this sink's own; what is in it
---   survives crashes), and of these what shall be another than its default: `roll` `{ seconds = 960, bytes = 10e9,
---   files = 1500 }` (a batch is sealed at whichever comes first, `records` too); `file_bytes` (64e6: the files of a
---   batch); `limit` `{ bytes = 50e9, free = 2e9 }` (of the spool, and what it leaves free of the disk; `timeout`: how
---   long a write waits for room, in seconds, default: for ever); `sync_seconds` (1: at most so long from a write to the
---   disk; 0: each call); `record_bytes` (1e6: longer records are rejected; the profile store refuses profiles over
---   100e3 bytes and events over 10e3); `error_diagnostics` (true), `partial_ingestion` (5, percent); `after_failure`
---   (`"continue"`, or `"stop"`: after a batch that failed for its data no other is made); `parallel` (files at a time;
---   default the client's), `check` (true: records of `write` and `offer` are held against the schema of the data set,
---   and rejected where they do not fit), `transform(record, message)` (changes a copy of each record on its way to the
+-- @tparam table given
+-- @tparam string|table given.dataset the id of the data set, a `catalog.dataset`, or `{ name = ... }`
+-- @tparam string given.spool a directory of this sink's own; what is in it survives crashes. One on a network file
+--   system is refused
+-- @tparam[opt] table given.roll when a batch is sealed: at whichever comes first
+-- @tparam[opt=960,unit=seconds] number given.roll.seconds that the first record of a batch waits at the most; 960 s
+--   make 90 batches a day, the advice for a whole sandbox
+-- @tparam[opt=10000000000,unit=bytes] number given.roll.bytes in a batch
+-- @tparam[opt=1500,unit=files] integer given.roll.files in a batch
+-- @tparam[opt=none,unit=records] integer given.roll.records in a batch
+-- @tparam[opt=64000000,unit=bytes] number given.file_bytes of a file of a batch, each of which is one request
+-- @tparam[opt] table given.limit of the spool; at a limit `write` waits and `offer` says no
+-- @tparam[opt=50000000000,unit=bytes] number given.limit.bytes in the spool
+-- @tparam[opt=2000000000,unit=bytes] number given.limit.free that are left free on the disk
+-- @tparam[opt=none,unit=seconds] number given.limit.timeout that a write waits for room
+-- @tparam[opt=1,unit=seconds] number given.sync_seconds from a write to the disk at the most; 0: each call
+-- @tparam[opt=1000000,unit=bytes] number given.record_bytes of a record; longer ones are rejected. The profile store
+--   refuses profiles over 100,000 bytes and events over 10,000
+-- @tparam[opt=true] boolean given.error_diagnostics the service says of each bad row what is wrong
+-- @tparam[opt=5,unit=percent] number given.partial_ingestion of the rows of a batch that may be bad
+-- @tparam[opt=continue] string given.after_failure or `stop`: after a batch that failed for its data no other is made
+-- @tparam[opt=the client's,unit=files] integer given.parallel at a time
+-- @tparam[opt=false] boolean given.check `true`: records, or what the transform makes of them, are held against the
+--   schema of the data set, and rejected where they do not fit
+-- @tparam[opt] function given.transform `transform(record, message)` changes a copy of each record on its way to the
 --   spool: it gives nil, which drops it, a list, which makes several of it, or a record; where it raises, or gives
 --   something else, the record is rejected; `message` has the `source` and the `position` of the call, where there are
---   any; it may not use the sink), `format` (`"json"`), `tags`, `sandbox`; `on_batch(report)`,
---   `on_rejected(record, err)`, `on_error(err)`, `on_warning(text)`
+--   any; it may not use the sink
+-- @tparam[opt=json] string given.format the only one there is
+-- @tparam[opt] {[string]={string,...},...} given.tags of each batch: name to a list of texts
+-- @tparam[opt=the client's] string given.sandbox where the data set is
+-- @tparam[opt] table given.extra merged into the payload of each creation as it is
+-- @tparam[opt] function given.on_batch `on_batch(report)`: a batch has ended. Callbacks run on the coroutine of whoever
+--   uses the sink next, or in a task of its loop
+-- @tparam[opt] function given.on_rejected `on_rejected(record, err)`: a record was rejected
+-- @tparam[opt] function given.on_error `on_error(err)`: something failed; what passes is tried again
+-- @tparam[opt] function given.on_warning `on_warning(text)`: the options are not wise
 -- @treturn[1] catalog.sink
 -- @treturn[2] nil
 -- @treturn[2] table error of kind `config`: the spool cannot be used; `conflict`: another process has it
@@ -399,7 +422,8 @@ local function settle(self, deadline)
 end
 
 --- Seals, and waits until everything written before is settled: in the platform, rejected, or in a batch that failed.
--- @tparam ?table given `timeout` (seconds; default 3600)
+-- @tparam ?table given
+-- @tparam[opt=3600,unit=seconds] number given.timeout how long to wait at the most
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error: of kind `timeout` when it is not settled by then; it goes on
@@ -419,8 +443,9 @@ function Sink:flush(given)
 end
 
 --- Closes the sink: what was written is on disk, and goes to the platform at the next start, or, flushed, is there.
--- @tparam ?table given `flush` (true: as `flush` before), `timeout` (seconds: for the disk, default 30; for a flush,
---   default 3600)
+-- @tparam ?table given
+-- @tparam[opt=false] boolean given.flush `true`: as `flush` before
+-- @tparam[opt=30; of a flush 3600,unit=seconds] number given.timeout for the disk, or for the flush
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] table error; the sink is closed all the same

@@ -2,6 +2,7 @@
 -- @module catalog.sink.store
 local core = require "catalog.core"
 local quarantine = require "catalog.sink.quarantine"
+local rules = require "catalog.stream.rules"
 local sorted = require "catalog.base.sorted"
 
 local null <const> = core.json.null
@@ -197,15 +198,8 @@ end
 
 local FINISH <const> = {}
 
--- Whether the service may have refused rows of a batch that it has ingested; it may leave its counts out.
-local function may_have_refused(fields)
-  local metrics = type(fields.metrics) == "table" and fields.metrics or {}
-  local is_clean = metrics.failedRecordCount == 0 and (type(fields.errors) ~= "table" or #fields.errors == 0)
-  return not is_clean
-end
-
 function FINISH.success(self, plan)
-  if may_have_refused(plan.fields or {}) then
+  if rules.may_have_refused(plan.fields) then
     local ok, err = quarantine.fetch_rows(self, plan, ("rejected/%d.jsonl"):format(plan.number))
     if not ok then return nil, err end
   end

@@ -15,7 +15,7 @@ local core = require "catalog.core"
 local failure = require "catalog.base.failure"
 local rejected = require "catalog.sink.rejected"
 
-local encode <const> = core.json.encode
+local encode <const>, null <const> = core.json.encode, core.json.null
 
 local REPEATED <const>, REJECTED <const>, DROPPED <const> = call.REPEATED, "rejected", "dropped"
 
@@ -82,7 +82,7 @@ end
 -- Writes a record as text. Nil and an error of kind `data`: it is rejected.
 local function write_text(self, record, text, name, source, position, deadline)
   if not self.transform then
-    local unfit = self.checker and self.checker:refusal(record)
+    local unfit = self.checker and self.checker:refusal(record, text)
     if unfit then return nil, unfit end
     return call.write_one(self, "write", text, source, position, deadline)
   end
@@ -143,7 +143,11 @@ function Sink:offer(record, source, position) return write(self, record, source,
 
 -- As `write_text`.
 local function write_json(self, text, name, source, position, deadline)
-  if not self.transform then return call.write_one(self, "write_line", text, source, position, deadline) end
+  if not self.transform then
+    local unfit = self.checker and self.checker:line_refusal(text)
+    if unfit then return nil, unfit end
+    return call.write_one(self, "write_line", text, source, position, deadline)
+  end
   local lines, why = changed.line(self, call.without_end(text), name, position)
   if not lines then return failure("data", "%s", why) end
   return write_changed(self, lines, source, position, deadline)
@@ -164,7 +168,7 @@ local function write_line(self, text, name, position)
   return reject_whole(self, rejected.of_text(line, failed.message), text, failed, source, position, deadline)
 end
 
---- Writes a record that is JSON already: checked, and not decoded.
+--- Writes a record that is JSON already: checked, and decoded only where that is needed.
 -- @tparam string text one JSON object on one line, with or without its newline
 -- @tparam ?string source
 -- @tparam ?integer position
@@ -174,7 +178,7 @@ end
 -- @raise as `write`; the text is no string
 function Sink:write_line(text, source, position)
   -- most lines are good, and there is room: the core says so, or nothing was done
-  if source == nil and position == nil and not self.busy and not self.transform and type(text) == "string"
+  if source == nil and position == nil and not self.busy and self.takes_all and type(text) == "string"
     and self.core:write_line(text) then
     call.after(self, #text)
     return true
@@ -196,6 +200,25 @@ function Sink:positions(beginning)
     if name:sub(1, #beginning) == beginning then found[name] = source.last end
   end
   return found
+end
+
+--- Forgets sources that this process has not written anything of: what has a position of one of them is no repetition
+-- any more.
+-- @local
+-- @tparam {string,...} names
+-- @treturn[1] boolean true: so it is on disk
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Sink:forget(names)
+  local keys = {}
+  for _, name in ipairs(names) do
+    if not self.sources[name] then keys["source/" .. name] = null end
+  end
+  if not next(keys) then return true end
+  local ok, err = self.spool:note(keys)
+  if not ok then return nil, err end
+  for key in pairs(keys) do self.known[key] = nil end
+  return true
 end
 
 --- The last position of a source that is on this machine's disk: after a crash the source goes on behind it.

@@ -32,11 +32,24 @@ local function reject(self, made, text, reason, name, deadline)
   return true
 end
 
+-- The end of the lines from a byte on that fit the schema; or of one that does not, and what is wrong with it.
+local function fitting(self, text, first)
+  if not self.checker then return #text end
+  local behind = self.checker.fits:lines(text, first)
+  if behind > first then return behind - 1 end
+  local last = text:find("\n", first, true) or #text
+  local unfit = self.checker:line_refusal(call.without_end(text:sub(first, last)))
+  return last, unfit and unfit.message
+end
+
 -- Takes all lines of a text, up to the commit.
 local function take_all(self, made, text, name, _, deadline)
-  local first, counted = 1, 1
+  local first, counted, last = 1, 1, 0
   while first <= #text do
-    local behind, count, fault, next_line = self.core:write_lines(text, first)
+    local unfit
+    if first > last then last, unfit = fitting(self, text, first) end
+    local behind, count, fault, next_line = first, 0, unfit, last + 1
+    if not unfit then behind, count, fault, next_line = self.core:write_lines(text, first, last) end
     if not behind then return nil, count end
     made.taken, first = made.taken + count, behind
     if count > 0 then deadline = call.deadline(self, true) end -- a long call goes on as long as there is room

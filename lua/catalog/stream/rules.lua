@@ -42,4 +42,14 @@ function rules.completing(status)
   return states.plain(status) == "failed" and "failed" or "wait"
 end
 
+--- Whether rows of a batch that was ingested may have been refused; the service may leave its counts out.
+-- @tparam ?table fields as the service shows them
+-- @treturn boolean
+function rules.may_have_refused(fields)
+  fields = fields or {}
+  local metrics = type(fields.metrics) == "table" and fields.metrics or {}
+  local is_clean = metrics.failedRecordCount == 0 and (type(fields.errors) ~= "table" or #fields.errors == 0)
+  return not is_clean
+end
+
 return rules

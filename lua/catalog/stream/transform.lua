@@ -8,8 +8,8 @@ Transform.__index = Transform
 
 --- @tparam function change `change(record, message)` gives nil (it is dropped), a list (`#t > 0`: several) or a record
 -- @tparam integer record_bytes the longest record
--- @tparam ?table given `raw` (true: what it is given is the text itself, which may be no JSON), `refusal(record)` (an
---   error where a record that was made does not fit)
+-- @tparam ?table given `raw` (true: what it is given is the text itself, which may be no JSON), `refusal(record, line)`
+--   (an error where a record that was made does not fit)
 -- @treturn table
 function Transform.new(change, record_bytes, given)
   given = given or {}
@@ -27,16 +27,20 @@ local function line_of(self, record)
   if #line > self.record_bytes then
     return nil, ("it has %d bytes after the transform; record_bytes is %d"):format(#line, self.record_bytes)
   end
-  local unfit = self.refusal and self.refusal(record)
+  local unfit = self.refusal and self.refusal(record, line)
   if unfit then return nil, unfit.message end
   return line
 end
 
 local function lines_of(self, result)
   if result == nil then return {} end
-  local records = type(result) == "table" and #result > 0 and result or { result }
+  if type(result) ~= "table" or #result == 0 then
+    local line, why = line_of(self, result)
+    if line then return { line } end
+    return nil, why
+  end
   local lines = {}
-  for i, record in ipairs(records) do
+  for i, record in ipairs(result) do
     local line, why = line_of(self, record)
     if not line then return nil, why end
     lines[i] = line
@@ -52,8 +56,8 @@ end
 -- @treturn[2] string why it is rejected
 function Transform:lines(text, message)
   local record, err = text, nil
-  if text and not self.raw then record, err = core.json.decode(text) end
-  if err then return nil, "it is no JSON: " .. err.message end
+  if text and not self.raw then record, err = core.json.decode_exact(text) end
+  if err then return nil, err.message end
   local fine, result = pcall(self.change, record, message)
   if not fine then return nil, "the transform raised: " .. core.failure.line(tostring(result)) end
   return lines_of(self, result)
