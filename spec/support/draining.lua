@@ -83,8 +83,9 @@ end
 
 --- Drains until so many records are in batches that have succeeded. Gives the reports.
 function Draining:drain(count, changes)
-  local records, reports = 0, {}
+  local records, reports, faults = 0, {}, {}
   local given = {
+    on_error = function(err) faults[#faults + 1] = err.message end,
     on_batch = function(report)
       reports[#reports + 1] = report
       if report.state == "success" then records = records + (report.records or 0) end
@@ -92,7 +93,7 @@ function Draining:drain(count, changes)
   }
   for name, value in pairs(changes or {}) do given[name] = value end
   assert(self:run_until(self:open(given), function() return records >= count end))
-  assert(records == count, ("%d records, of %d"):format(records, count))
+  assert(records == count, ("%d records, of %d: %s"):format(records, count, table.concat(faults, "; ")))
   return reports
 end
 
