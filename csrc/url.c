@@ -311,6 +311,7 @@ int cat_url_proxy(lua_State *L, int index, const char *name) {
     }
     lua_pushfstring(L, "%s://%s%s%s", p->scheme, p->host, p->port ? ":" : "",
                     p->port ? p->port : "");
+    lua_closeslot(L, -2); /* where a caller pops it Lua 5.4.4 may lose the stack */
     return 1;
 }
 

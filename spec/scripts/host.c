@@ -160,11 +160,21 @@ static bool set_up(lua_State *L) {
     return lua_pcall(L, arguments - 1, 1, 0) == LUA_OK;
 }
 
+/* What a defect raises, and where. */
+static int trace(lua_State *L) {
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    }
+    return 1;
+}
+
 /* Calls act(), which stays on the stack below what it gave. True when it gave true. */
 static bool act(lua_State *L) {
     lua_settop(L, 1);
+    lua_pushcfunction(L, trace);
     lua_pushvalue(L, 1);
-    int status = lua_pcall(L, 0, 2, 0);
+    int status = lua_pcall(L, 0, 2, 2);
+    lua_remove(L, 2);
     return status == LUA_OK && lua_isboolean(L, 2) && lua_toboolean(L, 2);
 }
 
