@@ -138,6 +138,7 @@ static int take_value(lua_State *L, intake *in) {
         return push_rejected(L, in, NULL);
     }
     if (in->buffer->length > 0 && in->buffer->length + length + 1 > in->most) {
+        note_reached(L, in);
         lua_pushliteral(L, "full"); /* the message is the next one, then */
         return 1;
     }
@@ -198,6 +199,7 @@ static int take_all(lua_State *L, intake *in, lua_Integer records) {
         count = take(L, in);
     }
     if (count == 0) {
+        note_reached(L, in);
         lua_pushliteral(L, "more");
         count = 1;
     }
@@ -247,7 +249,6 @@ static int fill(lua_State *L) {
     if (count == 0) {
         count = cat_kafka_poll_errors(L, k);
     }
-    note_reached(L, &in);
     int first = lua_gettop(L) - count + 1;
     lua_pushinteger(L, k->taken.records);
     lua_pushinteger(L, k->taken.bytes);
