@@ -8,11 +8,10 @@ tree=$(mktemp -d) || exit 1
 trap 'rm -rf "$tree"' EXIT
 export BUSTED tree
 
-set -f
 # The longest ones first: nothing is left to do beside the last.
 LONG='host kafka drain_[a-z]* sink[a-z_]* cli_[a-z]* faults [a-z]*_examples install serve_[a-z]* spool_faults'
 find "$@" -name '*_spec.lua' | sort >"$tree/files"
-{ for name in $LONG; do grep -E "/${name}_spec\.lua$" "$tree/files"; done; cat "$tree/files"; } | awk '!seen[$0]++' |
+{ set -f; for name in $LONG; do grep -E "/${name}_spec\.lua$" "$tree/files"; done; cat "$tree/files"; } | awk '!seen[$0]++' |
   xargs -P "$(($(nproc) * 2))" -I FILE sh -c '
     name=$(basename "$1") && out="$tree/$name.out"
     $BUSTED "$1" >"$out"
