@@ -27,12 +27,12 @@ end
 local function try_to_note(run, entries)
   local module = require "catalog.kafka"
   local one <close> = assert(module.new(
-    { ["bootstrap.servers"] = run.broker.brokers, ["group.id"] = "of nobody" }, {}))
+    { ["bootstrap.servers"] = run.broker.brokers, ["group.id"] = run.group }, {}))
   local list = {}
   for number, entry in pairs(entries) do
     list[#list + 1] = { topic = run.topic, number = number, offset = entry.offset, metadata = entry.metadata or "" }
   end
-  local ticket, last = assert(one:alter(run.group, list)), core.system.monotonic() + 30
+  local ticket, last = assert(one:alter(list)), core.system.monotonic() + 30
   repeat
     local name, first, value, err = one:poll()
     if not name then os.execute "sleep 0.02" end
@@ -148,6 +148,25 @@ describe("a group of drains", function()
       intend(run, 2, "loading")
       assert.same({ [run.topic .. "/1"] = 5, [run.topic .. "/2"] = 2 }, resolve(run, { "done", "again" }))
     end, { stage_ms = 600000 })
+  end)
+
+  it("is not shown to who may not, and that is said at once", function()
+    with_group(function(run)
+      local given = run:kafka()
+      given.brokers = broker.secured
+      given.config = {
+        ["security.protocol"] = "SASL_PLAINTEXT", ["sasl.mechanism"] = "PLAIN", ["sasl.username"] = "drain",
+        ["sasl.password"] = "word",
+      }
+      broker:tell("allow User:drain topic " .. run.topic)
+      local shown, err = group.status(run.client, given)
+      assert.is_nil(shown)
+      assert.same({ "auth", "GROUP_AUTHORIZATION_FAILED" }, { err.kind, err.code })
+      broker:tell("allow User:drain group " .. run.group)
+      assert.equal(0, assert(group.status(run.client, given)).members)
+      given.config["sasl.password"] = "s3cret"
+      assert.equal("auth", select(2, group.status(run.client, given)).kind)
+    end)
   end)
 
   it("has to be empty for that", function()

@@ -32,104 +32,67 @@ static int push_done(lua_State *L, int error, const char *text, const char *what
     return 3;
 }
 
-static int push_commit(lua_State *L, rd_kafka_event_t *event) {
+static int push_commit(lua_State *L, const cat_kafka *k, rd_kafka_event_t *event,
+                       lua_Integer ticket) {
     int error = rd_kafka_event_error(event);
     error = error ? error : error_of(rd_kafka_event_topic_partition_list(event));
-    return push_done(L, error, NULL, "the commit was refused");
-}
-
-/* Of the results of one group: that it has failed as a whole, or NULL. */
-static const rd_kafka_error_t *fault_of(const rd_kafka_group_result_t **groups, size_t count) {
-    return count == 1 ? rd_kafka_group_result_error(groups[0]) : NULL;
-}
-
-static int push_offsets(lua_State *L, rd_kafka_event_t *event) {
-    size_t count = 0;
-    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
-        rd_kafka_event_ListConsumerGroupOffsets_result(event);
-    const rd_kafka_group_result_t **groups =
-        rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
-    const rd_kafka_error_t *fault = fault_of(groups, count);
-    const rd_kafka_topic_partition_list_t *list =
-        count == 1 ? rd_kafka_group_result_partitions(groups[0]) : NULL;
-    int error = fault ? (int)rd_kafka_error_code(fault) : error_of(list);
-    if (error || !list) {
-        return push_done(L, error ? error : (int)RD_KAFKA_RESP_ERR__FAIL, NULL,
-                         "the offsets of the group cannot be read");
-    }
-    cat_kafka_push_list(L, list);
-    return 3;
-}
-
-static int push_altered(lua_State *L, rd_kafka_event_t *event) {
-    size_t count = 0;
-    const rd_kafka_group_result_t **groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(
-        rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
-    const rd_kafka_error_t *fault = fault_of(groups, count);
-    int error = fault        ? (int)rd_kafka_error_code(fault)
-                : count == 1 ? error_of(rd_kafka_group_result_partitions(groups[0]))
-                             : 0;
-    return push_done(L, error, NULL, "the offsets of the group cannot be set");
-}
-
-static int push_group(lua_State *L, rd_kafka_event_t *event) {
-    size_t count = 0;
-    const rd_kafka_ConsumerGroupDescription_t **groups =
-        rd_kafka_DescribeConsumerGroups_result_groups(
-            rd_kafka_event_DescribeConsumerGroups_result(event), &count);
-    const rd_kafka_error_t *fault =
-        count == 1 ? rd_kafka_ConsumerGroupDescription_error(groups[0]) : NULL;
-    if (count != 1 || fault) {
-        return push_done(L, fault ? (int)rd_kafka_error_code(fault) : (int)RD_KAFKA_RESP_ERR__FAIL,
-                         NULL, "the group cannot be looked at");
-    }
-    lua_createtable(L, 0, 2);
-    lua_pushstring(
-        L, rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupDescription_state(groups[0])));
-    lua_setfield(L, -2, "state");
-    lua_pushinteger(L, (lua_Integer)rd_kafka_ConsumerGroupDescription_member_count(groups[0]));
-    lua_setfield(L, -2, "members");
-    return 3;
+    return push_done(L, error, NULL,
+                     ticket == k->altering ? "the offsets of the group cannot be set"
+                                           : "the commit was refused");
 }
 
 /* What an event of the results is; 0: nothing that is told. */
-static int push_result(lua_State *L, rd_kafka_event_t *event) {
-    rd_kafka_event_type_t type = rd_kafka_event_type(event);
-    push_answer(L, (lua_Integer)(intptr_t)rd_kafka_event_opaque(event));
-    if (type == RD_KAFKA_EVENT_OFFSET_COMMIT) {
-        return push_commit(L, event);
-    }
-    if (rd_kafka_event_error(event)) {
-        return push_done(L, rd_kafka_event_error(event), rd_kafka_event_error_string(event),
-                         "Kafka has not answered");
-    }
-    switch (type) {
-    case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
-        return push_offsets(L, event);
-    case RD_KAFKA_EVENT_ALTERCONSUMERGROUPOFFSETS_RESULT:
-        return push_altered(L, event);
-    case RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT:
-        return push_group(L, event);
-    default:
-        lua_pop(L, 2);
+static int push_result(lua_State *L, const cat_kafka *k, rd_kafka_event_t *event) {
+    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_OFFSET_COMMIT) {
         return 0;
     }
+    lua_Integer ticket = (lua_Integer)(intptr_t)rd_kafka_event_opaque(event);
+    push_answer(L, ticket);
+    return push_commit(L, k, event, ticket);
 }
 
-static int push_question(lua_State *L, const cat_question *q) {
-    push_answer(L, (lua_Integer)q->ticket);
-    if (q->error) {
-        return push_done(L, q->error, NULL, "Kafka cannot be asked for the topic");
-    }
-    if (q->number < 0) {
-        lua_pushinteger(L, q->count);
-        return 3;
-    }
+static const char *const UNANSWERED[] = {[CAT_COUNT] = "Kafka cannot be asked for the topic",
+                                         [CAT_ENDS] = "Kafka cannot be asked for the topic",
+                                         [CAT_COMMITTED] =
+                                             "the offsets of the group cannot be read",
+                                         [CAT_GROUP] = "the group cannot be looked at"};
+
+static int push_ends(lua_State *L, const cat_question *q) {
     lua_createtable(L, 0, 2);
     lua_pushinteger(L, q->low);
     lua_setfield(L, -2, "low");
     lua_pushinteger(L, q->high);
     lua_setfield(L, -2, "high");
+    return 3;
+}
+
+static int push_group(lua_State *L, const cat_description *group) {
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, group->state);
+    lua_setfield(L, -2, "state");
+    lua_pushinteger(L, (lua_Integer)group->members);
+    lua_setfield(L, -2, "members");
+    return 3;
+}
+
+static int push_question(lua_State *L, const cat_question *q) {
+    push_answer(L, (lua_Integer)q->ticket);
+    int error = q->error ? q->error : error_of(q->list);
+    if (error) {
+        return push_done(L, error, NULL, UNANSWERED[q->kind]);
+    }
+    switch (q->kind) {
+    case CAT_ENDS:
+        return push_ends(L, q);
+    case CAT_COMMITTED:
+        cat_kafka_push_list(L, q->list);
+        return 3;
+    case CAT_GROUP:
+        return push_group(L, &q->group);
+    case CAT_COUNT:
+        break;
+    }
+    lua_pushinteger(L, q->count);
     return 3;
 }
 
@@ -204,7 +167,7 @@ static void count_deliveries(cat_kafka *k) {
 static int poll_results(lua_State *L, cat_kafka *k) {
     int count = 0;
     while (count == 0 && (k->event || (k->event = rd_kafka_queue_poll(k->results, 0)))) {
-        count = push_result(L, k->event);
+        count = push_result(L, k, k->event);
         rd_kafka_event_destroy(k->event);
         k->event = NULL;
     }

@@ -47,7 +47,8 @@ typedef struct {
     cat_kafka_error errors[CAT_ERRORS];
     int error_count;
     lua_Integer tickets;
-    long undelivered; /* messages that were produced, and are not there yet */
+    lua_Integer altering; /* the ticket of offsets that were set for the group */
+    long undelivered;     /* messages that were produced, and are not there yet */
     int delivery_error;
     bool closing;
     unsigned messages_polled;
@@ -80,6 +81,12 @@ void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *li
 /* Pushes a table with `topic`, `partition`, `offset`; and one with all that a message has. */
 void cat_kafka_push_place(lua_State *L, const rd_kafka_message_t *message);
 void cat_kafka_push_message(lua_State *L, const rd_kafka_message_t *message);
+
+/* The question of the consumer, for what its kind needs. Raises while one is asked. */
+cat_question *cat_kafka_question(lua_State *L, cat_kafka *k, cat_question_kind kind);
+
+/* Asks it, and pushes the ticket of the answer, or nil and an error. */
+int cat_kafka_ask(lua_State *L, cat_kafka *k);
 
 /* Whether `k->message` is the next thing that has come. */
 bool cat_kafka_has_message(cat_kafka *k);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT 15000 /* milliseconds that an administrator's question may take */
+#define TIMEOUT 15000 /* milliseconds that a question of a group may take */
 
 /* The generation that this member is in; -1: none. librdkafka tells it only in what it writes for
  * others to read: a name, the number, the group. */
@@ -68,19 +68,8 @@ static int commit(lua_State *L) {
     return 1;
 }
 
-static rd_kafka_AdminOptions_t *options_of(cat_kafka *k, rd_kafka_admin_op_t kind) {
-    char why[128];
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(k->kafka, kind);
-    if (options) {
-        rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT, why, sizeof why);
-        rd_kafka_AdminOptions_set_opaque(options, (void *)(intptr_t)++k->tickets);
-    }
-    return options;
-}
-
-/*** Asks what a group has committed.
+/*** Asks what the group of this consumer has committed. One question at a time, as of `ask`.
  * @function kafka:committed
- * @tparam string group
  * @tparam {table,...} list each `topic`, `number`
  * @treturn[1] integer the ticket of the answer: a list, each with `offset` and `metadata` where
  * there is any
@@ -91,29 +80,16 @@ static int committed(lua_State *L) {
     if (!k) {
         return 2;
     }
-    const char *group = luaL_checkstring(L, 2);
-    cat_kafka_read_list(L, k, 3);
-    rd_kafka_AdminOptions_t *options = options_of(k, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    if (!options) {
-        return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__FAIL, NULL, "cannot ask for offsets");
-    }
-    /* what a commit under way comes to is waited for */
-    rd_kafka_error_t *error = rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
-    if (error) {
-        rd_kafka_error_destroy(error);
-    }
-    rd_kafka_ListConsumerGroupOffsets_t *asked =
-        rd_kafka_ListConsumerGroupOffsets_new(group, k->list);
-    rd_kafka_ListConsumerGroupOffsets(k->kafka, &asked, 1, options, k->results);
-    rd_kafka_ListConsumerGroupOffsets_destroy(asked);
-    rd_kafka_AdminOptions_destroy(options);
-    lua_pushinteger(L, k->tickets);
-    return 1;
+    cat_kafka_read_list(L, k, 2);
+    cat_question *q = cat_kafka_question(L, k, CAT_COMMITTED);
+    q->list = rd_kafka_topic_partition_list_copy(k->list);
+    q->timeout = TIMEOUT;
+    return cat_kafka_ask(L, k);
 }
 
-/*** Sets what a group has committed; the group has to be empty.
+/*** Sets what the group of this consumer has committed. The group has to be empty, and this
+ * consumer has not joined it.
  * @function kafka:alter
- * @tparam string group
  * @tparam {table,...} list each `topic`, `number`, `offset`, `metadata`
  * @treturn[1] integer the ticket of the answer
  * @treturn[2] nil
@@ -123,24 +99,19 @@ static int alter(lua_State *L) {
     if (!k) {
         return 2;
     }
-    const char *group = luaL_checkstring(L, 2);
-    cat_kafka_read_list(L, k, 3);
-    rd_kafka_AdminOptions_t *options = options_of(k, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-    if (!options) {
-        return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__FAIL, NULL, "cannot set offsets");
+    cat_kafka_read_list(L, k, 2);
+    k->altering = ++k->tickets;
+    int error =
+        rd_kafka_commit_queue(k->kafka, k->list, k->results, NULL, (void *)(intptr_t)k->tickets);
+    if (error) {
+        return cat_kafka_failure(L, error, NULL, "cannot set offsets");
     }
-    rd_kafka_AlterConsumerGroupOffsets_t *asked =
-        rd_kafka_AlterConsumerGroupOffsets_new(group, k->list);
-    rd_kafka_AlterConsumerGroupOffsets(k->kafka, &asked, 1, options, k->results);
-    rd_kafka_AlterConsumerGroupOffsets_destroy(asked);
-    rd_kafka_AdminOptions_destroy(options);
     lua_pushinteger(L, k->tickets);
     return 1;
 }
 
-/*** Asks for the members of a group.
+/*** Asks for the members of the group of this consumer. One question at a time, as of `ask`.
  * @function kafka:describe
- * @tparam string group
  * @treturn[1] integer the ticket of the answer: `state`, `members`: how many
  * @treturn[2] nil
  * @treturn[2] table error */
@@ -149,15 +120,8 @@ static int describe(lua_State *L) {
     if (!k) {
         return 2;
     }
-    const char *group = luaL_checkstring(L, 2);
-    rd_kafka_AdminOptions_t *options = options_of(k, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    if (!options) {
-        return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__FAIL, NULL, "cannot ask for the group");
-    }
-    rd_kafka_DescribeConsumerGroups(k->kafka, &group, 1, options, k->results);
-    rd_kafka_AdminOptions_destroy(options);
-    lua_pushinteger(L, k->tickets);
-    return 1;
+    cat_kafka_question(L, k, CAT_GROUP)->timeout = TIMEOUT;
+    return cat_kafka_ask(L, k);
 }
 
 const luaL_Reg cat_kafka_offset_methods[] = {{"generation", generation}, {"commit", commit},

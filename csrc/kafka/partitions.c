@@ -243,6 +243,25 @@ static int high(lua_State *L) {
     return 1;
 }
 
+cat_question *cat_kafka_question(lua_State *L, cat_kafka *k, cat_question_kind kind) {
+    luaL_argcheck(L, !k->question->is_asked, 1, "a question was asked before");
+    cat_question_end(k->question); /* what is left of one that could not be asked */
+    k->question->kind = kind;
+    return k->question;
+}
+
+int cat_kafka_ask(lua_State *L, cat_kafka *k) {
+    cat_question *q = k->question;
+    q->kafka = k->kafka;
+    q->fd = k->fd;
+    q->ticket = ++k->tickets;
+    if (!cat_question_ask(q)) {
+        return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, NULL, "cannot ask Kafka");
+    }
+    lua_pushinteger(L, k->tickets);
+    return 1;
+}
+
 /*** Asks how many partitions a topic has (`number` is -1), or where one begins and ends. One
  * question at a time.
  * @function kafka:ask
@@ -258,20 +277,13 @@ static int ask(lua_State *L) {
     }
     size_t length;
     const char *topic = luaL_checklstring(L, 2, &length);
-    cat_question *q = k->question;
-    luaL_argcheck(L, length < sizeof q->topic, 2, "too long");
-    luaL_argcheck(L, !q->is_asked, 1, "a question was asked before");
+    lua_Integer number = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, length < sizeof k->question->topic, 2, "too long");
+    cat_question *q = cat_kafka_question(L, k, number < 0 ? CAT_COUNT : CAT_ENDS);
     memcpy(q->topic, topic, length + 1);
-    q->number = (int32_t)luaL_checkinteger(L, 3);
-    q->kafka = k->kafka;
-    q->fd = k->fd;
+    q->number = (int32_t)number;
     q->timeout = TIMEOUT;
-    q->ticket = ++k->tickets;
-    if (!cat_question_ask(q)) {
-        return cat_kafka_failure(L, RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, NULL, "cannot ask Kafka");
-    }
-    lua_pushinteger(L, k->tickets);
-    return 1;
+    return cat_kafka_ask(L, k);
 }
 
 const luaL_Reg cat_kafka_partition_methods[] = {

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#define FIRST 500 /* milliseconds for which offsets are first asked for */
+
 static void ask_count(cat_question *q) {
     const struct rd_kafka_metadata *found = NULL;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(q->kafka, q->topic, NULL);
@@ -24,13 +26,35 @@ static void ask_count(cat_question *q) {
     rd_kafka_metadata_destroy(found);
 }
 
+/* Asks for longer and longer, so that it ends soon where nobody waits any more. */
+static void ask_committed(cat_question *q) {
+    int left = q->timeout;
+    for (int most = FIRST; left > 0 && !q->is_over; most *= 2) {
+        int slice = most < left ? most : left;
+        q->error = rd_kafka_committed(q->kafka, q->list, slice);
+        if (q->error != RD_KAFKA_RESP_ERR__TIMED_OUT) {
+            return;
+        }
+        left -= slice;
+    }
+}
+
 static void *ask(void *given) {
     cat_question *q = given;
-    if (q->number < 0) {
+    switch (q->kind) {
+    case CAT_COUNT:
         ask_count(q);
-    } else {
+        break;
+    case CAT_ENDS:
         q->error = rd_kafka_query_watermark_offsets(q->kafka, q->topic, q->number, &q->low,
                                                     &q->high, q->timeout);
+        break;
+    case CAT_COMMITTED:
+        ask_committed(q);
+        break;
+    case CAT_GROUP:
+        q->error = cat_describe(q->kafka, q->timeout, &q->is_over, &q->group);
+        break;
     }
     q->is_answered = true;
     if (q->fd >= 0) {
@@ -42,7 +66,7 @@ static void *ask(void *given) {
 }
 
 bool cat_question_ask(cat_question *q) {
-    q->is_answered = false;
+    q->is_answered = q->is_over = false;
     q->error = q->count = 0;
     q->low = q->high = 0;
     q->is_asked = pthread_create(&q->thread, NULL, ask, q) == 0;
@@ -50,8 +74,16 @@ bool cat_question_ask(cat_question *q) {
 }
 
 void cat_question_end(cat_question *q) {
-    if (q && q->is_asked) {
+    if (!q) {
+        return;
+    }
+    q->is_over = true;
+    if (q->is_asked) {
         pthread_join(q->thread, NULL);
         q->is_asked = false;
+    }
+    if (q->list) {
+        rd_kafka_topic_partition_list_destroy(q->list);
+        q->list = NULL;
     }
 }

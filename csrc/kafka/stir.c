@@ -27,6 +27,7 @@ static void ask(cat_stir *stir, rd_kafka_t *kafka, const rd_kafka_message_t *mes
         return;
     }
     memcpy(q->topic, topic, length + 1);
+    q->kind = CAT_ENDS;
     q->number = message->partition;
     q->kafka = kafka;
     q->fd = -1;

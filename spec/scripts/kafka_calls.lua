@@ -30,9 +30,8 @@ return function(brokers)
     for _, call in ipairs { "commit", "seek", "assign" } do one[call](one, place) end -- refused, each by its own reason
     for _, call in ipairs { "pause", "resume" } do one[call](one, place) end
     assert(one:high("t", 0) == nil)
-    assert(one:committed("g", place))
-    assert(one:alter("g", place))
-    assert(one:describe "g")
+    assert(one:committed(place))
+    assert(one:alter(place))
     assert(one:produce("t", "key", "value", { name = "value", other = "value" }))
     assert(one:undelivered() == 1)
     assert(wait_for_error(one).kind == "network")

@@ -110,7 +110,7 @@ end
 local function start_mock(self, partitions)
   shell.write(self.directory .. "/out", "")
   begin(self, ("sh -c \"sleep 900 | %s/mock_kafka %d\""):format(BUILD, partitions))
-  for _ = 1, 200 do
+  for _ = 1, 1200 do -- it may sleep for a second at each of its topics: librdkafka misses that it was woken
     self.brokers = shell.read(self.directory .. "/out"):match "^%S+:%d+"
     if self.brokers then return end
     os.execute "sleep 0.05"
@@ -142,6 +142,8 @@ function Broker:stop()
   shell.run("rm -rf " .. shell.quote(self.directory))
 end
 
+Broker.__close = Broker.stop
+
 --- Starts it once more, after it was killed.
 function Broker:start()
   launch(self)
@@ -158,6 +160,10 @@ function Broker:kill()
       sleep 0.1
     done]]):format(self.directory))
 end
+
+--- Lets it stand still, or go on.
+function Broker:stand_still() shell.run(("kill -STOP -$(cat %s/pid)"):format(self.directory)) end
+function Broker:go_on() shell.run(("kill -CONT -$(cat %s/pid)"):format(self.directory)) end
 
 --- Kills it, and starts it with a setting more.
 function Broker:restart(setting)

@@ -11,6 +11,9 @@ Consumer.__index = Consumer
 -- How often it is polled where its descriptor says nothing, as while all is paused, in seconds.
 local POLL <const> = 0.25
 
+-- So long offsets may take that a person sets, in seconds: librdkafka waits for their coordinator.
+local ALTERING <const> = 15
+
 -- What librdkafka is to do unless somebody wants it otherwise. The queue and a fetch are small, for the sake of memory,
 -- and large enough for many times the speed that the platform has. A list of topics is looked at each half minute for
 -- new partitions.
@@ -85,24 +88,37 @@ function Consumer.new(kafka, loop)
     return nil, err
   end
   return setmetatable({
-    core = opened, group = kafka.group, topics = kafka.topics, loop = loop, asked = {}, ready = false, closed = false,
-    listener = core.listener.new(opened:fd()), asking = false,
+    core = opened, topics = kafka.topics, loop = loop, asked = {}, ready = false, closed = false,
+    listener = core.listener.new(opened:fd()),
   }, Consumer)
 end
 
 -- --- what it is asked for ---
 
--- Waits for the answer to a ticket, which the polling hands out.
-local function answer_to(self, ticket, refused)
+-- Waits for the answer to a ticket, which the polling hands out; for some seconds at the most, where they are given.
+local function answer_to(self, ticket, refused, seconds)
   if not ticket then return nil, refused end
   local operation = scheduler.new_operation(self.loop)
   self.asked[ticket] = operation
+  if seconds then scheduler.add_timer(operation, seconds) end
   scheduler.await(operation)
   self.asked[ticket] = nil
   local stopped = scheduler.cancelled()
   if stopped then return nil, stopped end
-  if operation.value == nil then return nil, operation.failed end
-  return operation.value
+  if operation.value ~= nil then return operation.value end
+  if operation.failed then return nil, operation.failed end
+  return failure("timeout", "Kafka has not answered within %d s", seconds)
+end
+
+-- Asks what librdkafka answers to one at a time: the next question waits for the answer, though nobody else may.
+local function ask(self, question, ...)
+  while self.asking and not self.refused do
+    if not scheduler.sleep(0.01, self.loop) then return nil, scheduler.cancelled() end
+  end
+  if self.refused then return nil, self.refused end
+  local ticket, err = question(self.core, ...)
+  self.asking = ticket
+  return answer_to(self, ticket, err)
 end
 
 local function list_of(entries)
@@ -133,7 +149,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Consumer:committed(partitions)
-  local list, err = answer_to(self, self.core:committed(self.group, partitions))
+  local list, err = ask(self, self.core.committed, partitions)
   if not list then return nil, err end
   local noted = {}
   for _, one in ipairs(list) do
@@ -142,26 +158,18 @@ function Consumer:committed(partitions)
   return noted
 end
 
---- Sets what the group has committed; it has to be empty.
+--- Sets what the group has committed; it has to be empty, and this consumer in no group.
 -- @tparam {table,...} list each `topic`, `number`, `offset`, `metadata`
-function Consumer:alter(list) return answer_to(self, self.core:alter(self.group, list)) end
-
---- The group: `state`, `members` (how many).
-function Consumer:describe() return answer_to(self, self.core:describe(self.group)) end
-
--- Asks what librdkafka answers to one at a time.
-local function ask(self, topic, number)
-  while self.asking do
-    if not scheduler.sleep(0.01, self.loop) then return nil, scheduler.cancelled() end
-  end
-  self.asking = true
-  local value, err = answer_to(self, self.core:ask(topic, number))
-  self.asking = false
-  return value, err
+function Consumer:alter(list)
+  local ticket, err = self.core:alter(list)
+  return answer_to(self, ticket, err, ALTERING)
 end
 
+--- The group: `state`, `members` (how many).
+function Consumer:describe() return ask(self, self.core.describe) end
+
 --- How many partitions a topic has.
-function Consumer:count(topic) return ask(self, topic, -1) end
+function Consumer:count(topic) return ask(self, self.core.ask, topic, -1) end
 
 --- Where a partition begins and ends.
 -- @tparam table partition
@@ -170,7 +178,7 @@ function Consumer:count(topic) return ask(self, topic, -1) end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Consumer:watermarks(partition)
-  local found, err = ask(self, partition.topic, partition.number)
+  local found, err = ask(self, self.core.ask, partition.topic, partition.number)
   if not found then return nil, err end
   return found.low, found.high
 end
@@ -202,6 +210,7 @@ end
 
 -- Hands an answer to who waits for it.
 local function hand_out(self, ticket, value, err)
+  if ticket == self.asking then self.asking = nil end
   local operation = self.asked[ticket]
   if not operation then return end
   operation.value, operation.failed = value, err
@@ -286,16 +295,26 @@ function Consumer:undelivered() return self.core:undelivered() end
 
 -- --- the end ---
 
---- Ends it at once.
-function Consumer:drop()
-  self.closed = true
-  self.listener:close()
-  self.core:close()
-  local _, gone = failure("cancelled", "the drain has ended")
+-- Gives all that was asked for an error.
+local function fail_all(self, err)
   for _, operation in pairs(self.asked) do
-    operation.failed = gone
+    operation.failed = err
     scheduler.complete(operation)
   end
+end
+
+--- Gives all that was asked for an error, and each question from now on.
+function Consumer:refuse(err)
+  self.refused = err
+  fail_all(self, err)
+end
+
+--- Ends it at once.
+function Consumer:drop()
+  self.closed, self.asking = true, nil
+  self.listener:close()
+  self.core:close()
+  fail_all(self, select(2, failure("cancelled", "the drain has ended")))
   self:wake()
 end
 

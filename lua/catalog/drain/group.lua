@@ -18,6 +18,7 @@ local group = {}
 local function serve(kafka, told)
   while not kafka.closed do
     local name, err = kafka:poll()
+    if name == "error" and err.kind == "auth" then kafka:refuse(err) end -- librdkafka goes on asking
     if name == "error" and err.code ~= "_ALL_BROKERS_DOWN" then told.why = told.why or err.message end
     kafka:wait(1)
   end
