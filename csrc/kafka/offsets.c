@@ -88,7 +88,8 @@ static int committed(lua_State *L) {
 }
 
 /*** Sets what the group of this consumer has committed. The group has to be empty, and this
- * consumer has not joined it.
+ * consumer has not joined it. Its coordinator has to be found, as it is when `committed` has
+ * answered: librdkafka waits with offsets for one, and does not end well meanwhile.
  * @function kafka:alter
  * @tparam {table,...} list each `topic`, `number`, `offset`, `metadata`
  * @treturn[1] integer the ticket of the answer

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#define FIRST 500 /* milliseconds for which offsets are first asked for */
+#define FIRST 100 /* milliseconds for which offsets are first asked for */
 
 static void ask_count(cat_question *q) {
     const struct rd_kafka_metadata *found = NULL;

@@ -31,7 +31,6 @@ return function(brokers)
     for _, call in ipairs { "pause", "resume" } do one[call](one, place) end
     assert(one:high("t", 0) == nil)
     assert(one:committed(place))
-    assert(one:alter(place))
     assert(one:produce("t", "key", "value", { name = "value", other = "value" }))
     assert(one:undelivered() == 1)
     assert(wait_for_error(one).kind == "network")

@@ -11,7 +11,7 @@ Consumer.__index = Consumer
 -- How often it is polled where its descriptor says nothing, as while all is paused, in seconds.
 local POLL <const> = 0.25
 
--- So long offsets may take that a person sets, in seconds: librdkafka waits for their coordinator.
+-- So long offsets may take that a person sets, in seconds.
 local ALTERING <const> = 15
 
 -- What librdkafka is to do unless somebody wants it otherwise. The queue and a fetch are small, for the sake of memory,
@@ -161,6 +161,9 @@ end
 --- Sets what the group has committed; it has to be empty, and this consumer in no group.
 -- @tparam {table,...} list each `topic`, `number`, `offset`, `metadata`
 function Consumer:alter(list)
+  -- first that their coordinator is there: librdkafka does not end well while it waits with offsets for one
+  local known, away = ask(self, self.core.committed, list)
+  if not known then return nil, away end
   local ticket, err = self.core:alter(list)
   return answer_to(self, ticket, err, ALTERING)
 end
