@@ -249,6 +249,7 @@ static int fill(lua_State *L) {
     if (count == 0) {
         count = cat_kafka_poll_errors(L, k);
     }
+    note_reached(L, &in);
     int first = lua_gettop(L) - count + 1;
     lua_pushinteger(L, k->taken.records);
     lua_pushinteger(L, k->taken.bytes);
