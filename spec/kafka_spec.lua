@@ -37,6 +37,15 @@ local function seek(one, list)
   assert(sought, err)
 end
 
+local function threads() return tonumber((shell.run "ls /proc/$PPID/task | wc -l")) end
+
+-- Fewer than before, where those of an earlier consumer were still ending.
+local function assert_no_threads_left(before)
+  local last = core.system.monotonic() + 30
+  while threads() > before and core.system.monotonic() < last do core.system.sleep(0.1) end
+  assert.is_true(threads() <= before)
+end
+
 if not found then
   describe("a consumer of Kafka", function() pending "was not built: librdkafka is missing" end)
   return
@@ -165,25 +174,32 @@ describe("a consumer of Kafka", function()
 
   it("may be ended at once, whatever it was told and has not answered, and leaves no thread", function()
     if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
-    local function threads() return tonumber((shell.run "ls /proc/$PPID/task | wc -l")) end
     broker:produce("events", "1\n")
     local before = threads()
     for _, strategy in ipairs { "cooperative-sticky", "range" } do
+      local members = {}
       local function join(group)
         local one = assert(consumer(broker.brokers, group .. strategy, { ["partition.assignment.strategy"] = strategy }))
         assert(one:subscribe { "events" })
+        members[#members + 1] = one
         return one
       end
-      local unpolled, assigned, revoked = join "unpolled", join "assigned", join "revoked"
-      wait_for(assigned, "assigned")
-      assert(revoked:assign(wait_for(revoked, "assigned")))
-      local other = join "revoked"
-      wait_for(revoked, "revoked")
-      for _, one in ipairs { unpolled, assigned, revoked, other } do one:close() end
+      join "unpolled"
+      wait_for(join "assigned", "assigned")
+      local holding = {}
+      for i = 1, 6 do holding[i] = join("revoked" .. i) end
+      for _, one in ipairs(holding) do assert(one:assign(wait_for(one, "assigned"))) end
+      for i = 1, 6 do join("revoked" .. i) end
+      for i, one in ipairs(holding) do
+        local list = wait_for(one, "revoked")
+        if i % 2 == 0 then
+          assert(one:unassign(list))
+          one:close() -- before it is told what follows
+        end
+      end
+      for _, one in ipairs(members) do one:close() end
     end
-    local last = core.system.monotonic() + 30
-    while threads() > before and core.system.monotonic() < last do core.system.sleep(0.1) end
-    assert.is_true(threads() <= before) -- fewer, where those of an earlier one were still ending
+    assert_no_threads_left(before)
   end)
 
   it("that was lost commits nothing later, and is ended at once while it waits for a broker that is away", function()
@@ -350,13 +366,57 @@ describe("a consumer of Kafka", function()
     assert.is_true(tonumber(output:match "ok (%d+) allocations failed once") > 40, output)
   end)
 
-  it("that has begun to leave may be ended at once", function()
-    local one = assert(consumer(broker.brokers, "group3"))
-    assert(one:subscribe { "events" })
-    assert(one:assign(wait_for(one, "assigned")))
-    assert(one:begin_close())
-    one:close()
-    assert.is_true(one:closed())
+  it("that has begun to leave may be ended at once, whatever it has not answered, and leaves no thread", function()
+    broker:produce("leaving", "1\n")
+    local before = threads()
+    for _, strategy in ipairs { "cooperative-sticky", "range" } do
+      local function assigned(group)
+        local one = assert(consumer(broker.brokers, group .. strategy, { ["partition.assignment.strategy"] = strategy }))
+        assert(one:subscribe { "leaving" })
+        return one, wait_for(one, "assigned")
+      end
+      local waiting = assigned "waiting"
+      local told, list = assigned "told"
+      assert(told:assign(list))
+      assert(told:begin_close())
+      wait_for(told, "revoked")
+      local untold, all = assigned "untold"
+      assert(untold:assign(all))
+      for _, one in ipairs { told, untold, waiting } do
+        assert(one:begin_close())
+        one:close()
+        assert.is_true(one:closed())
+      end
+    end
+    assert_no_threads_left(before)
+  end)
+
+  it("leaves its group though it was told of no partitions, and has not answered", function()
+    if not broker.is_apache then return pending "needs Apache Kafka: make kafka" end
+    broker:produce("few", "1\n")
+    local members, empty = {}, nil
+    for i = 1, 3 do -- of two partitions
+      members[i] = assert(consumer(broker.brokers, "empty"))
+      assert(members[i]:subscribe { "few" })
+    end
+    local last = core.system.monotonic() + 30
+    while not empty and core.system.monotonic() < last do
+      for _, one in ipairs(members) do
+        local event, list = one:poll()
+        if event == "assigned" and #list == 0 then
+          empty = one
+        elseif event == "assigned" then
+          one:assign(list)
+        elseif event == "revoked" then
+          one:unassign(list)
+        end
+      end
+      core.system.sleep(0.01)
+    end
+    assert(empty):begin_close()
+    repeat empty:poll() until empty:closed() or core.system.monotonic() > last
+    assert.is_true(empty:closed())
+    for _, one in ipairs(members) do one:close() end
   end)
 
   it("sends what is rejected", function()

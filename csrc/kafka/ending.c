@@ -9,6 +9,11 @@
 /* So long the end is waited for, which it mostly needs no more of; in nanoseconds. */
 #define PATIENCE 200000000L
 
+/* So long between two looks whether a consumer has left its group, in nanoseconds; and so many of
+ * them until it is answered, then twice as many, and so on. */
+#define LOOK  10000000L
+#define LOOKS 10
+
 /* What is used by threads, and ends with them. */
 typedef struct {
     rd_kafka_t *kafka, *producer;
@@ -16,7 +21,51 @@ typedef struct {
     cat_question *question;
     cat_stir *stir;
     int fd;
+    bool closing;
 } ending;
+
+/* Takes what was told as assigned, if that was not answered: a member of a cooperative group that
+ * is ended while librdkafka waits for that answer never ends, and one of its threads runs for ever.
+ * (Up to 2.3 it takes no such answer from one that is leaving, later ones take it, but do not from
+ * one that is destroyed.) An empty list is an answer to whatever was told. */
+static void take_nothing(rd_kafka_t *kafka) {
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+    rd_kafka_error_t *error = cat_kafka_answer(kafka, true, none);
+    if (error) {
+        rd_kafka_error_destroy(error);
+    }
+    rd_kafka_topic_partition_list_destroy(none);
+}
+
+rd_kafka_error_t *cat_kafka_leave(cat_kafka *k) {
+    if (cat_kafka_is_cooperative(k->kafka)) { /* else it ends, and would read nothing any more */
+        take_nothing(k->kafka);
+    }
+    return rd_kafka_consumer_close_queue(k->kafka, k->messages);
+}
+
+/* Has librdkafka answer itself from now on, as nobody polls any more, and answers what it waits for
+ * already. There is no function that takes a callback back from a consumer that runs; that it looks
+ * at its configuration each time is all there is. */
+static void answer_nothing_more(rd_kafka_t *kafka) {
+    rd_kafka_conf_set_events((rd_kafka_conf_t *)rd_kafka_conf(kafka), 0);
+    take_nothing(kafka);
+}
+
+/* Waits until one that is leaving has left: once it has sent that it leaves, and is destroyed, it
+ * waits for ever. Before, it waits for an answer to what was told as revoked. What is asked of it
+ * in the moment in which it has left is never answered: so that is done only where it takes longer.
+ */
+static void leave(rd_kafka_t *kafka) {
+    static const struct timespec look = {.tv_nsec = LOOK};
+    for (unsigned looks = 1, answered = LOOKS; !rd_kafka_consumer_closed(kafka); looks++) {
+        if (looks == answered) {
+            rd_kafka_assign(kafka, NULL);
+            answered *= 2;
+        }
+        nanosleep(&look, NULL);
+    }
+}
 
 static void *end(void *given) {
     ending *e = given;
@@ -37,6 +86,7 @@ static void *end(void *given) {
         rd_kafka_destroy(e->producer);
     }
     if (e->kafka) {
+        (e->closing ? leave : answer_nothing_more)(e->kafka);
         rd_kafka_destroy_flags(e->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     if (e->fd >= 0) {
@@ -46,36 +96,9 @@ static void *end(void *given) {
     return NULL;
 }
 
-static void answer(cat_kafka *k) {
-    rd_kafka_error_t *error = cat_kafka_answer(k, k->unanswered == CAT_ASSIGNED, k->told);
-    if (error) {
-        rd_kafka_error_destroy(error);
-    }
-    k->rebalance = CAT_NOTHING;
-}
-
-/* What was told of partitions, polled or not, has to be answered: librdkafka waits for it, and the
- * member is in its group as long. */
-static void answer_all(cat_kafka *k) {
-    bool is_told;
-    do {
-        if (k->unanswered != CAT_NOTHING) {
-            answer(k);
-        }
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(k->kafka, 0);
-        is_told = message || k->unanswered != CAT_NOTHING;
-        if (message) {
-            rd_kafka_message_destroy(message);
-        }
-    } while (is_told);
-}
-
 void cat_kafka_end(cat_kafka *k) {
     pthread_t thread;
     struct timespec until;
-    if (k->messages && !k->closing) { /* without a group each poll gives an error */
-        answer_all(k);
-    }
     ending *e = malloc(sizeof *e);
     if (e) {
         *e = (ending){.kafka = k->kafka,
@@ -83,7 +106,8 @@ void cat_kafka_end(cat_kafka *k) {
                       .queues = {k->messages, k->results, k->deliveries},
                       .question = k->question,
                       .stir = k->stir,
-                      .fd = k->fd};
+                      .fd = k->fd,
+                      .closing = k->closing};
         if (!e->kafka) {
             end(e);
         } else if (pthread_create(&thread, NULL, end, e) != 0) {

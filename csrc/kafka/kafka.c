@@ -30,13 +30,12 @@ static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t err,
     k->told = is_known ? rd_kafka_topic_partition_list_copy(list) : NULL;
     if (!k->told) {
         rd_kafka_assign(kafka, NULL);
-        k->rebalance = k->unanswered = CAT_NOTHING;
+        k->rebalance = CAT_NOTHING;
         return;
     }
     k->rebalance = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? CAT_ASSIGNED
                    : rd_kafka_assignment_lost(kafka)           ? CAT_LOST
                                                                : CAT_REVOKED;
-    k->unanswered = k->rebalance;
 }
 
 static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *opaque) {
@@ -197,9 +196,8 @@ static int kafka_begin_close(lua_State *L) {
     if (!k) {
         return 2;
     }
-    rd_kafka_error_t *error =
-        k->closing ? NULL : rd_kafka_consumer_close_queue(k->kafka, k->messages);
-    k->closing = true;
+    rd_kafka_error_t *error = k->closing ? NULL : cat_kafka_leave(k);
+    k->closing = !error;
     if (error) {
         int code = rd_kafka_error_code(error);
         rd_kafka_error_destroy(error);

@@ -35,7 +35,6 @@ typedef struct {
     int fd;                                /* readable when there is something */
     cat_fork_guard guard;
     cat_rebalance rebalance;               /* that was told, and not polled yet */
-    cat_rebalance unanswered;              /* that was told last, until it is answered */
     rd_kafka_topic_partition_list_t *told; /* its partitions */
     rd_kafka_topic_partition_list_t *list; /* of the call that is made */
     rd_kafka_message_t *message;           /* the next one, where it was polled already */
@@ -58,9 +57,15 @@ typedef struct {
  * error; then it is NULL. */
 cat_kafka *cat_kafka_self(lua_State *L);
 
+/* Whether its group gives partitions one by one, and not all of them anew each time. */
+bool cat_kafka_is_cooperative(rd_kafka_t *kafka);
+
 /* Takes or gives back partitions that were told. NULL, or an error that is the caller's. */
-rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
+rd_kafka_error_t *cat_kafka_answer(rd_kafka_t *kafka, bool takes,
                                    const rd_kafka_topic_partition_list_t *list);
+
+/* Begins to leave the group. NULL, or an error that is the caller's. */
+rd_kafka_error_t *cat_kafka_leave(cat_kafka *k);
 
 /* Ends its threads, without waiting for them, and closes the descriptor that they write to. */
 void cat_kafka_end(cat_kafka *k);

@@ -103,19 +103,18 @@ static rd_kafka_error_t *refusal_of(rd_kafka_resp_err_t code) {
     return code ? rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)) : NULL;
 }
 
-static bool is_cooperative(const cat_kafka *k) {
-    const char *protocol = rd_kafka_rebalance_protocol(k->kafka);
+bool cat_kafka_is_cooperative(rd_kafka_t *kafka) {
+    const char *protocol = rd_kafka_rebalance_protocol(kafka);
     return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
 
-rd_kafka_error_t *cat_kafka_answer(cat_kafka *k, bool takes,
+rd_kafka_error_t *cat_kafka_answer(rd_kafka_t *kafka, bool takes,
                                    const rd_kafka_topic_partition_list_t *list) {
-    k->unanswered = CAT_NOTHING;
-    if (!is_cooperative(k)) {
-        return refusal_of(rd_kafka_assign(k->kafka, takes ? list : NULL));
+    if (!cat_kafka_is_cooperative(kafka)) {
+        return refusal_of(rd_kafka_assign(kafka, takes ? list : NULL));
     }
-    return takes ? rd_kafka_incremental_assign(k->kafka, list)
-                 : rd_kafka_incremental_unassign(k->kafka, list);
+    return takes ? rd_kafka_incremental_assign(kafka, list)
+                 : rd_kafka_incremental_unassign(kafka, list);
 }
 
 /*** Takes the partitions that were told as assigned, and reads nothing of them until
@@ -134,7 +133,7 @@ static int assign(lua_State *L) {
     for (int i = 0; i < k->list->cnt; i++) {
         k->list->elems[i].offset = PARKED;
     }
-    rd_kafka_error_t *error = cat_kafka_answer(k, true, k->list);
+    rd_kafka_error_t *error = cat_kafka_answer(k->kafka, true, k->list);
     if (!error) {
         rd_kafka_pause_partitions(k->kafka, k->list);
     }
@@ -153,7 +152,8 @@ static int unassign(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
-    return finish_with(L, cat_kafka_answer(k, false, k->list), "cannot give partitions back");
+    return finish_with(L, cat_kafka_answer(k->kafka, false, k->list),
+                       "cannot give partitions back");
 }
 
 /* Drops the message that was polled already, if it is of one of the partitions. */
