@@ -152,10 +152,14 @@ describe("the emulator's files", function()
   end)
 
   it("go with the server when it has no directory of its own", function()
-    local before = shell.run "ls -d /tmp/catalog-* 2>/dev/null | wc -l"
-    local server = assert(emulator.start {})
-    put(server, create(server), "a", "x")
-    server:stop()
-    assert.equal(before, (shell.run "ls -d /tmp/catalog-* 2>/dev/null | wc -l"))
+    shell.with_directory(function(directory)
+      local output = shell.lua([[
+        local server = assert(require "catalog.emulator".start {})
+        os.execute "ls -d $TMPDIR/catalog-* | wc -l"
+        server:stop()
+      ]], ("export TMPDIR=%s;"):format(directory))
+      assert.equal("1\n", output)
+      assert.equal("0\n", (shell.run(("ls -d %s/catalog-* 2>/dev/null | wc -l"):format(directory))))
+    end)
   end)
 end)

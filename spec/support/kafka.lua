@@ -187,7 +187,7 @@ end
 function Broker:tell(words, input)
   local path = self.directory .. "/told"
   shell.write(path, input or "")
-  local said, status = shell.run(("timeout 30 %s/kafka_admin %s %s <%s"):format(BUILD, self.brokers, words, path))
+  local said, status = shell.run(("timeout 60 %s/kafka_admin %s %s <%s"):format(BUILD, self.brokers, words, path))
   assert(status == 0, said)
 end
 
@@ -195,7 +195,7 @@ end
 function Broker:produce(topic, text, options)
   local path = self.directory .. "/produced"
   shell.write(path, text)
-  local said, status = shell.run(("timeout 20 kcat -b %s -P -t %s %s <%s"):format(self.brokers, topic, options or "", path))
+  local said, status = shell.run(("timeout 60 kcat -b %s -P -t %s %s <%s"):format(self.brokers, topic, options or "", path))
   assert(status == 0, said)
 end
 
