@@ -9,10 +9,13 @@
 /* So long the end is waited for, which it mostly needs no more of; in nanoseconds. */
 #define PATIENCE 200000000L
 
-/* So long between two looks whether a consumer has left its group, in nanoseconds; and so many of
- * them until it is answered, then twice as many, and so on. */
+/* So long between two looks at what is waited for, in nanoseconds; and so many of them until one
+ * that leaves is answered, then twice as many, and so on. */
 #define LOOK  10000000L
 #define LOOKS 10
+
+/* The first version that may be destroyed between its joining and its first assignment. */
+#define ENDS_WHILE_JOINING 0x02030000
 
 /* What is used by threads, and ends with them. */
 typedef struct {
@@ -21,8 +24,13 @@ typedef struct {
     cat_question *question;
     cat_stir *stir;
     int fd;
-    bool closing;
+    bool closing, told; /* `told`: of partitions, once at least */
 } ending;
+
+static void look_later(void) {
+    static const struct timespec look = {.tv_nsec = LOOK};
+    nanosleep(&look, NULL);
+}
 
 /* Takes what was told as assigned, if that was not answered: a member of a cooperative group that
  * is ended while librdkafka waits for that answer never ends, and one of its threads runs for ever.
@@ -52,18 +60,27 @@ static void answer_nothing_more(rd_kafka_t *kafka) {
     take_nothing(kafka);
 }
 
+/* Waits for the first assignment of one that joins a cooperative group: librdkafka ends the
+ * process, by an assertion, where it is destroyed before. What comes is in the queue, as nobody
+ * polls. */
+static void join(const ending *e) {
+    while (!e->told && rd_kafka_version() < ENDS_WHILE_JOINING &&
+           cat_kafka_is_cooperative(e->kafka) && rd_kafka_queue_length(e->queues[0]) == 0) {
+        look_later();
+    }
+}
+
 /* Waits until one that is leaving has left: once it has sent that it leaves, and is destroyed, it
  * waits for ever. Before, it waits for an answer to what was told as revoked. What is asked of it
  * in the moment in which it has left is never answered: so that is done only where it takes longer.
  */
 static void leave(rd_kafka_t *kafka) {
-    static const struct timespec look = {.tv_nsec = LOOK};
     for (unsigned looks = 1, answered = LOOKS; !rd_kafka_consumer_closed(kafka); looks++) {
         if (looks == answered) {
             rd_kafka_assign(kafka, NULL);
             answered *= 2;
         }
-        nanosleep(&look, NULL);
+        look_later();
     }
 }
 
@@ -74,6 +91,9 @@ static void *end(void *given) {
     if (e->stir) {
         cat_stir_end(e->stir);
         free(e->stir);
+    }
+    if (e->kafka && !e->closing) {
+        join(e);
     }
     for (size_t i = 0; i < sizeof e->queues / sizeof *e->queues; i++) {
         if (e->queues[i]) {
@@ -107,7 +127,8 @@ void cat_kafka_end(cat_kafka *k) {
                       .question = k->question,
                       .stir = k->stir,
                       .fd = k->fd,
-                      .closing = k->closing};
+                      .closing = k->closing,
+                      .told = k->told != NULL};
         if (!e->kafka) {
             end(e);
         } else if (pthread_create(&thread, NULL, end, e) != 0) {
