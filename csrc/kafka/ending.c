@@ -45,11 +45,23 @@ static void take_nothing(rd_kafka_t *kafka) {
     rd_kafka_topic_partition_list_destroy(none);
 }
 
+/* Whether one has joined a cooperative group, and has not heard of its first assignment: librdkafka
+ * aborts the process where it ends then. What was not polled is in the queue. */
+static bool is_joining(rd_kafka_t *kafka, bool told, rd_kafka_queue_t *messages) {
+    return !told && rd_kafka_version() < ENDS_WHILE_JOINING && cat_kafka_is_cooperative(kafka) &&
+           rd_kafka_queue_length(messages) == 0;
+}
+
 rd_kafka_error_t *cat_kafka_leave(cat_kafka *k) {
+    if (k->closing || is_joining(k->kafka, k->told, k->messages)) {
+        return NULL;
+    }
     if (cat_kafka_is_cooperative(k->kafka)) { /* else it ends, and would read nothing any more */
         take_nothing(k->kafka);
     }
-    return rd_kafka_consumer_close_queue(k->kafka, k->messages);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(k->kafka, k->messages);
+    k->closing = !error;
+    return error;
 }
 
 /* Has librdkafka answer itself from now on, as nobody polls any more, and answers what it waits for
@@ -58,16 +70,6 @@ rd_kafka_error_t *cat_kafka_leave(cat_kafka *k) {
 static void answer_nothing_more(rd_kafka_t *kafka) {
     rd_kafka_conf_set_events((rd_kafka_conf_t *)rd_kafka_conf(kafka), 0);
     take_nothing(kafka);
-}
-
-/* Waits for the first assignment of one that joins a cooperative group: librdkafka ends the
- * process, by an assertion, where it is destroyed before. What comes is in the queue, as nobody
- * polls. */
-static void join(const ending *e) {
-    while (!e->told && rd_kafka_version() < ENDS_WHILE_JOINING &&
-           cat_kafka_is_cooperative(e->kafka) && rd_kafka_queue_length(e->queues[0]) == 0) {
-        look_later();
-    }
 }
 
 /* Waits until one that is leaving has left: once it has sent that it leaves, and is destroyed, it
@@ -92,8 +94,8 @@ static void *end(void *given) {
         cat_stir_end(e->stir);
         free(e->stir);
     }
-    if (e->kafka && !e->closing) {
-        join(e);
+    while (e->kafka && !e->closing && is_joining(e->kafka, e->told, e->queues[0])) {
+        look_later();
     }
     for (size_t i = 0; i < sizeof e->queues / sizeof *e->queues; i++) {
         if (e->queues[i]) {

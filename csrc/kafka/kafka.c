@@ -196,8 +196,8 @@ static int kafka_begin_close(lua_State *L) {
     if (!k) {
         return 2;
     }
-    rd_kafka_error_t *error = k->closing ? NULL : cat_kafka_leave(k);
-    k->closing = !error;
+    rd_kafka_error_t *error = cat_kafka_leave(k);
+    k->leaving = !error;
     if (error) {
         int code = rd_kafka_error_code(error);
         rd_kafka_error_destroy(error);
@@ -207,13 +207,17 @@ static int kafka_begin_close(lua_State *L) {
     return 1;
 }
 
-/*** Whether it has left.
+/*** Whether it has left. One that was joining when it began to leave goes on with that here.
  * @function kafka:closed
  * @treturn boolean */
 static int kafka_closed(lua_State *L) {
-    const cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
+    cat_kafka *k = luaL_checkudata(L, 1, CAT_KAFKA);
     if (k->kafka && !cat_kafka_self(L)) {
         return 2;
+    }
+    rd_kafka_error_t *error = k->kafka && k->leaving ? cat_kafka_leave(k) : NULL;
+    if (error) {
+        rd_kafka_error_destroy(error);
     }
     lua_pushboolean(L, !k->kafka || rd_kafka_consumer_closed(k->kafka));
     return 1;

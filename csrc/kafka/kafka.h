@@ -49,7 +49,7 @@ typedef struct {
     lua_Integer altering; /* the ticket of offsets that were set for the group */
     long undelivered;     /* messages that were produced, and are not there yet */
     int delivery_error;
-    bool closing;
+    bool leaving, closing; /* `closing`: librdkafka was told that it leaves */
     unsigned messages_polled;
 } cat_kafka;
 
@@ -64,7 +64,8 @@ bool cat_kafka_is_cooperative(rd_kafka_t *kafka);
 rd_kafka_error_t *cat_kafka_answer(rd_kafka_t *kafka, bool takes,
                                    const rd_kafka_topic_partition_list_t *list);
 
-/* Begins to leave the group. NULL, or an error that is the caller's. */
+/* Begins to leave the group, unless it has begun or is still joining. NULL, or an error that is the
+ * caller's. */
 rd_kafka_error_t *cat_kafka_leave(cat_kafka *k);
 
 /* Ends its threads, without waiting for them, and closes the descriptor that they write to. */
