@@ -130,8 +130,12 @@ static int assign(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
+    /* Before, too: from what is deleted there nothing can be read, and librdkafka would not even
+     * seek in it any more. It passes over those that it does not know yet. */
+    rd_kafka_pause_partitions(k->kafka, k->list);
     for (int i = 0; i < k->list->cnt; i++) {
         k->list->elems[i].offset = PARKED;
+        k->list->elems[i].err = 0;
     }
     rd_kafka_error_t *error = cat_kafka_answer(k->kafka, true, k->list);
     if (!error) {
