@@ -1,5 +1,6 @@
 -- Exactly once, whatever happens: the drain's own code in a world where calls are lost, late and answered wrongly,
 -- members crash and freeze, and partitions move. Runs are chosen at random, by seeds; and each rule, left out, is found.
+local Member = require "catalog.drain.member"
 local World = require "support.drain_members"
 local rules = require "catalog.stream.rules"
 
@@ -158,4 +159,17 @@ describe("batches of a drain", function()
       with_rule(status, verdict, function() assert.is_string((first_fault(20000, {}, TWICE_OR_NEVER))) end)
     end)
   end
+end)
+
+describe("a member of a drain", function()
+  it("joins anew where what is deleted was asked for while a partition was parked: it is read no more until then", function()
+    local rejoined = 0
+    local member = setmetatable({
+      kafka = { rejoin = function() rejoined = rejoined + 1 end }, assignment = { holds = function() return true end },
+    }, Member)
+    member:look_for_offset { key = "events/0" }
+    assert.equal(1, rejoined)
+    member:look_for_offset { key = "events/0", blocked = "a person decides" }
+    assert.equal(1, rejoined)
+  end)
 end)

@@ -266,7 +266,7 @@ local FOR_A_PERSON <const> = { GROUP_AUTHORIZATION_FAILED = true, TOPIC_AUTHORIZ
 
 -- rule 13: an offset at which there is nothing is an error, and never passed over.
 function EVENTS.error(self, err)
-  local partition = err.topic and self.member:partition_of(err.topic, err.partition, math.maxinteger)
+  local partition = err.topic and self.member.assignment:find(err.topic, err.partition)
   if partition and OUT_OF_RANGE[err.code] then
     return begin(self, self.member.look_for_offset, self.member, partition)
   end

@@ -110,9 +110,10 @@ local BEYOND <const> = "it ends at %d, and its group is at %d: the topic was mad
   .. "to go on: catalog group resolve %s=OFFSET"
 
 --- Kafka says that there is nothing at the offset where a partition goes on: it was deleted before it was read. Says
--- how much is gone.
+-- how much is gone. Or that was where it is parked: librdkafka reads and seeks in it no more until it is assigned anew.
 -- @tparam table partition
 function Member:look_for_offset(partition)
+  if not partition.next and not partition.blocked then return self.kafka:rejoin() end
   local held = { partition = partition, epoch = partition.epoch }
   while self.assignment:holds(held) and partition.next do
     local low, high = self.kafka:watermarks(partition)
