@@ -14,16 +14,6 @@ static int push_answer(lua_State *L, lua_Integer ticket) {
     return 2;
 }
 
-/* rule 5: the first error of partitions. */
-static int error_of(const rd_kafka_topic_partition_list_t *list) {
-    for (int i = 0; list && i < list->cnt; i++) {
-        if (list->elems[i].err) {
-            return list->elems[i].err;
-        }
-    }
-    return 0;
-}
-
 static int push_done(lua_State *L, int error, const char *text, const char *what) {
     if (error) {
         return 2 + cat_kafka_failure(L, error, text, what);
@@ -35,7 +25,8 @@ static int push_done(lua_State *L, int error, const char *text, const char *what
 static int push_commit(lua_State *L, const cat_kafka *k, rd_kafka_event_t *event,
                        lua_Integer ticket) {
     int error = rd_kafka_event_error(event);
-    error = error ? error : error_of(rd_kafka_event_topic_partition_list(event));
+    /* rule 5: none of its partitions was refused */
+    error = error ? error : cat_kafka_error_of(rd_kafka_event_topic_partition_list(event));
     return push_done(L, error, NULL,
                      ticket == k->altering ? "the offsets of the group cannot be set"
                                            : "the commit was refused");
@@ -77,7 +68,7 @@ static int push_group(lua_State *L, const cat_description *group) {
 
 static int push_question(lua_State *L, const cat_question *q) {
     push_answer(L, (lua_Integer)q->ticket);
-    int error = q->error ? q->error : error_of(q->list);
+    int error = q->error ? q->error : cat_kafka_error_of(q->list);
     if (error) {
         return push_done(L, error, NULL, UNANSWERED[q->kind]);
     }

@@ -84,6 +84,9 @@ void cat_kafka_read_list(lua_State *L, cat_kafka *k, int index);
 /* Pushes a list of tables. */
 void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *list);
 
+/* The first error of partitions, which may be NULL. */
+int cat_kafka_error_of(const rd_kafka_topic_partition_list_t *list);
+
 /* Pushes a table with `topic`, `partition`, `offset`; and one with all that a message has. */
 void cat_kafka_push_place(lua_State *L, const rd_kafka_message_t *message);
 void cat_kafka_push_message(lua_State *L, const rd_kafka_message_t *message);

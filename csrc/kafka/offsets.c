@@ -1,4 +1,4 @@
-/* Offsets of a group: what is committed, by this member or by an administrator. */
+/* Offsets of a group: what is committed, by this member or for a person. */
 #include "kafka.h"
 
 #include <stdlib.h>
@@ -42,6 +42,17 @@ static int generation(lua_State *L) {
     return 1;
 }
 
+/* Sends the offsets of the list, and pushes the ticket of the answer, or nil and an error. */
+static int send_offsets(lua_State *L, cat_kafka *k, const char *failed) {
+    int error =
+        rd_kafka_commit_queue(k->kafka, k->list, k->results, NULL, (void *)(intptr_t)++k->tickets);
+    if (error) {
+        return cat_kafka_failure(L, error, NULL, failed);
+    }
+    lua_pushinteger(L, k->tickets);
+    return 1;
+}
+
 /*** Commits offsets, with metadata. Refused at once where this member is in no generation: an empty
  * group takes a commit of nobody.
  * @function kafka:commit
@@ -59,13 +70,7 @@ static int commit(lua_State *L) {
     if (generation_of(k) < 0 || rd_kafka_assignment_lost(k->kafka)) {
         return cat_kafka_failure(L, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, NULL, "cannot commit");
     }
-    int error =
-        rd_kafka_commit_queue(k->kafka, k->list, k->results, NULL, (void *)(intptr_t)++k->tickets);
-    if (error) {
-        return cat_kafka_failure(L, error, NULL, "cannot commit");
-    }
-    lua_pushinteger(L, k->tickets);
-    return 1;
+    return send_offsets(L, k, "cannot commit");
 }
 
 /*** Asks what the group of this consumer has committed. One question at a time, as of `ask`.
@@ -101,14 +106,8 @@ static int alter(lua_State *L) {
         return 2;
     }
     cat_kafka_read_list(L, k, 2);
-    k->altering = ++k->tickets;
-    int error =
-        rd_kafka_commit_queue(k->kafka, k->list, k->results, NULL, (void *)(intptr_t)k->tickets);
-    if (error) {
-        return cat_kafka_failure(L, error, NULL, "cannot set offsets");
-    }
-    lua_pushinteger(L, k->tickets);
-    return 1;
+    k->altering = k->tickets + 1;
+    return send_offsets(L, k, "cannot set offsets");
 }
 
 /*** Asks for the members of the group of this consumer. One question at a time, as of `ask`.

@@ -83,6 +83,15 @@ void cat_kafka_push_list(lua_State *L, const rd_kafka_topic_partition_list_t *li
     }
 }
 
+int cat_kafka_error_of(const rd_kafka_topic_partition_list_t *list) {
+    for (int i = 0; list && i < list->cnt; i++) {
+        if (list->elems[i].err) {
+            return list->elems[i].err;
+        }
+    }
+    return 0;
+}
+
 static int finish(lua_State *L, int error, const char *what) {
     if (error) {
         return cat_kafka_failure(L, error, NULL, what);
@@ -171,16 +180,6 @@ static void drop_message(cat_kafka *k) {
     }
 }
 
-/* The first error of partitions. */
-static int error_of(const rd_kafka_topic_partition_list_t *list) {
-    for (int i = 0; i < list->cnt; i++) {
-        if (list->elems[i].err) {
-            return list->elems[i].err;
-        }
-    }
-    return 0;
-}
-
 /*** Reads partitions from their `offset` on: what was read before and not taken is dropped.
  * librdkafka answers at once, whatever brokers do. It refuses for a partition of which it has not
  * begun to read, as while a commit is under way: then that would be read from its end.
@@ -198,7 +197,7 @@ static int seek(lua_State *L) {
     drop_message(k);
     rd_kafka_error_t *error = rd_kafka_seek_partitions(k->kafka, k->list, SEEK_TIMEOUT);
     return error ? finish_with(L, error, "cannot seek")
-                 : finish(L, error_of(k->list), "cannot seek");
+                 : finish(L, cat_kafka_error_of(k->list), "cannot seek");
 }
 
 /*** Reads nothing more of partitions. What was fetched of them is dropped: they are to be sought
