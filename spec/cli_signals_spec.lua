@@ -137,7 +137,7 @@ describe("the program, interrupted", function()
         local signal = ({ "INT", "TERM", "HUP" })[i % 3 + 1]
         local seen = ("[ $(grep -cE '^%s .*%s' %s/log) -gt %d ]"):format(method, path:gsub("%%w", "[A-Z0-9]"):gsub("%%", "\\")
           :gsub("%$", "( |$)"), directory, method == "POST" and path == "/batches$" and 1 or 0)
-        local output, status = interrupt(server, (words:gsub("FOLDER", directory):gsub("ID", id)), signal, seen)
+        local output, status = interrupt(server, (words:gsub("%u+", { FOLDER = directory, ID = id })), signal, seen)
         assert.equal(CODES[signal], status, words .. ": " .. output)
         local first = signal == "INT" and "catalog: interrupted\n" or "catalog: ended by SIG" .. signal .. "\n"
         local said = output:match("(" .. first .. ".*)$")
